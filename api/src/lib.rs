@@ -1,0 +1,1 @@
+//! The control protocol shared by daemon, command line and other programs.

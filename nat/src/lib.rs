@@ -1,0 +1,1 @@
+//! Where a peer is now: candidates, probes, paths.

@@ -1,0 +1,1 @@
+//! Sealed how, and the composition of nat, routing and registry into a Node.

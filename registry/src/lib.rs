@@ -1,0 +1,1 @@
+//! Which name: signed records, their merge and their spread.

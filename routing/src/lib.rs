@@ -1,0 +1,1 @@
+//! Who has an address: prefixes, address ranges, source check.

@@ -1,0 +1,2 @@
+//! Hopmesh.
+fn main() {}

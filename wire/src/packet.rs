@@ -1,0 +1,1 @@
+//! Inner IP packets: the few header fields that routing needs, parsed once.
