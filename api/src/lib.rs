@@ -1,1 +1,25 @@
 //! The control protocol shared by daemon, command line and other programs.
+//!
+//! `proto/hopmesh.proto` is the protocol; this crate is its compiled form and the way to reach a
+//! daemon: [`connect`] to its unix socket gives a [`ControlClient`]. Nothing here decides anything.
+
+mod connect;
+
+#[expect(
+    clippy::too_many_lines,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    unused_qualifications,
+    reason = "generated from proto/hopmesh.proto"
+)]
+mod generated {
+    tonic::include_proto!("hopmesh.v1");
+}
+
+pub use connect::{ConnectError, ControlClient, connect};
+pub use generated::{
+    AssignReply, AssignRequest, DownReply, DownRequest, Interface, InviteReply, InviteRequest, LeaveReply,
+    LeaveRequest, Network, Node, Path, PathKind, Peer, PeerState, PingReply, PingRequest, RevokeReply,
+    RevokeRequest, Role, StatusReply, StatusRequest,
+};
+pub use generated::{control_client, control_server};
