@@ -1,1 +1,54 @@
-//! The real binary in network namespaces.
+//! The lab: the real `hopmesh` binary on machines made of network namespaces.
+//!
+//! A [`Lab`] is a switch with two subnets and a router; a [`Machine`] is a namespace plugged into it,
+//! with its own state directory, on which the binary, `ping`, `iperf3` and sockets of the test itself run.
+//! Everything a lab makes is removed when it is dropped, also after a panic; processes die with the test.
+//!
+//! A failed expectation of the lab itself panics with a sentence: there is nobody to hand an error to but the
+//! reader of the test's output. When a test panics, each machine prints the logs of its daemons.
+//!
+//! Must never: touch the machine's own network namespace, signal a process that it did not start.
+
+mod binary;
+mod capture;
+mod dice;
+mod fault;
+mod lab;
+mod machine;
+mod meter;
+mod node;
+mod ping;
+mod process;
+mod traffic;
+
+use std::time::{Duration, Instant};
+
+pub use binary::hopmesh;
+pub use capture::{Capture, captured_udp};
+pub use dice::Dice;
+pub use fault::{UNPRIVILEGED, as_nobody, with_mount};
+pub use lab::{Lab, Underlay};
+pub use machine::Machine;
+pub use meter::{cpu_seconds, median, rss_kib};
+pub use node::{DEADLINE, Up, drops, peer};
+pub use ping::{Ping, ping};
+pub use process::{Done, Process};
+pub use traffic::{hashed_transfer, iperf_tcp, iperf_udp, receives};
+
+/// How often a condition outside this process is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Asks `look` until it gives something, and returns it.
+///
+/// # Panics
+/// When `patience` is over; the message names `what` was awaited.
+pub fn wait_until<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < patience, "waited {patience:?} in vain until {what}");
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}

@@ -1,0 +1,71 @@
+//! What crosses a machine's `eth0`, by tcpdump, and the datagrams in it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::{Machine, Process};
+
+/// A running tcpdump.
+pub struct Capture {
+    process: Process,
+    path: PathBuf,
+}
+
+impl Machine {
+    /// Captures what `filter` (pcap-filter(7)) lets through on `eth0`, from now on.
+    ///
+    /// # Panics
+    /// When tcpdump does not start.
+    #[must_use]
+    pub fn capture(&self, filter: &str) -> Capture {
+        let path = self.folder().join("capture.pcap");
+        let text = path.to_str().expect("a lab's folder is plain text");
+        let words = ["tcpdump", "-i", "eth0", "-Z", "root", "-U", "--immediate-mode", "-w", text, filter];
+        let process = self.start(&words);
+        let listening = |said: &str| said.contains("listening on").then_some(());
+        let ready = process.wait_stderr(Duration::from_secs(20), listening);
+        assert!(ready.is_some(), "tcpdump did not start: {}", process.stderr());
+        Capture { process, path }
+    }
+}
+
+impl Capture {
+    /// Stops and gives the capture file's bytes.
+    ///
+    /// # Panics
+    /// When tcpdump failed.
+    #[must_use]
+    pub fn stop(mut self) -> Vec<u8> {
+        self.process.signal(Signal::INT);
+        let _said = self.process.done(Duration::from_secs(20)).ok();
+        fs::read(&self.path).expect("tcpdump wrote it")
+    }
+}
+
+/// The payloads of all UDP datagrams in a capture of an Ethernet (libpcap format, native byte order), whole ones only.
+#[must_use]
+pub fn captured_udp(pcap: &[u8]) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    let mut rest = pcap.get(24..).unwrap_or_default();
+    while let Some((header, after)) = rest.split_at_checked(16) {
+        let size = u32::from_ne_bytes(header[8..12].try_into().expect("four bytes")) as usize;
+        let Some((frame, after)) = after.split_at_checked(size) else { break };
+        found.extend(udp_payload(frame).map(<[u8]>::to_vec));
+        rest = after;
+    }
+    found
+}
+
+fn udp_payload(frame: &[u8]) -> Option<&[u8]> {
+    let packet = frame.get(14..)?;
+    let udp = match (frame.get(12..14)?, packet.first()? >> 4) {
+        ([0x08, 0x00], 4) if packet.get(9)? == &17 => packet.get(usize::from(packet[0] & 15) * 4..)?,
+        ([0x86, 0xdd], 6) if packet.get(6)? == &17 => packet.get(40..)?,
+        _ => return None,
+    };
+    let length = usize::from(u16::from_be_bytes(udp.get(4..6)?.try_into().ok()?));
+    udp.get(8..length)
+}

@@ -1,0 +1,100 @@
+//! The kernel's own `ping`, and what it says.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::{Machine, Process, wait_until};
+
+/// How long a path that was just made, or made anew, may take to carry its first ping.
+const FIRST_ANSWER: Duration = Duration::from_secs(15);
+
+/// The result of one run of `ping`.
+#[derive(Debug, Clone)]
+pub struct Ping {
+    /// Echo requests sent.
+    pub sent: u32,
+    /// Replies received.
+    pub received: u32,
+    /// Round trip times, ms.
+    pub rtt_ms: Vec<f64>,
+    /// Everything that `ping` printed.
+    pub text: String,
+}
+
+impl Ping {
+    /// Reads the output of iputils' `ping`.
+    ///
+    /// # Panics
+    /// When it has no summary.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let summary = text.lines().find(|line| line.contains("packets transmitted"));
+        let summary = summary.unwrap_or_else(|| panic!("ping printed no summary:\n{text}"));
+        let number = |part: &str| part.split_whitespace().next().and_then(|word| word.parse().ok());
+        let mut numbers = summary.split(',').filter_map(number);
+        let rtt = |line: &str| line.split("time=").nth(1)?.split_whitespace().next()?.parse().ok();
+        Self {
+            sent: numbers.next().unwrap_or(0),
+            received: numbers.next().unwrap_or(0),
+            rtt_ms: text.lines().filter_map(rtt).collect(),
+            text: text.to_owned(),
+        }
+    }
+}
+
+/// Runs `ping` with `count` requests, a quarter of a second apart, waiting at most 2 s for the last.
+#[must_use]
+pub fn ping(from: &Machine, to: IpAddr, count: u32) -> Ping {
+    let to = to.to_string();
+    let count = count.to_string();
+    let done = from.run(&["ping", "-n", "-i", "0.25", "-W", "2", "-c", &count, &to]);
+    Ping::parse(&done.stdout)
+}
+
+impl Machine {
+    /// Waits until a single ping to `to` is answered, then asserts that a few more all are.
+    ///
+    /// # Panics
+    /// When none is answered in time, or one of those that follow is lost.
+    pub fn must_ping(&self, to: IpAddr) {
+        self.await_ping(to, FIRST_ANSWER);
+        let result = ping(self, to, 2);
+        assert_eq!(result.sent, result.received, "{} to {to} loses pings:\n{}", self.name(), result.text);
+    }
+
+    /// Waits until a ping to `to` is answered.
+    ///
+    /// # Panics
+    /// When none is in time.
+    pub fn await_ping(&self, to: IpAddr, patience: Duration) {
+        let text = to.to_string();
+        let what = format!("{} can ping {to}", self.name());
+        wait_until(&what, patience, || {
+            (self.run(&["ping", "-n", "-c", "1", "-W", "0.3", &text]).code == Some(0)).then_some(())
+        });
+    }
+
+    /// Starts a `ping` that sends every `interval_ms` until it gets SIGINT.
+    #[must_use]
+    pub fn ping_on(&self, to: IpAddr, interval_ms: u32) -> Process {
+        let interval = format!("{:.3}", f64::from(interval_ms) / 1000.0);
+        self.start(&["ping", "-n", "-D", "-O", "-i", &interval, "-W", "2", &to.to_string()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Ping;
+
+    #[test]
+    fn reads_what_ping_prints() {
+        let text = "PING 10.0.0.1 (10.0.0.1) 56(84) bytes of data.\n\
+                    64 bytes from 10.0.0.1: icmp_seq=1 ttl=64 time=0.042 ms\n\
+                    From 10.0.0.2 icmp_seq=2 Destination Host Unreachable\n\n\
+                    --- 10.0.0.1 ping statistics ---\n\
+                    2 packets transmitted, 1 received, +1 errors, 50% packet loss, time 1001ms\n";
+        let ping = Ping::parse(text);
+        assert_eq!((ping.sent, ping.received), (2, 1));
+        assert_eq!(ping.rtt_ms, [0.042]);
+    }
+}
