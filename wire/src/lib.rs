@@ -1,6 +1,30 @@
 //! What bytes mean: ids, credentials, invites, datagrams, control messages, records, inner packets.
 //!
 //! Every other crate speaks in these types; this one knows no time, no randomness and no state.
+//! Bytes from outside are parsed here, once, and go no further as bytes. `PROTOCOL.md` beside this
+//! crate says the same things for people who write another implementation.
 
+pub mod address;
+pub mod cbor;
+pub mod control;
+pub mod credential;
+pub mod datagram;
+pub mod enrolment;
+pub mod gate;
+pub mod handshake;
 pub mod icmp;
+mod id;
+pub mod invite;
+mod name;
+
 pub mod packet;
+pub mod record;
+pub mod secret;
+
+pub use address::Candidate;
+pub use credential::{Chain, Claims, Credential, CredentialError, Roles};
+pub use id::{InviteId, NetworkId, NodeId, NoisePublicKey};
+pub use invite::{Invite, InviteError};
+pub use name::{Name, NameError};
+pub use record::{Kind, Record, RecordError};
+pub use secret::NetworkSecret;

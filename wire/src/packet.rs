@@ -1,1 +1,413 @@
 //! Inner IP packets: the few header fields that routing needs, parsed once.
+//!
+//! Runs for every packet of the data path, so it reads each header byte once and allocates nothing.
+//! Whatever [`Packet::parse`] accepts has the addresses it seems to have: fragments, IPv4 options and
+//! IPv6 extension headers cannot lead it to another place. Addresses that no packet in a mesh may carry
+//! are named by [`Packet::forbidden`]. Checksums are left to the kernel at either end.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// IPv4 header without options, in bytes (RFC 791).
+pub(crate) const IPV4_HEADER_LENGTH: usize = 20;
+/// IPv6 fixed header, in bytes (RFC 8200).
+pub(crate) const IPV6_HEADER_LENGTH: usize = 40;
+/// More IPv6 extension headers than anything sends; bounds the work that one packet can ask for.
+const EXTENSION_HEADERS_MAX: usize = 8;
+
+/// Protocol numbers (IANA) that have a meaning here.
+pub(crate) mod protocol {
+    pub(crate) const HOP_BY_HOP: u8 = 0;
+    pub(crate) const ICMP: u8 = 1;
+    pub(crate) const ROUTING: u8 = 43;
+    pub(crate) const FRAGMENT: u8 = 44;
+    pub(crate) const AUTHENTICATION: u8 = 51;
+    pub(crate) const ICMPV6: u8 = 58;
+    pub(crate) const NO_NEXT_HEADER: u8 = 59;
+    pub(crate) const DESTINATION_OPTIONS: u8 = 60;
+}
+
+/// IPv4 options that send a packet elsewhere than to its destination (RFC 791 section 3.1).
+const LOOSE_SOURCE_ROUTE: u8 = 131;
+const STRICT_SOURCE_ROUTE: u8 = 137;
+
+/// Facts of one IPv4 or IPv6 packet. Only [`Packet::parse`] makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Packet {
+    /// Who says to have sent it; to be held against the peer that it came from.
+    pub source: IpAddr,
+    /// Where it goes.
+    pub destination: IpAddr,
+    /// Protocol of the payload (IANA number), behind all IPv6 extension headers.
+    pub protocol: u8,
+    /// Length of header and payload, in bytes. What stands behind it in the buffer is padding.
+    pub length: usize,
+    /// Bytes from the beginning of the packet to its payload.
+    pub(crate) payload_offset: usize,
+    /// Part of a fragmented packet, and not the first: the payload does not begin with its header.
+    pub(crate) later_fragment: bool,
+}
+
+/// Why bytes are no packet that Hopmesh carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum PacketError {
+    /// The buffer ends before the header or before the length that the header states.
+    #[error("packet is truncated")]
+    Truncated,
+    /// Neither IPv4 nor IPv6.
+    #[error("not an IP packet (version {0})")]
+    Version(u8),
+    /// The stated lengths contradict each other.
+    #[error("packet states impossible lengths")]
+    Length,
+    /// An IPv6 packet without a length of its own: a jumbogram (RFC 2675).
+    #[error("jumbograms are not carried")]
+    Jumbogram,
+    /// IPv4 options or IPv6 extension headers that do not parse, or more than eight of the latter.
+    #[error("packet has malformed options or extension headers")]
+    Options,
+    /// An IPv4 source route or an IPv6 routing header: it would go on to another address than its destination.
+    #[error("source-routed packets are not carried")]
+    SourceRoute,
+}
+
+/// A kind of address that is never source or destination of a packet in a mesh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+pub enum Forbidden {
+    /// `0.0.0.0/8` (RFC 1122: this host on this network) or `::`.
+    #[error("unspecified address")]
+    Unspecified,
+    /// `127.0.0.0/8` or `::1`: would reach services that trust their own machine.
+    #[error("loopback address")]
+    Loopback,
+    /// `169.254.0.0/16` or `fe80::/10`: means another machine on every link.
+    #[error("link-local address")]
+    LinkLocal,
+    /// `224.0.0.0/4` or `ff00::/8`: a mesh has no groups.
+    #[error("multicast address")]
+    Multicast,
+    /// `255.255.255.255`.
+    #[error("broadcast address")]
+    Broadcast,
+    /// An IPv4 address dressed as IPv6 (`::ffff:0:0/96`, `::/96`), to slip past rules for IPv4.
+    #[error("IPv4 address inside an IPv6 address")]
+    Mapped,
+}
+
+impl Packet {
+    /// Reads the header of the packet at the beginning of `bytes`.
+    ///
+    /// `bytes` may be longer than the packet ([`Packet::length`] says where it ends), never shorter.
+    ///
+    /// # Errors
+    /// [`PacketError`] for what is malformed, source-routed or a jumbogram.
+    pub fn parse(bytes: &[u8]) -> Result<Self, PacketError> {
+        match bytes.first().map(|first| first >> 4) {
+            Some(4) => parse_ipv4(bytes),
+            Some(6) => parse_ipv6(bytes),
+            Some(version) => Err(PacketError::Version(version)),
+            None => Err(PacketError::Truncated),
+        }
+    }
+
+    /// Why this packet must be dropped whatever the routes say, by its destination, then by its source.
+    #[must_use]
+    pub fn forbidden(&self) -> Option<Forbidden> {
+        Forbidden::of(self.destination).or_else(|| Forbidden::of(self.source))
+    }
+}
+
+impl Forbidden {
+    /// What kind of forbidden address this is; `None` for addresses that a node may have.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Option<Self> {
+        match address {
+            IpAddr::V4(address) => Self::of_ipv4(address),
+            IpAddr::V6(address) => Self::of_ipv6(address),
+        }
+    }
+
+    fn of_ipv4(address: Ipv4Addr) -> Option<Self> {
+        match address.octets() {
+            [0, ..] => Some(Self::Unspecified),
+            [127, ..] => Some(Self::Loopback),
+            [169, 254, ..] => Some(Self::LinkLocal),
+            [224..=239, ..] => Some(Self::Multicast),
+            [255, 255, 255, 255] => Some(Self::Broadcast),
+            _ => None,
+        }
+    }
+
+    fn of_ipv6(address: Ipv6Addr) -> Option<Self> {
+        match address.segments() {
+            [0, 0, 0, 0, 0, 0, 0, 0] => Some(Self::Unspecified),
+            [0, 0, 0, 0, 0, 0, 0, 1] => Some(Self::Loopback),
+            [0, 0, 0, 0, 0, 0 | 0xffff, ..] => Some(Self::Mapped),
+            [0xfe80..=0xfebf, ..] => Some(Self::LinkLocal),
+            [0xff00..=0xffff, ..] => Some(Self::Multicast),
+            _ => None,
+        }
+    }
+}
+
+fn parse_ipv4(bytes: &[u8]) -> Result<Packet, PacketError> {
+    let header: &[u8; IPV4_HEADER_LENGTH] = bytes.first_chunk().ok_or(PacketError::Truncated)?;
+    let header_length = usize::from(header[0] & 0x0f) * 4;
+    let length = usize::from(be16(header, 2));
+    if header_length < IPV4_HEADER_LENGTH || length < header_length {
+        return Err(PacketError::Length);
+    }
+    if bytes.len() < length {
+        return Err(PacketError::Truncated);
+    }
+    check_options(&bytes[IPV4_HEADER_LENGTH..header_length])?;
+    let address = |at: usize| IpAddr::from([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    Ok(Packet {
+        source: address(12),
+        destination: address(16),
+        protocol: header[9],
+        length,
+        payload_offset: header_length,
+        later_fragment: be16(header, 6) & 0x1fff != 0,
+    })
+}
+
+/// Walks the options of an IPv4 header in search of a source route.
+fn check_options(mut options: &[u8]) -> Result<(), PacketError> {
+    const END: u8 = 0;
+    const NO_OPERATION: u8 = 1;
+    while let [kind, rest @ ..] = options {
+        options = match *kind {
+            END => return Ok(()),
+            NO_OPERATION => rest,
+            LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE => return Err(PacketError::SourceRoute),
+            _ => {
+                let length = usize::from(*rest.first().ok_or(PacketError::Options)?);
+                options.get(length..).filter(|_| length >= 2).ok_or(PacketError::Options)?
+            }
+        };
+    }
+    Ok(())
+}
+
+fn parse_ipv6(bytes: &[u8]) -> Result<Packet, PacketError> {
+    let header: &[u8; IPV6_HEADER_LENGTH] = bytes.first_chunk().ok_or(PacketError::Truncated)?;
+    let payload_length = usize::from(be16(header, 4));
+    if payload_length == 0 && header[6] != protocol::NO_NEXT_HEADER {
+        return Err(PacketError::Jumbogram);
+    }
+    let length = IPV6_HEADER_LENGTH + payload_length;
+    let packet = bytes.get(..length).ok_or(PacketError::Truncated)?;
+    let payload = walk_extensions(packet, header[6])?;
+    let address = |at: usize| {
+        let octets: [u8; 16] = std::array::from_fn(|i| header[at + i]);
+        IpAddr::from(octets)
+    };
+    Ok(Packet {
+        source: address(8),
+        destination: address(24),
+        protocol: payload.protocol,
+        length,
+        payload_offset: payload.offset,
+        later_fragment: payload.later_fragment,
+    })
+}
+
+/// Where the extension headers of an IPv6 packet end.
+struct Payload {
+    protocol: u8,
+    offset: usize,
+    later_fragment: bool,
+}
+
+/// Follows the chain of extension headers (RFC 8200 section 4) that `next` begins.
+///
+/// A first fragment must hold the whole chain (RFC 7112), so nothing hides behind a fragment.
+fn walk_extensions(packet: &[u8], mut next: u8) -> Result<Payload, PacketError> {
+    let mut offset = IPV6_HEADER_LENGTH;
+    for _ in 0..=EXTENSION_HEADERS_MAX {
+        match next {
+            protocol::ROUTING => return Err(PacketError::SourceRoute),
+            protocol::HOP_BY_HOP
+            | protocol::DESTINATION_OPTIONS
+            | protocol::FRAGMENT
+            | protocol::AUTHENTICATION => {}
+            _ => return Ok(Payload { protocol: next, offset, later_fragment: false }),
+        }
+        let header: &[u8; 8] =
+            packet.get(offset..).and_then(<[u8]>::first_chunk).ok_or(PacketError::Options)?;
+        offset += match next {
+            protocol::FRAGMENT => 8,
+            protocol::AUTHENTICATION => (usize::from(header[1]) + 2) * 4,
+            _ => (usize::from(header[1]) + 1) * 8,
+        };
+        if offset > packet.len() {
+            return Err(PacketError::Options);
+        }
+        let later_fragment = next == protocol::FRAGMENT && be16(header, 2) & 0xfff8 != 0;
+        next = header[0];
+        if later_fragment && next != protocol::ROUTING {
+            return Ok(Payload { protocol: next, offset, later_fragment });
+        }
+    }
+    Err(PacketError::Options)
+}
+
+/// The big-endian 16-bit number at `at`.
+fn be16(bytes: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An IPv4 packet from 10.0.0.1 to 10.0.0.2 with these options (padded by the caller) and payload.
+    fn ipv4(options: &[u8], payload: &[u8]) -> Vec<u8> {
+        let header_length = IPV4_HEADER_LENGTH + options.len();
+        let length = u16::try_from(header_length + payload.len()).unwrap().to_be_bytes();
+        let mut bytes = vec![0x40 | u8::try_from(header_length / 4).unwrap(), 0, length[0], length[1]];
+        bytes.extend([0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        [&bytes, options, payload].concat()
+    }
+
+    /// An IPv6 packet from fd00::1 to fd00::2.
+    fn ipv6(next_header: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
+        let mut bytes = vec![0x60, 0, 0, 0, length[0], length[1], next_header, 64];
+        bytes.extend("fd00::1".parse::<Ipv6Addr>().unwrap().octets());
+        bytes.extend("fd00::2".parse::<Ipv6Addr>().unwrap().octets());
+        [&bytes, payload].concat()
+    }
+
+    #[test]
+    fn reads_the_facts_of_both_families() {
+        let packet = Packet::parse(&[&ipv4(&[1, 1, 1, 0], b"data")[..], b"padding"].concat()).unwrap();
+        assert_eq!(
+            (packet.source, packet.destination),
+            ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap())
+        );
+        assert_eq!((packet.protocol, packet.length, packet.payload_offset), (17, 28, 24));
+        let packet = Packet::parse(&[&ipv6(17, b"data")[..], b"padding"].concat()).unwrap();
+        assert_eq!(
+            (packet.source, packet.destination),
+            ("fd00::1".parse().unwrap(), "fd00::2".parse().unwrap())
+        );
+        assert_eq!((packet.protocol, packet.length, packet.payload_offset), (17, 44, 40));
+        assert_eq!(packet.forbidden(), None);
+    }
+
+    #[test]
+    fn stated_lengths_must_fit_the_buffer() {
+        for whole in [ipv4(&[], b"data"), ipv4(&[7, 4, 4, 0], b""), ipv6(6, b"data"), ipv6(59, b"")] {
+            assert!(Packet::parse(&whole).is_ok());
+            for length in 0..whole.len() {
+                assert_eq!(Packet::parse(&whole[..length]), Err(PacketError::Truncated), "{length}");
+            }
+        }
+        let mut short_header = ipv4(&[], b"data");
+        short_header[0] = 0x44;
+        assert_eq!(Packet::parse(&short_header), Err(PacketError::Length));
+        for stated in [0, 19] {
+            let mut short_total = ipv4(&[], b"data");
+            short_total[3] = stated;
+            assert_eq!(Packet::parse(&short_total), Err(PacketError::Length), "{stated}");
+        }
+        for jumbo in [ipv6(0, b""), ipv6(6, b"")] {
+            assert_eq!(Packet::parse(&jumbo), Err(PacketError::Jumbogram));
+        }
+        for version in (0..16).filter(|version| ![4, 6].contains(version)) {
+            assert_eq!(Packet::parse(&[version << 4; 60]), Err(PacketError::Version(version)));
+        }
+    }
+
+    #[test]
+    fn source_routes_are_found_wherever_they_stand() {
+        for options in [[131, 3, 4, 0], [1, 137, 3, 4], [1, 1, 1, 131]] {
+            assert_eq!(Packet::parse(&ipv4(&options, b"")), Err(PacketError::SourceRoute), "{options:?}");
+        }
+        assert!(
+            Packet::parse(&ipv4(&[0, 131, 3, 4], b"")).is_ok(),
+            "nothing counts behind the end of options"
+        );
+        for options in [[7, 0, 0, 0], [7, 1, 0, 0], [7, 5, 4, 0], [1, 1, 1, 7]] {
+            assert_eq!(Packet::parse(&ipv4(&options, b"")), Err(PacketError::Options), "{options:?}");
+        }
+        let routing = [17, 0, 0, 1, 0, 0, 0, 0];
+        let before_routing = [43, 0, 0, 0, 0, 0, 0, 0];
+        let later_fragment_before_routing = [43, 0, 0, 8, 0, 0, 0, 0];
+        assert_eq!(Packet::parse(&ipv6(43, &routing)), Err(PacketError::SourceRoute));
+        for next in [0, 44, 60] {
+            let payload = [before_routing, routing].concat();
+            assert_eq!(Packet::parse(&ipv6(next, &payload)), Err(PacketError::SourceRoute), "behind {next}");
+        }
+        let hidden = Packet::parse(&ipv6(44, &later_fragment_before_routing));
+        assert_eq!(hidden, Err(PacketError::SourceRoute));
+    }
+
+    #[test]
+    fn extension_headers_are_walked_to_the_payload() {
+        let options = [60, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]; // 16 bytes, then destination options
+        let more_options = [51, 0, 0, 0, 0, 0, 0, 0]; // 8 bytes, then an authentication header
+        let authentication = [44, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]; // 16 bytes, then a fragment header
+        let first_fragment = [17, 255, 0, 1, 0, 0, 0, 0]; // 8 bytes whatever its reserved byte says
+        let chain = [&options[..], &more_options, &authentication, &first_fragment].concat();
+        let packet = Packet::parse(&ipv6(0, &[&chain[..], b"data"].concat())).unwrap();
+        assert_eq!((packet.protocol, packet.payload_offset, packet.later_fragment), (17, 88, false));
+        for cut in 1..chain.len() {
+            assert_eq!(
+                Packet::parse(&ipv6(0, &chain[..cut])),
+                Err(PacketError::Options),
+                "chain cut at {cut}"
+            );
+        }
+        let later_fragment = Packet::parse(&ipv6(44, &[17, 0, 0, 8, 0, 0, 0, 0, 1])).unwrap();
+        assert_eq!((later_fragment.protocol, later_fragment.later_fragment), (17, true));
+        let chain_of = |count: usize| [60, 0, 0, 0, 0, 0, 0, 0].repeat(count);
+        let mut eight = chain_of(8);
+        eight[56] = 17;
+        assert!(Packet::parse(&ipv6(60, &eight)).is_ok());
+        assert_eq!(Packet::parse(&ipv6(60, &chain_of(9))), Err(PacketError::Options), "too many");
+    }
+
+    #[test]
+    fn forbidden_addresses_are_named_on_either_side() {
+        for (address, kind) in [
+            ("0.1.2.3", Some(Forbidden::Unspecified)),
+            ("127.0.0.53", Some(Forbidden::Loopback)),
+            ("169.254.169.254", Some(Forbidden::LinkLocal)),
+            ("224.0.0.251", Some(Forbidden::Multicast)),
+            ("239.255.255.255", Some(Forbidden::Multicast)),
+            ("255.255.255.255", Some(Forbidden::Broadcast)),
+            ("10.255.255.255", None),
+            ("100.64.0.1", None),
+            ("::", Some(Forbidden::Unspecified)),
+            ("::1", Some(Forbidden::Loopback)),
+            ("::2", Some(Forbidden::Mapped)),
+            ("::ffff:10.0.0.1", Some(Forbidden::Mapped)),
+            ("::ffff:127.0.0.1", Some(Forbidden::Mapped)),
+            ("fe80::1", Some(Forbidden::LinkLocal)),
+            ("febf::1", Some(Forbidden::LinkLocal)),
+            ("ff02::fb", Some(Forbidden::Multicast)),
+            ("fd00::1", None),
+            ("2001:db8::1", None),
+        ] {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(Forbidden::of(address), kind, "{address}");
+            let (mut bytes, source, destination) = match address {
+                IpAddr::V4(_) => (ipv4(&[], b""), 12, 16),
+                IpAddr::V6(_) => (ipv6(17, b"data"), 8, 24),
+            };
+            let octets = match address {
+                IpAddr::V4(address) => address.octets().to_vec(),
+                IpAddr::V6(address) => address.octets().to_vec(),
+            };
+            for at in [source, destination] {
+                let original = bytes.clone();
+                bytes[at..at + octets.len()].copy_from_slice(&octets);
+                assert_eq!(Packet::parse(&bytes).unwrap().forbidden(), kind, "{address} at {at}");
+                bytes = original;
+            }
+        }
+    }
+}

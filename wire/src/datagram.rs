@@ -1,0 +1,347 @@
+//! Datagrams: what one UDP payload is, told by its first byte.
+//!
+//! The first bytes are chosen so that STUN (0–3), WireGuard (1–4 and three zeros) and DTLS (20–63) can share
+//! the port. Integers are little-endian. `Data` is parsed by the fast path; everything else goes to the Node.
+
+use crate::gate::{COOKIE_NONCE_LENGTH, Cookie, GateKeys, MAC_LENGTH, SEALED_COOKIE_LENGTH};
+use crate::{InviteId, gate};
+
+/// First byte of each datagram.
+mod kind {
+    pub(super) const INITIATION: u8 = 0xa1;
+    pub(super) const RESPONSE: u8 = 0xa2;
+    pub(super) const COOKIE_REPLY: u8 = 0xa3;
+    pub(super) const DATA: u8 = 0xa4;
+    pub(super) const CONTROL: u8 = 0xa5;
+    pub(super) const ENROLMENT: u8 = 0xa6;
+}
+
+/// Second byte of handshake and enrolment messages: the version of the protocol.
+pub const VERSION: u8 = 1;
+
+/// Bytes before a sealed packet: kind, flags, two zeros, receiver index, counter.
+pub const HEADER_LENGTH: usize = 16;
+/// Bytes behind a sealed packet.
+pub const TAG_LENGTH: usize = 16;
+/// What sealing adds to a packet.
+pub const OVERHEAD: usize = HEADER_LENGTH + TAG_LENGTH;
+
+/// Every initiation has this length: what passes everywhere in IPv6 (1280) less IP and UDP headers. The
+/// padding keeps the reply at half of it, so that nobody is a reflector, and hides names' lengths.
+pub const INITIATION_LENGTH: usize = 1232;
+/// A reply to an address that is not proved may have at most this length (half the request).
+pub const UNPROVED_REPLY_LENGTH_MAX: usize = INITIATION_LENGTH / 2;
+/// Longest datagram of the slow path; a longer one is refused.
+pub const SLOW_LENGTH_MAX: usize = 1232;
+
+const INITIATION_HEADER: usize = 10;
+const RESPONSE_HEADER: usize = 12;
+const COOKIE_REPLY_LENGTH: usize = 8 + COOKIE_NONCE_LENGTH + SEALED_COOKIE_LENGTH;
+const ENROLMENT_HEADER: usize = 4 + InviteId::LENGTH + 4 + 2;
+/// Longest Noise message in an initiation.
+pub const INITIATION_NOISE_LENGTH_MAX: usize = INITIATION_LENGTH - INITIATION_HEADER - 2 * MAC_LENGTH;
+/// The first enrolment message is padded to this, more than twice its answer.
+pub const ENROLMENT_FIRST_LENGTH: usize = 512;
+
+/// One UDP payload, split into fields. Nothing is authenticated yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Datagram<'a> {
+    /// First message of a session handshake.
+    Initiation(Initiation<'a>),
+    /// Second message of a session handshake.
+    Response(Response<'a>),
+    /// "Show me that you receive at your address."
+    CookieReply(CookieReply),
+    /// A sealed inner packet.
+    Data(Sealed),
+    /// A sealed control message.
+    Control(Sealed),
+    /// A message of an enrolment.
+    Enrolment(Enrolment<'a>),
+}
+
+/// First message of a session handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Initiation<'a> {
+    /// The index under which the initiator wants to be answered.
+    pub sender: u32,
+    /// The Noise message.
+    pub noise: &'a [u8],
+    /// The gate's MACs and what they cover.
+    pub gate: Gate<'a>,
+}
+
+/// Second message of a session handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Response<'a> {
+    /// The responder's index for the session.
+    pub sender: u32,
+    /// The initiator's index, from the initiation.
+    pub receiver: u32,
+    /// The Noise message.
+    pub noise: &'a [u8],
+    /// The gate's MACs and what they cover.
+    pub gate: Gate<'a>,
+}
+
+/// The two MACs at the end of a handshake message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gate<'a> {
+    /// What `mac1` covers; `mac2` covers this and `mac1`.
+    pub covered: &'a [u8],
+    /// First MAC.
+    pub mac1: [u8; MAC_LENGTH],
+    /// Second MAC; zeros when the sender has no cookie.
+    pub mac2: [u8; MAC_LENGTH],
+}
+
+impl Gate<'_> {
+    /// Whether the sender is a member of the network that knows us.
+    #[must_use]
+    pub fn passes(&self, keys: &GateKeys) -> bool {
+        gate::equal(&keys.mac1(self.covered), &self.mac1)
+    }
+
+    /// Whether the sender has received this cookie.
+    #[must_use]
+    pub fn shows(&self, cookie: &Cookie) -> bool {
+        gate::equal(&gate::mac(cookie, &[self.covered, &self.mac1]), &self.mac2)
+    }
+}
+
+/// Asks the sender of a handshake message to send it again with `mac2`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CookieReply {
+    /// The index from the message that is answered.
+    pub receiver: u32,
+    /// Random.
+    pub nonce: [u8; COOKIE_NONCE_LENGTH],
+    /// The cookie, sealed.
+    pub sealed: [u8; SEALED_COOKIE_LENGTH],
+}
+
+/// Header of a sealed datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sealed {
+    /// The receiver's index for the session.
+    pub receiver: u32,
+    /// The number of the datagram in its session.
+    pub counter: u64,
+}
+
+/// A message of an enrolment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enrolment<'a> {
+    /// Which of the four messages, 1 to 4.
+    pub stage: u8,
+    /// The invite that is used.
+    pub invite: InviteId,
+    /// Chosen by the joiner, so that its attempts can be told apart.
+    pub conversation: u32,
+    /// The Noise message, or the sealed answer.
+    pub body: &'a [u8],
+    /// What `mac` covers.
+    pub covered: &'a [u8],
+    /// Keyed by the invite's secret.
+    pub mac: [u8; MAC_LENGTH],
+}
+
+impl Enrolment<'_> {
+    /// Whether the sender knows the invite's secret.
+    #[must_use]
+    pub fn passes(&self, key: &[u8; 32]) -> bool {
+        gate::equal(&gate::mac(key, &[self.covered]), &self.mac)
+    }
+}
+
+impl<'a> Datagram<'a> {
+    /// Reads one UDP payload; `None` when it is none of ours. Takes any bytes of any length.
+    #[must_use]
+    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (&first, rest) = bytes.split_first()?;
+        if matches!(first, kind::DATA | kind::CONTROL) {
+            let sealed = Sealed::parse(bytes)?;
+            return Some(if first == kind::DATA { Self::Data(sealed) } else { Self::Control(sealed) });
+        }
+        let known_version = rest.first() == Some(&VERSION);
+        if !known_version || bytes.len() > SLOW_LENGTH_MAX {
+            return None;
+        }
+        match first {
+            kind::INITIATION => parse_initiation(bytes),
+            kind::RESPONSE => parse_response(bytes),
+            kind::COOKIE_REPLY => parse_cookie_reply(bytes),
+            kind::ENROLMENT => parse_enrolment(bytes),
+            _ => None,
+        }
+    }
+
+    /// Whether a UDP payload is a sealed packet, all that the fast path looks at.
+    #[must_use]
+    pub fn is_data(bytes: &[u8]) -> bool {
+        bytes.first() == Some(&kind::DATA)
+    }
+}
+
+impl Sealed {
+    /// Reads the header of a sealed datagram; `None` when it is too short or reserved bits are set.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() < OVERHEAD || bytes[1..4] != [0; 3] {
+            return None;
+        }
+        Some(Self { receiver: u32_at(bytes, 4)?, counter: u64::from_le_bytes(bytes[8..16].try_into().ok()?) })
+    }
+
+    /// The header of a sealed packet. All of it is additional data of the cipher.
+    #[must_use]
+    pub fn data_header(&self) -> [u8; HEADER_LENGTH] {
+        self.header(kind::DATA)
+    }
+
+    /// The header of a sealed control message.
+    #[must_use]
+    pub fn control_header(&self) -> [u8; HEADER_LENGTH] {
+        self.header(kind::CONTROL)
+    }
+
+    fn header(&self, kind: u8) -> [u8; HEADER_LENGTH] {
+        let mut header = [0; HEADER_LENGTH];
+        header[0] = kind;
+        header[4..8].copy_from_slice(&self.receiver.to_le_bytes());
+        header[8..].copy_from_slice(&self.counter.to_le_bytes());
+        header
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+fn split_gate(bytes: &[u8]) -> Option<(&[u8], Gate<'_>)> {
+    let covered = &bytes[..bytes.len().checked_sub(2 * MAC_LENGTH)?];
+    let (mac1, mac2) = bytes[covered.len()..].split_at(MAC_LENGTH);
+    Some((covered, Gate { covered, mac1: mac1.try_into().ok()?, mac2: mac2.try_into().ok()? }))
+}
+
+fn parse_initiation(bytes: &[u8]) -> Option<Datagram<'_>> {
+    if bytes.len() != INITIATION_LENGTH || bytes[2..4] != [0; 2] {
+        return None;
+    }
+    let (covered, gate) = split_gate(bytes)?;
+    let length = usize::from(u16::from_le_bytes([covered[8], covered[9]]));
+    let (noise, padding) = covered[INITIATION_HEADER..].split_at_checked(length)?;
+    let zeros = padding.iter().all(|&byte| byte == 0);
+    zeros.then_some(Datagram::Initiation(Initiation { sender: u32_at(bytes, 4)?, noise, gate }))
+}
+
+fn parse_response(bytes: &[u8]) -> Option<Datagram<'_>> {
+    let (covered, gate) = split_gate(bytes)?;
+    if covered.len() < RESPONSE_HEADER || covered[2..4] != [0; 2] {
+        return None;
+    }
+    let (sender, receiver) = (u32_at(bytes, 4)?, u32_at(bytes, 8)?);
+    Some(Datagram::Response(Response { sender, receiver, noise: &covered[RESPONSE_HEADER..], gate }))
+}
+
+fn parse_cookie_reply(bytes: &[u8]) -> Option<Datagram<'_>> {
+    if bytes.len() != COOKIE_REPLY_LENGTH || bytes[2..4] != [0; 2] {
+        return None;
+    }
+    let (nonce, sealed) = bytes[8..].split_at(COOKIE_NONCE_LENGTH);
+    Some(Datagram::CookieReply(CookieReply {
+        receiver: u32_at(bytes, 4)?,
+        nonce: nonce.try_into().ok()?,
+        sealed: sealed.try_into().ok()?,
+    }))
+}
+
+fn parse_enrolment(bytes: &[u8]) -> Option<Datagram<'_>> {
+    let covered = &bytes[..bytes.len().checked_sub(MAC_LENGTH)?];
+    let stage = bytes[2];
+    if covered.len() < ENROLMENT_HEADER || bytes[3] != 0 || !(1..=4).contains(&stage) {
+        return None;
+    }
+    let length = usize::from(u16::from_le_bytes([covered[24], covered[25]]));
+    let (body, padding) = covered[ENROLMENT_HEADER..].split_at_checked(length)?;
+    let zeros = padding.iter().all(|&byte| byte == 0);
+    zeros.then_some(Datagram::Enrolment(Enrolment {
+        stage,
+        invite: covered[4..20].try_into().ok()?,
+        conversation: u32_at(covered, 20)?,
+        body,
+        covered,
+        mac: bytes[covered.len()..].try_into().ok()?,
+    }))
+}
+
+/// Writes an initiation, padded and with its MACs; `cookie` is the receiver's latest, if any.
+///
+/// # Panics
+/// When `noise` is longer than [`INITIATION_NOISE_LENGTH_MAX`]; [`crate::credential::CHAIN_LENGTH_MAX`] keeps it shorter.
+#[must_use]
+pub fn write_initiation(sender: u32, noise: &[u8], keys: &GateKeys, cookie: Option<&Cookie>) -> Vec<u8> {
+    assert!(noise.len() <= INITIATION_NOISE_LENGTH_MAX, "a chain's length is bounded");
+    let mut bytes = Vec::with_capacity(INITIATION_LENGTH);
+    bytes.extend([kind::INITIATION, VERSION, 0, 0]);
+    bytes.extend(sender.to_le_bytes());
+    bytes.extend((noise.len() as u16).to_le_bytes());
+    bytes.extend(noise);
+    bytes.resize(INITIATION_LENGTH - 2 * MAC_LENGTH, 0);
+    append_gate(bytes, keys, cookie)
+}
+
+/// Writes a response with its MACs.
+#[must_use]
+pub fn write_response(sender: u32, receiver: u32, noise: &[u8], keys: &GateKeys) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(RESPONSE_HEADER + noise.len() + 2 * MAC_LENGTH);
+    bytes.extend([kind::RESPONSE, VERSION, 0, 0]);
+    bytes.extend(sender.to_le_bytes());
+    bytes.extend(receiver.to_le_bytes());
+    bytes.extend(noise);
+    append_gate(bytes, keys, None)
+}
+
+fn append_gate(mut bytes: Vec<u8>, keys: &GateKeys, cookie: Option<&Cookie>) -> Vec<u8> {
+    bytes.extend(keys.mac1(&bytes));
+    let mac2 = cookie.map_or([0; MAC_LENGTH], |cookie| gate::mac(cookie, &[&bytes]));
+    bytes.extend(mac2);
+    bytes
+}
+
+/// Writes a cookie reply.
+#[must_use]
+pub fn write_cookie_reply(reply: &CookieReply) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(COOKIE_REPLY_LENGTH);
+    bytes.extend([kind::COOKIE_REPLY, VERSION, 0, 0]);
+    bytes.extend(reply.receiver.to_le_bytes());
+    bytes.extend(reply.nonce);
+    bytes.extend(reply.sealed);
+    bytes
+}
+
+/// Writes a message of an enrolment under the key of its invite; the first one is padded.
+#[must_use]
+pub fn write_enrolment(
+    stage: u8,
+    invite: &InviteId,
+    conversation: u32,
+    body: &[u8],
+    key: &[u8; 32],
+) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(ENROLMENT_FIRST_LENGTH);
+    bytes.extend([kind::ENROLMENT, VERSION, stage, 0]);
+    bytes.extend(invite.0);
+    bytes.extend(conversation.to_le_bytes());
+    bytes.extend((body.len() as u16).to_le_bytes());
+    bytes.extend(body);
+    if stage == 1 {
+        bytes.resize(ENROLMENT_FIRST_LENGTH - MAC_LENGTH, 0);
+    }
+    let mac = gate::mac(key, &[&bytes]);
+    bytes.extend(mac);
+    bytes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! Payloads of an enrolment: how a joiner becomes a member by an invite.
+//!
+//! ```text
+//! 1  joiner → issuer   e                      padded, MAC under the invite's secret
+//! 2  issuer → joiner   e, ee, s, es
+//! 3  joiner → issuer   s, se, psk   Request   the psk is the invite's secret
+//! 4  issuer → joiner   Answer                 sealed under the keys that follow
+//! ```
+
+use crate::{InviteId, Name, NetworkId, NodeId, NoisePublicKey};
+use minicbor::bytes::{ByteArray, ByteVec};
+use minicbor::{Decode, Encode};
+
+/// Noise protocol of enrolments.
+pub const NOISE: &str = "Noise_XXpsk3_25519_ChaChaPoly_BLAKE2s";
+
+/// Prologue of enrolments: the protocol, its version, the network and the invite.
+#[must_use]
+pub fn prologue(network: &NetworkId, invite: &InviteId) -> Vec<u8> {
+    [b"hopmesh enrolment 1 ", &network.0[..], &invite.0[..]].concat()
+}
+
+/// What the joiner signs with its node key: it owns the id, in this very handshake, with this Noise key.
+#[must_use]
+pub fn proof_message(handshake_hash: &[u8], noise_key: &NoisePublicKey) -> Vec<u8> {
+    [b"hopmesh enrolment proof ", handshake_hash, &noise_key.0[..]].concat()
+}
+
+/// Payload of the third message.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Request {
+    /// The joiner's id.
+    #[n(0)]
+    pub node: NodeId,
+    /// Signature over [`proof_message`].
+    #[n(1)]
+    pub proof: ByteArray<64>,
+    /// The name that the joiner wants.
+    #[n(2)]
+    pub name: Name,
+    /// Whether only that name will do, or a numbered one as well.
+    #[n(3)]
+    pub name_is_firm: bool,
+}
+
+/// The fourth message.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Answer {
+    /// The joiner is a member.
+    #[n(0)]
+    Accepted {
+        /// The network's name.
+        #[n(0)]
+        network_name: Name,
+        /// The joiner's credentials.
+        #[n(1)]
+        chain: ByteVec,
+        /// Number of the network secret.
+        #[n(2)]
+        epoch: u32,
+        /// The network secret.
+        #[n(3)]
+        secret: ByteArray<32>,
+    },
+    /// The joiner is no member, and this invite will not make it one.
+    #[n(1)]
+    Refused {
+        /// Why.
+        #[n(0)]
+        refusal: Refusal,
+    },
+}
+
+/// Why an enrolment is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, thiserror::Error)]
+#[cbor(index_only)]
+pub enum Refusal {
+    /// Another machine was enrolled by it.
+    #[n(0)]
+    #[error("this invite was used already: an invite is for one machine; make another with `hopmesh invite`")]
+    Used,
+    /// Its time is over, by the issuer's clock.
+    #[n(1)]
+    #[error("this invite has expired: make another with `hopmesh invite`")]
+    Expired,
+    /// The name is another node's.
+    #[n(2)]
+    #[error("the name is taken in this network: choose another with --node-name")]
+    NameTaken,
+    /// The address that the invite promised, or every address of the range, is taken.
+    #[n(3)]
+    #[error(
+        "the address is taken, or the network's range is full: make another invite, with another --address"
+    )]
+    AddressTaken,
+    /// The node was revoked from this network.
+    #[n(4)]
+    #[error(
+        "this machine was revoked from the network: remove its old identity with `hopmesh leave`, then join again"
+    )]
+    Revoked,
+    /// The issuer could not write its journal, or is no admin any more.
+    #[n(5)]
+    #[error("the machine that made the invite cannot enrol anyone now: look at `hopmesh status` there")]
+    Unable,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cbor;
+
+    #[test]
+    fn payloads_read_back() {
+        let request = Request {
+            node: NodeId([1; 32]),
+            proof: [2; 64].into(),
+            name: "b".parse().unwrap(),
+            name_is_firm: true,
+        };
+        assert_eq!(cbor::decode(&cbor::encode(&request)), Ok(request));
+        let accepted = Answer::Accepted {
+            network_name: "home".parse().unwrap(),
+            chain: vec![1].into(),
+            epoch: 3,
+            secret: [4; 32].into(),
+        };
+        for answer in [accepted, Answer::Refused { refusal: Refusal::NameTaken }] {
+            assert_eq!(cbor::decode(&cbor::encode(&answer)), Ok(answer));
+        }
+    }
+}

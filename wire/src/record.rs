@@ -1,0 +1,185 @@
+//! Records: everything that nodes tell each other and that outlives a packet, signed by its owner.
+//!
+//! A [`Record`] that exists as a value has a verified signature. What its payload claims is judged by
+//! [`Record::content`], which needs the network. The highest sequence of a key wins.
+
+mod content;
+
+pub use content::{CANDIDATES_MAX, Content, revocation_of_admin_message};
+
+use crate::credential::verify_signature;
+use crate::{NodeId, cbor};
+use ed25519_dalek::{Signer, SigningKey};
+use minicbor::bytes::{ByteArray, ByteVec};
+use minicbor::{Decode, Encode};
+use std::collections::BTreeMap;
+
+/// Longest record in bytes, so that it fits in one datagram with its control message.
+pub const RECORD_LENGTH_MAX: usize = 1180;
+/// Longest name of a record in bytes.
+pub const NAME_LENGTH_MAX: usize = 63;
+/// Most labels of a record.
+pub const LABELS_MAX: usize = 16;
+
+/// Why bytes are no record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Too long, not CBOR, an unknown kind, or a payload that does not fit its kind.
+    #[error("malformed record")]
+    Malformed,
+    /// Not signed by its owner.
+    #[error("signature of a record does not verify")]
+    Signature,
+    /// The owner may not say this.
+    #[error("the owner of a record has no right to say what it says")]
+    Authority,
+}
+
+impl From<cbor::CborError> for RecordError {
+    fn from(_: cbor::CborError) -> Self {
+        Self::Malformed
+    }
+}
+
+/// What a record is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Kind {
+    /// A member speaks of itself: its credentials and where it can be dialled.
+    #[n(1)]
+    Member,
+    /// A node is no member any more.
+    #[n(2)]
+    Revocation,
+    /// New credentials for a node, on their way to it.
+    #[n(3)]
+    Reissue,
+}
+
+/// What a record is kept under.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// What it is about.
+    pub kind: Kind,
+    /// Who says it.
+    pub owner: NodeId,
+    /// Which of the owner's records of this kind.
+    pub name: String,
+}
+
+/// The signed part of a record.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Body {
+    /// What it is about.
+    #[n(0)]
+    pub kind: Kind,
+    /// Who says it, and whose key signs it.
+    #[n(1)]
+    pub owner: NodeId,
+    /// Which of the owner's records of this kind.
+    #[n(2)]
+    pub name: String,
+    /// Grows with every change.
+    #[n(3)]
+    pub sequence: u64,
+    /// Beginning of validity, seconds since 1970.
+    #[n(4)]
+    pub not_before_s: u64,
+    /// Seconds of validity from arrival; 0 means until it is replaced.
+    #[n(5)]
+    pub ttl_s: u32,
+    /// For selection by later faces of the registry.
+    #[n(6)]
+    pub labels: BTreeMap<String, String>,
+    /// What is said.
+    #[n(7)]
+    pub payload: ByteVec,
+}
+
+#[derive(Encode, Decode)]
+struct Signed {
+    #[n(0)]
+    body: ByteVec,
+    #[n(1)]
+    signature: ByteArray<64>,
+}
+
+/// A record whose signature has been verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    body: Body,
+    bytes: Vec<u8>,
+}
+
+/// Signatures of records cannot be taken for any other signature of a node.
+const SIGNED_PREFIX: &[u8] = b"hopmesh record 1 ";
+
+impl Record {
+    /// Signs a record. The owner is the key's node.
+    ///
+    /// # Errors
+    /// [`RecordError::Malformed`] when it would be longer than [`RECORD_LENGTH_MAX`] or break another limit.
+    pub fn sign(body: Body, key: &SigningKey) -> Result<Self, RecordError> {
+        let encoded = cbor::encode(&body);
+        let signature = key.sign(&[SIGNED_PREFIX, &encoded].concat()).to_bytes();
+        Self::verify(&cbor::encode(&Signed { body: encoded.into(), signature: signature.into() }))
+    }
+
+    /// Reads a record and verifies its signature.
+    ///
+    /// # Errors
+    /// [`RecordError`]; nothing of the bytes is believed then.
+    pub fn verify(bytes: &[u8]) -> Result<Self, RecordError> {
+        if bytes.len() > RECORD_LENGTH_MAX {
+            return Err(RecordError::Malformed);
+        }
+        let signed: Signed = cbor::decode(bytes)?;
+        let body: Body = cbor::decode(&signed.body)?;
+        if body.name.len() > NAME_LENGTH_MAX || body.labels.len() > LABELS_MAX {
+            return Err(RecordError::Malformed);
+        }
+        verify_signature(&body.owner.0, &[SIGNED_PREFIX, &signed.body].concat(), &signed.signature[..])
+            .map_err(|_| RecordError::Signature)?;
+        Ok(Self { body, bytes: bytes.to_vec() })
+    }
+
+    /// The signed part.
+    #[must_use]
+    pub fn body(&self) -> &Body {
+        &self.body
+    }
+
+    /// The record's one encoding.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What the record is kept under.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        Key { kind: self.body.kind, owner: self.body.owner, name: self.body.name.clone() }
+    }
+
+    /// First 64 bits of a hash over the key, by which summaries name the record.
+    #[must_use]
+    pub fn key_hash(&self) -> u64 {
+        hash(&[&[self.body.kind as u8], &self.body.owner.0, self.body.name.as_bytes()])
+    }
+
+    /// First 64 bits of a hash over key and sequence; the digest of many records is the XOR of these.
+    #[must_use]
+    pub fn version_hash(&self) -> u64 {
+        hash(&[b"version", &self.key_hash().to_le_bytes(), &self.body.sequence.to_le_bytes()])
+    }
+}
+
+fn hash(parts: &[&[u8]]) -> u64 {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    parts.iter().for_each(|part| context.update(part));
+    let digest = context.finish();
+    u64::from_be_bytes(digest.as_ref()[..8].try_into().expect("SHA-256 has 32 bytes"))
+}
+
+#[cfg(test)]
+mod tests;

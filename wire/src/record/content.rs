@@ -1,0 +1,147 @@
+//! What the kinds of records say, and who may say it.
+
+use super::{Body, Kind, Record, RecordError};
+use crate::credential::verify_signature;
+use crate::{Candidate, Chain, NetworkId, NodeId, cbor};
+use ed25519_dalek::{Signer, SigningKey};
+use minicbor::bytes::{ByteArray, ByteVec};
+use minicbor::{Decode, Encode};
+use std::collections::BTreeMap;
+
+/// Most candidates in a member record: two of each kind (host IPv4 and IPv6, reflexive, port-mapped).
+pub const CANDIDATES_MAX: usize = 8;
+
+/// The judged content of a record. Dates of chains are left to the reader's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// A member speaks of itself.
+    Member {
+        /// Its credentials.
+        chain: Chain,
+        /// Where it can be dialled.
+        candidates: Vec<Candidate>,
+    },
+    /// A node is no member any more.
+    Revocation {
+        /// The node.
+        node: NodeId,
+        /// Credentials of who says so: the node itself, or an admin.
+        by: Box<Chain>,
+        /// Whether the root key agrees, without which no admin can be revoked by another.
+        by_root: bool,
+    },
+    /// New credentials for a node.
+    Reissue {
+        /// The credentials.
+        chain: Chain,
+    },
+}
+
+#[derive(Encode, Decode)]
+struct MemberPayload {
+    #[n(0)]
+    chain: ByteVec,
+    #[n(1)]
+    candidates: Vec<Candidate>,
+}
+
+#[derive(Encode, Decode)]
+struct RevocationPayload {
+    #[n(0)]
+    node: NodeId,
+    #[n(1)]
+    by: ByteVec,
+    #[n(2)]
+    root_signature: Option<ByteArray<64>>,
+}
+
+/// What the root key signs to revoke an admin.
+#[must_use]
+pub fn revocation_of_admin_message(network: &NetworkId, node: &NodeId) -> Vec<u8> {
+    [b"hopmesh revocation of admin ", &network.0[..], &node.0[..]].concat()
+}
+
+impl Content {
+    fn encode(&self, root: Option<&SigningKey>) -> (Kind, String, Vec<u8>) {
+        match self {
+            Self::Member { chain, candidates } => {
+                let payload = MemberPayload { chain: chain.encode().into(), candidates: candidates.clone() };
+                (Kind::Member, String::new(), cbor::encode(&payload))
+            }
+            Self::Revocation { node, by, .. } => {
+                let message = revocation_of_admin_message(&by.claims().network, node);
+                let root_signature = root.map(|root| root.sign(&message).to_bytes().into());
+                let payload = RevocationPayload { node: *node, by: by.encode().into(), root_signature };
+                (Kind::Revocation, node.to_string(), cbor::encode(&payload))
+            }
+            Self::Reissue { chain } => (Kind::Reissue, chain.claims().node.to_string(), chain.encode()),
+        }
+    }
+
+    /// Signs a record with this content. `root` is the network's root key, where its word is needed.
+    ///
+    /// # Errors
+    /// [`RecordError::Malformed`] when the record would be too long.
+    pub fn sign(
+        &self,
+        sequence: u64,
+        unix_s: u64,
+        key: &SigningKey,
+        root: Option<&SigningKey>,
+    ) -> Result<Record, RecordError> {
+        let (kind, name, payload) = self.encode(root);
+        let owner = NodeId(key.verifying_key().to_bytes());
+        let (labels, payload) = (BTreeMap::new(), payload.into());
+        let body = Body { kind, owner, name, sequence, not_before_s: unix_s, ttl_s: 0, labels, payload };
+        Record::sign(body, key)
+    }
+}
+
+impl Record {
+    /// Reads what the record says and judges whether its owner may say it in a network.
+    ///
+    /// # Errors
+    /// [`RecordError::Malformed`] when the payload does not fit the kind or its chain does not verify,
+    /// [`RecordError::Authority`] when somebody else would have to say it.
+    pub fn content(&self, network: &NetworkId) -> Result<Content, RecordError> {
+        let Body { kind, owner, name, payload, .. } = &self.body;
+        let chain = |bytes: &[u8]| Chain::verify(bytes, network).map_err(|_| RecordError::Malformed);
+        let (content, may, proper_name) = match kind {
+            Kind::Member => {
+                let MemberPayload { chain: bytes, candidates } = cbor::decode(payload)?;
+                if candidates.len() > CANDIDATES_MAX {
+                    return Err(RecordError::Malformed);
+                }
+                let chain = chain(&bytes)?;
+                let own = chain.claims().node == *owner;
+                (Content::Member { chain, candidates }, own, String::new())
+            }
+            Kind::Revocation => {
+                let RevocationPayload { node, by, root_signature } = cbor::decode(payload)?;
+                let by = Box::new(chain(&by)?);
+                let message = revocation_of_admin_message(network, &node);
+                let by_root = match root_signature {
+                    None => false,
+                    Some(signature) => verify_signature(by.root(), &message, &signature[..])
+                        .map(|()| true)
+                        .map_err(|_| RecordError::Signature)?,
+                };
+                let claims = by.claims();
+                let may = claims.node == *owner && (node == *owner || claims.roles.admin);
+                (Content::Revocation { node, by, by_root }, may, node.to_string())
+            }
+            Kind::Reissue => {
+                let chain = chain(payload)?;
+                // The signature inside the chain is what counts; the owner only answers for the quota.
+                let may = chain.admin().is_none_or(|admin| admin.node == *owner);
+                let name = chain.claims().node.to_string();
+                (Content::Reissue { chain }, may, name)
+            }
+        };
+        match (may, *name == proper_name) {
+            (true, true) => Ok(content),
+            (false, _) => Err(RecordError::Authority),
+            (true, false) => Err(RecordError::Malformed),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+use super::*;
+use crate::credential::{Claims, Roles};
+use crate::{Candidate, Chain, NetworkId, NoisePublicKey};
+
+fn claims(network: NetworkId, key: &SigningKey, host: u8, admin: bool) -> Claims {
+    Claims {
+        network,
+        node: NodeId(key.verifying_key().to_bytes()),
+        noise_key: NoisePublicKey([9; 32]),
+        name: "a".repeat(63).parse().unwrap(),
+        ipv4: format!("10.7.0.{host}/16").parse().unwrap(),
+        prefixes: vec![],
+        tags: vec![],
+        roles: Roles { admin, hop: false },
+        serial: 1,
+        not_before_s: 1,
+        expires_s: 2,
+    }
+}
+
+struct Keys {
+    network: NetworkId,
+    root: SigningKey,
+    admin: SigningKey,
+    member: SigningKey,
+    admin_chain: Chain,
+    member_chain: Chain,
+}
+
+fn keys() -> Keys {
+    let [root, admin, member] = [1, 2, 3].map(|n| SigningKey::from_bytes(&[n; 32]));
+    let network = NetworkId::of_root(&root.verifying_key().to_bytes());
+    let admin_chain = Chain::of_root(claims(network, &admin, 1, true), &root);
+    let member_chain = admin_chain.extend(claims(network, &member, 2, false), &admin).unwrap();
+    Keys { network, root, admin, member, admin_chain, member_chain }
+}
+
+fn node(key: &SigningKey) -> NodeId {
+    NodeId(key.verifying_key().to_bytes())
+}
+
+#[test]
+fn the_longest_member_record_reads_back_and_fits() {
+    let keys = keys();
+    let candidates = vec![Candidate::new("[2001:db8::1]:65535".parse().unwrap()).unwrap(); 8];
+    let content = Content::Member { chain: keys.member_chain.clone(), candidates };
+    let record = content.sign(u64::MAX, u64::from(u32::MAX), &keys.member, None).unwrap();
+    let read = Record::verify(record.bytes()).unwrap();
+    assert_eq!(read, record);
+    assert_eq!(read.content(&keys.network), Ok(content));
+    assert_eq!(read.content(&NetworkId([0; 16])), Err(RecordError::Malformed), "of another network");
+}
+
+#[test]
+fn every_flipped_bit_is_refused() {
+    let keys = keys();
+    let content = Content::Member { chain: keys.member_chain.clone(), candidates: vec![] };
+    let record = content.sign(1, 2, &keys.member, None).unwrap();
+    for i in 0..record.bytes().len() * 8 {
+        let mut flipped = record.bytes().to_vec();
+        flipped[i / 8] ^= 1 << (i % 8);
+        assert!(Record::verify(&flipped).is_err(), "bit {i}");
+    }
+}
+
+#[test]
+fn a_member_speaks_only_of_itself() {
+    let keys = keys();
+    let content = Content::Member { chain: keys.admin_chain.clone(), candidates: vec![] };
+    let record = content.sign(1, 2, &keys.member, None).unwrap();
+    assert_eq!(record.content(&keys.network), Err(RecordError::Authority));
+}
+
+#[test]
+fn revocations_come_from_the_node_itself_or_an_admin() {
+    let keys = keys();
+    let of = |target: &SigningKey, by: &Chain, by_root| Content::Revocation {
+        node: node(target),
+        by: Box::new(by.clone()),
+        by_root,
+    };
+    for (content, key, root) in [
+        (of(&keys.member, &keys.admin_chain, false), &keys.admin, None),
+        (of(&keys.member, &keys.member_chain, false), &keys.member, None),
+        (of(&keys.admin, &keys.admin_chain, true), &keys.admin, Some(&keys.root)),
+    ] {
+        let record = content.sign(1, 2, key, root).unwrap();
+        assert_eq!(record.content(&keys.network), Ok(content));
+    }
+    let by_member = of(&keys.admin, &keys.member_chain, false).sign(1, 2, &keys.member, None).unwrap();
+    assert_eq!(by_member.content(&keys.network), Err(RecordError::Authority));
+    let in_its_name = of(&keys.member, &keys.admin_chain, false).sign(1, 2, &keys.member, None).unwrap();
+    assert_eq!(in_its_name.content(&keys.network), Err(RecordError::Authority));
+    let false_root =
+        of(&keys.admin, &keys.admin_chain, true).sign(1, 2, &keys.admin, Some(&keys.admin)).unwrap();
+    assert_eq!(false_root.content(&keys.network), Err(RecordError::Signature));
+}
+
+#[test]
+fn reissues_carry_their_authority_in_the_chain() {
+    let keys = keys();
+    let content = Content::Reissue { chain: keys.member_chain.clone() };
+    let record = content.sign(1, 2, &keys.admin, None).unwrap();
+    assert_eq!(record.content(&keys.network), Ok(content.clone()));
+    let by_member = content.sign(1, 2, &keys.member, None).unwrap();
+    assert_eq!(by_member.content(&keys.network), Err(RecordError::Authority));
+}
