@@ -31,7 +31,7 @@ pub use lab::{Lab, Underlay};
 pub use machine::Machine;
 pub use meter::{cpu_seconds, median, rss_kib};
 pub use node::{DEADLINE, Up, drops, peer};
-pub use ping::{Ping, ping};
+pub use ping::{Ping, ping, stop_ping};
 pub use process::{Done, Process};
 pub use traffic::{hashed_transfer, iperf_tcp, iperf_udp, receives};
 

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub struct Machine {
     underlay: Underlay,
     subnet: Cell<u8>,
     // Last: the machine must be gone before the switch may go.
-    _switch: Arc<Switch>,
+    switch: Arc<Switch>,
 }
 
 impl Machine {
@@ -43,17 +43,17 @@ impl Machine {
             number,
             underlay,
             subnet: Cell::new(0),
-            _switch: switch,
+            switch,
         };
         fs::create_dir(&machine.folder).expect("the lab's folder is new and ours");
         ip(&format!("netns add {}", machine.namespace));
         ip_batch(&machine.namespace, "link set lo up");
-        let switch = &machine._switch.namespace;
+        let switch = machine.switch.namespace.clone();
         ip_batch(
             &machine.namespace,
             &format!("link add eth0 type veth peer name p{number} netns {switch}\nlink set eth0 up"),
         );
-        ip_batch(switch, &format!("link set p{number} master br0\nlink set p{number} up"));
+        ip_batch(&switch, &format!("link set p{number} master br0\nlink set p{number} up"));
         machine.address();
         machine
     }
@@ -92,11 +92,28 @@ impl Machine {
         (self.underlay != Underlay::V4).then(|| Ipv6Addr::new(0x2001, 0xdb8, subnet, 0, 0, 0, 0, host))
     }
 
+    /// The present addresses of `eth0`, IPv4 first.
+    #[must_use]
+    pub fn underlay(&self) -> Vec<IpAddr> {
+        let (v4, v6) = (self.underlay4().map(IpAddr::from), self.underlay6().map(IpAddr::from));
+        v4.into_iter().chain(v6).collect()
+    }
+
     /// Moves the machine to the other subnet: its addresses and default routes are replaced.
     pub fn roam(&self) {
         ip_batch(&self.namespace, "addr flush dev eth0 scope global");
         self.subnet.set(1 - self.subnet.get());
         self.address();
+    }
+
+    /// Pulls the cable, so that neither end notices: the carrier stays.
+    pub fn unplug(&self) {
+        ip_batch(&self.switch.namespace, &format!("link set p{} nomaster", self.number));
+    }
+
+    /// Puts the cable back.
+    pub fn plug(&self) {
+        ip_batch(&self.switch.namespace, &format!("link set p{} master br0", self.number));
     }
 
     fn address(&self) {

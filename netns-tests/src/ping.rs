@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::{Machine, Process, wait_until};
 
 /// How long a path that was just made, or made anew, may take to carry its first ping.
@@ -17,6 +19,8 @@ pub struct Ping {
     pub received: u32,
     /// Round trip times, ms.
     pub rtt_ms: Vec<f64>,
+    /// When the replies came, in seconds since 1970; only of [`Machine::ping_on`].
+    pub at_s: Vec<f64>,
     /// Everything that `ping` printed.
     pub text: String,
 }
@@ -37,9 +41,22 @@ impl Ping {
             sent: numbers.next().unwrap_or(0),
             received: numbers.next().unwrap_or(0),
             rtt_ms: text.lines().filter_map(rtt).collect(),
+            at_s: text.lines().filter_map(replied_at).collect(),
             text: text.to_owned(),
         }
     }
+
+    /// The longest time without a reply between two replies, in seconds.
+    #[must_use]
+    pub fn longest_gap_s(&self) -> f64 {
+        self.at_s.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max)
+    }
+}
+
+/// The time that `ping -D` puts before a line about a reply.
+fn replied_at(line: &str) -> Option<f64> {
+    let (time, rest) = line.strip_prefix('[')?.split_once(']')?;
+    rest.contains("bytes from").then(|| time.parse().ok())?
 }
 
 /// Runs `ping` with `count` requests, a quarter of a second apart, waiting at most 2 s for the last.
@@ -74,12 +91,19 @@ impl Machine {
         });
     }
 
-    /// Starts a `ping` that sends every `interval_ms` until it gets SIGINT.
+    /// Starts a `ping` that sends every `interval_ms` until [`stop_ping`].
     #[must_use]
     pub fn ping_on(&self, to: IpAddr, interval_ms: u32) -> Process {
         let interval = format!("{:.3}", f64::from(interval_ms) / 1000.0);
         self.start(&["ping", "-n", "-D", "-O", "-i", &interval, "-W", "2", &to.to_string()])
     }
+}
+
+/// Ends what [`Machine::ping_on`] started, and tells how it went.
+#[must_use]
+pub fn stop_ping(mut running: Process) -> Ping {
+    running.signal(Signal::INT);
+    Ping::parse(&running.done(Duration::from_secs(10)).stdout)
 }
 
 #[cfg(test)]
@@ -96,5 +120,16 @@ mod tests {
         let ping = Ping::parse(text);
         assert_eq!((ping.sent, ping.received), (2, 1));
         assert_eq!(ping.rtt_ms, [0.042]);
+    }
+
+    #[test]
+    fn finds_the_longest_silence() {
+        let text = "[10.5] 64 bytes from 10.0.0.1: icmp_seq=1 ttl=64 time=0.042 ms\n\
+                    [10.75] 64 bytes from 10.0.0.1: icmp_seq=2 ttl=64 time=0.042 ms\n\
+                    [11.5] no answer yet for icmp_seq=3\n\
+                    [12.75] 64 bytes from 10.0.0.1: icmp_seq=4 ttl=64 time=0.042 ms\n\
+                    4 packets transmitted, 3 received, 25% packet loss, time 1001ms\n";
+        let gap = Ping::parse(text).longest_gap_s();
+        assert!((gap - 2.0).abs() < 1e-9, "{gap}");
     }
 }

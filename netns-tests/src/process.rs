@@ -13,8 +13,13 @@ const REAP: Duration = Duration::from_secs(5);
 
 /// What a stream of a process has said so far.
 #[derive(Clone, Default)]
-struct Heard {
-    shared: Arc<(Mutex<(Vec<u8>, bool)>, Condvar)>,
+struct Heard(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    /// The bytes, and whether the stream has ended.
+    said: Mutex<(Vec<u8>, bool)>,
+    more: Condvar,
 }
 
 impl Heard {
@@ -25,10 +30,10 @@ impl Heard {
             let mut buffer = [0; 4096];
             loop {
                 let size = stream.read(&mut buffer).unwrap_or(0);
-                let mut state = writer.shared.0.lock().expect("no holder of this lock panics");
+                let mut state = writer.0.said.lock().expect("no holder of this lock panics");
                 state.0.extend_from_slice(&buffer[..size]);
                 state.1 |= size == 0;
-                writer.shared.1.notify_all();
+                writer.0.more.notify_all();
                 if size == 0 {
                     return;
                 }
@@ -38,13 +43,13 @@ impl Heard {
     }
 
     fn text(&self) -> String {
-        String::from_utf8_lossy(&self.shared.0.lock().expect("no holder of this lock panics").0).into_owned()
+        String::from_utf8_lossy(&self.0.said.lock().expect("no holder of this lock panics").0).into_owned()
     }
 
     /// Waits until `look` finds something in the text; `None` when the stream ended or time is over.
     fn wait<T>(&self, patience: Duration, mut look: impl FnMut(&str) -> Option<T>) -> Option<T> {
         let deadline = Instant::now() + patience;
-        let mut state = self.shared.0.lock().expect("no holder of this lock panics");
+        let mut state = self.0.said.lock().expect("no holder of this lock panics");
         loop {
             if let Some(found) = look(&String::from_utf8_lossy(&state.0)) {
                 return Some(found);
@@ -53,7 +58,7 @@ impl Heard {
             if state.1 || left.is_zero() {
                 return None;
             }
-            state = self.shared.1.wait_timeout(state, left).expect("no holder of this lock panics").0;
+            state = self.0.more.wait_timeout(state, left).expect("no holder of this lock panics").0;
         }
     }
 }

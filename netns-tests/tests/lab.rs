@@ -1,25 +1,21 @@
 //! The lab itself, without Hopmesh: what the other tests take for granted.
 
-use std::net::{IpAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use netns_tests::{Lab, Machine, Underlay, captured_udp, hashed_transfer, iperf_tcp, ping};
-
-fn underlay(machine: &Machine) -> [IpAddr; 2] {
-    [machine.underlay4().unwrap().into(), machine.underlay6().unwrap().into()]
-}
+use netns_tests::{Lab, Underlay, captured_udp, hashed_transfer, iperf_tcp, ping};
 
 #[test]
 fn machines_reach_each_other_also_after_roaming() {
     let lab = Lab::new();
     let (a, b) = (lab.machine("a"), lab.machine("b"));
-    let before = underlay(&b);
-    for to in before {
+    let before = b.underlay();
+    for &to in &before {
         a.must_ping(to);
     }
     b.roam();
-    for to in underlay(&b) {
+    for to in b.underlay() {
         a.must_ping(to);
     }
     for to in before {
@@ -45,7 +41,7 @@ fn a_capture_sees_datagrams() {
     let (a, b) = (lab.machine("a"), lab.machine("b"));
     let inbox = b.enter(|| UdpSocket::bind("[::]:7").unwrap());
     let capture = a.capture("udp port 7");
-    for to in underlay(&b) {
+    for to in b.underlay() {
         a.enter(|| {
             let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
             UdpSocket::bind(any).unwrap().send_to(b"seen", (to, 7)).unwrap()

@@ -1,0 +1,237 @@
+//! Two machines, one invite, one ping: what the README promises, as a person would do it.
+
+use std::net::{IpAddr, UdpSocket};
+use std::time::Duration;
+
+use netns_tests::{Lab, Machine, Up, captured_udp, hashed_transfer, iperf_tcp, peer, ping, wait_until};
+use serde_json::Value;
+
+/// Two machines in one network.
+fn pair(lab: &Lab) -> (Machine, Up, Machine, Up) {
+    let (a, b) = (lab.machine("a"), lab.machine("b"));
+    let up = a.up();
+    let joined = b.join(&a.invite(&[]));
+    (a, up, b, joined)
+}
+
+#[test]
+fn two_machines_become_one_network() {
+    let lab = Lab::new();
+    let (a, b) = (lab.machine("a"), lab.machine("b"));
+    let founder = a.up();
+    // `up` of a new network prints an invite by itself, so that the next command is on the other machine.
+    let invite = founder.invite.clone().expect("`up` of a new network prints an invite");
+    let joiner = b.join(&invite);
+    assert_eq!(founder.network, joiner.network);
+    assert_ne!(founder.id, joiner.id);
+    assert_eq!((founder.name.as_str(), joiner.name.as_str()), ("a", "b"));
+    assert_eq!(joiner.interface, "hm-home");
+    for (from, to) in [(&a, &joiner), (&b, &founder)] {
+        for address in to.addresses() {
+            from.must_ping(address);
+        }
+        let told = from.json(&["ping", &to.name, "-c", "3"]);
+        assert_eq!(
+            (&told["node"], &told["sent"], &told["received"]),
+            (&to.name.as_str().into(), &3.into(), &3.into())
+        );
+        for reply in told["replies"].as_array().unwrap() {
+            assert_eq!(reply["path"]["kind"], "direct", "{told}");
+            assert!(reply["rtt_ms"].as_f64().unwrap() < 1000.0, "{told}");
+        }
+    }
+    // A node is also found by its mesh addresses and by the beginning of its id.
+    for way in [joiner.v4.to_string(), joiner.v6.to_string(), joiner.id[..12].to_owned()] {
+        assert_eq!(a.json(&["ping", &way, "-c", "1"])["node"], "b", "{way}");
+    }
+    a.stop();
+    b.stop();
+    for machine in [&a, &b] {
+        let links = machine.run(&["ip", "-o", "link", "show"]).ok();
+        assert!(!links.contains("hm-home"), "{links}");
+    }
+}
+
+#[test]
+fn a_status_has_every_promised_field() {
+    let lab = Lab::new();
+    let (a, founder, b, joiner) = pair(&lab);
+    a.must_ping(joiner.v4.into());
+    let status = b.status();
+    assert!(status["version"].is_string());
+    assert_eq!(status["network"]["name"], "home");
+    assert_eq!(status["network"]["id"], founder.network);
+    for prefix in ["ipv4_range", "ipv6_prefix"] {
+        assert!(status["network"][prefix].as_str().unwrap().contains('/'), "{status}");
+    }
+    assert_eq!(status["node"]["name"], "b");
+    assert_eq!(status["node"]["id"], joiner.id);
+    assert_eq!(
+        status["node"]["addresses"],
+        serde_json::json!([joiner.v4.to_string(), joiner.v6.to_string()])
+    );
+    assert_eq!(status["node"]["roles"], serde_json::json!(["member"]));
+    assert!(a.status()["node"]["roles"].as_array().unwrap().contains(&"admin".into()));
+    assert_eq!(status["interface"]["name"], "hm-home");
+    let mtu = b.run(&["cat", "/sys/class/net/hm-home/mtu"]).ok();
+    assert_eq!(status["interface"]["mtu"].as_u64(), mtu.trim().parse().ok(), "{status}");
+    let listen = status["listen"].as_array().unwrap();
+    assert_eq!(listen, &[format!("0.0.0.0:{}", joiner.port), format!("[::]:{}", joiner.port)]);
+    assert!(status["uptime_s"].is_u64(), "{status}");
+    assert!(status["drops"].is_object(), "{status}");
+    assert_eq!(status["problems"], serde_json::json!([]), "a healthy node has no problems");
+    peer_has_every_field(&status, &founder, &a);
+    assert_eq!(b.json(&["peers"])["peers"].as_array().unwrap().len(), 1);
+    let peers = b.json(&["peers"]);
+    assert_eq!(peers["peers"][0]["id"], founder.id);
+}
+
+fn peer_has_every_field(status: &Value, founder: &Up, a: &Machine) {
+    let found = peer(status, "a");
+    assert_eq!(found["id"], founder.id);
+    assert_eq!(found["addresses"], serde_json::json!([founder.v4.to_string(), founder.v6.to_string()]));
+    assert_eq!(found["state"], "connected");
+    assert_eq!(found["path"]["kind"], "direct");
+    let remote: std::net::SocketAddr =
+        found["path"]["remote"].as_str().expect("a path").parse().expect("IP:PORT");
+    assert!(a.underlay().contains(&remote.ip()), "{remote} is not an address of a");
+    assert_eq!(remote.port(), founder.port);
+    assert!(found["path"]["rtt_ms"].as_f64().is_none_or(|rtt| rtt < 1000.0), "{found}");
+    // Three pings of 84 bytes at least came in and were answered.
+    assert!(found["rx_bytes"].as_u64().expect("a number") >= 84, "{found}");
+    assert!(found["tx_bytes"].as_u64().expect("a number") >= 84, "{found}");
+    assert!(found["last_handshake_s"].as_f64().expect("a handshake was") < 60.0, "{found}");
+}
+
+#[test]
+fn people_read_the_same_without_json() {
+    let lab = Lab::new();
+    let (a, founder, _b, joiner) = pair(&lab);
+    a.must_ping(joiner.v4.into());
+    let binary = netns_tests::hopmesh().display().to_string();
+    let state = a.state_dir().display().to_string();
+    let said = |args: &[&str]| a.run(&[&[binary.as_str(), "--state-dir", &state], args].concat()).ok();
+    let status = said(&["status"]);
+    for word in ["home", "a", &founder.v4.to_string(), &founder.v6.to_string(), "hm-home", "b", "direct"] {
+        assert!(status.contains(word), "no {word} in\n{status}");
+    }
+    assert!(said(&["peers"]).contains(&joiner.v4.to_string()));
+    assert!(said(&["ping", "b", "-c", "1"]).contains("direct"));
+    assert!(said(&["version"]).contains("0.1.0"));
+}
+
+#[test]
+fn a_gigabyte_crosses_the_mesh() {
+    let lab = Lab::new();
+    let (a, _founder, b, joiner) = pair(&lab);
+    let told = iperf_tcp(&a, &b, joiner.v4.into(), &["-n", "1G"]);
+    let received = told["end"]["sum_received"]["bytes"].as_u64().unwrap();
+    assert!(received >= 1 << 30, "{received} bytes");
+    let peer_bytes = peer(&b.status(), "a")["rx_bytes"].as_u64().unwrap();
+    assert!(peer_bytes >= 1 << 30, "status counts {peer_bytes} bytes");
+}
+
+#[test]
+fn what_arrives_is_what_was_sent() {
+    let lab = Lab::new();
+    let (a, founder, b, joiner) = pair(&lab);
+    hashed_transfer(&a, &b, joiner.v4.into(), 120_000_000);
+    hashed_transfer(&b, &a, founder.v6.into(), 80_000_000);
+}
+
+#[test]
+fn packets_of_every_size_pass() {
+    let lab = Lab::new();
+    let (a, _founder, b, joiner) = pair(&lab);
+    let mtu = usize::try_from(b.status()["interface"]["mtu"].as_u64().unwrap()).unwrap();
+    for (target, overhead) in [(IpAddr::from(joiner.v4), 28), (IpAddr::from(joiner.v6), 48)] {
+        let inbox = b.enter(|| UdpSocket::bind((target, 0)).unwrap());
+        inbox.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let address = inbox.local_addr().unwrap();
+        let any = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let outbox = a.enter(|| UdpSocket::bind(any).unwrap());
+        // Beyond the MTU the kernel fragments, and both fragments must get through.
+        let sizes = [0, 1, 2, 17, mtu / 2, mtu - overhead - 1, mtu - overhead, mtu, 3000, 20_000, 65_000];
+        let mut buffer = vec![0; 65_536];
+        for size in sizes {
+            let sent: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
+            outbox.send_to(&sent, address).unwrap();
+            let received =
+                inbox.recv(&mut buffer).unwrap_or_else(|error| panic!("{size} to {target}: {error}"));
+            assert!(buffer[..received] == sent, "{size} bytes to {target} came as {received} others");
+        }
+    }
+}
+
+#[test]
+fn nobody_on_the_wire_reads_along() {
+    const MARK: &[u8] = b"the cat sat on the mat and nobody but us may know";
+    let lab = Lab::new();
+    let (a, founder, b, joiner) = pair(&lab);
+    a.must_ping(joiner.v4.into());
+    let capture = b.capture("ip or ip6");
+    for target in joiner.addresses() {
+        let inbox = b.enter(|| UdpSocket::bind((target, 0)).unwrap());
+        inbox.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let address = inbox.local_addr().unwrap();
+        let any = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        a.enter(|| UdpSocket::bind(any).unwrap().send_to(&MARK.repeat(20), address).unwrap());
+        let mut buffer = [0; 2048];
+        assert_eq!(inbox.recv(&mut buffer).unwrap(), MARK.len() * 20);
+    }
+    let seen = capture.stop();
+    let holds = |wire: &[u8], what: &[u8]| wire.windows(what.len()).any(|window| window == what);
+    let carried = captured_udp(&seen);
+    assert!(
+        carried.iter().any(|datagram| datagram.len() > MARK.len() * 20),
+        "the capture missed the datagrams"
+    );
+    assert!(!holds(&seen, MARK), "plain text on the wire");
+    for secret in founder.addresses() {
+        let inside = match secret {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        };
+        assert!(!carried.iter().any(|datagram| holds(datagram, &inside)), "{secret} on the wire");
+    }
+    // The same search finds the same bytes when they do cross the wire.
+    let control = b.capture("udp port 9");
+    let bare = (b.underlay()[0], 9);
+    let inbox = b.enter(|| UdpSocket::bind(bare).unwrap());
+    a.enter(|| UdpSocket::bind("0.0.0.0:0").unwrap().send_to(MARK, bare).unwrap());
+    inbox.recv(&mut [0; 2048]).unwrap();
+    assert!(holds(&control.stop(), MARK));
+}
+
+#[test]
+fn a_machine_that_leaves_is_gone() {
+    let lab = Lab::new();
+    let (a, founder, b, joiner) = pair(&lab);
+    a.must_ping(joiner.v4.into());
+    let said = b.json(&["leave"]);
+    assert_eq!(said["ok"], true);
+    assert_eq!(b.ended(Duration::from_secs(10)).code, Some(0));
+    assert_eq!(ping(&b, founder.v4.into(), 1).received, 0);
+    wait_until("a sees that b is away", Duration::from_secs(30), || {
+        let status = a.status();
+        let peers = status["peers"].as_array().unwrap();
+        let gone = |peer: &&Value| peer["name"] == "b" && peer["state"] == "connected";
+        (!peers.iter().any(|peer| gone(&peer))).then_some(())
+    });
+    // With its membership it gave up what it knew of the network; a new invite makes it a new node.
+    let again = b.join(&a.invite(&["--node-name", "b2"]).clone());
+    assert_ne!(again.id, joiner.id);
+    a.must_ping(again.v4.into());
+}
+
+#[test]
+fn down_stops_a_node_and_up_brings_it_back() {
+    let lab = Lab::new();
+    let (a, _founder, b, joiner) = pair(&lab);
+    assert_eq!(b.json(&["down"])["ok"], true);
+    assert_eq!(b.ended(Duration::from_secs(10)).code, Some(0));
+    let again = b.up();
+    assert_eq!((again.id, again.v4, again.v6), (joiner.id, joiner.v4, joiner.v6));
+    assert_eq!(again.invite, None, "only a new network comes with an invite");
+    a.must_ping(again.v4.into());
+}
