@@ -1,1 +1,46 @@
-//! What the user wrote, checked: TOML configuration into settings.
+//! What the user wrote, checked: TOML configuration into [`Settings`].
+//!
+//! [`parse`] takes the text of a configuration and gives settings in which every value is already allowed, or an
+//! error that names the line, the key and what is allowed there. `example.toml` beside this crate lists every key
+//! with its default. This crate opens no file, reads no environment and depends on none of ours: who the settings
+//! are for is not its business.
+
+mod error;
+mod key;
+mod settings;
+mod value;
+
+pub use error::ConfigError;
+pub use key::{KEYS, Key};
+pub use settings::{
+    Addresses, Dht, Interface, Listen, Log, LogLevel, Network, Node, PortMapping, Session, Settings,
+};
+pub use value::{
+    ADVERTISE_LENGTH_MAX, INTERFACE_NAME_LENGTH_MAX, LABEL_LENGTH_MAX, MTU_MAX, MTU_MIN, PREFIX_LENGTH_MAX,
+    PREFIX_LENGTH_MIN, REKEY_AFTER_S_MAX, REKEY_AFTER_S_MIN, SEEDS_LENGTH_MAX,
+};
+
+use toml::de::DeTable;
+
+/// Checks the text of a configuration file. What it leaves out has its default; an empty text is all defaults.
+///
+/// # Errors
+///
+/// The first thing that is wrong, in the order: TOML syntax, unknown tables and keys, values, and what this version
+/// has not got yet.
+pub fn parse(text: &str) -> Result<Settings, ConfigError> {
+    let document = DeTable::parse(text).map_err(|e| error::syntax(text, &e))?;
+    let document = document.get_ref();
+    key::check(text, document)?;
+    let settings: Settings = toml::from_str(text).map_err(|e| error::value(text, document, &e))?;
+    for (table, wanted, what) in [
+        ("dht", settings.dht.enabled, "DHT"),
+        ("port_mapping", settings.port_mapping.enabled, "port mapping"),
+    ] {
+        if wanted {
+            let line = key::span(document, table, "enabled").map_or(1, |span| error::line(text, span.start));
+            return Err(ConfigError::NotYet { line, table, what });
+        }
+    }
+    Ok(settings)
+}

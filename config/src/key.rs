@@ -1,0 +1,141 @@
+//! Every key, in words: what it takes, and which known key an unknown one was meant to be.
+
+use std::ops::Range;
+
+use toml::de::DeTable;
+
+use crate::error::{self, ConfigError};
+
+/// One key of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// The table it stands in, without brackets.
+    pub table: &'static str,
+    /// The key itself.
+    pub name: &'static str,
+    /// What it takes, to follow the words "it takes".
+    pub allowed: &'static str,
+}
+
+const fn key(table: &'static str, name: &'static str, allowed: &'static str) -> Key {
+    Key { table, name, allowed }
+}
+
+/// Every key there is, in the order of `example.toml`.
+pub const KEYS: &[Key] = &[
+    key("node", "name", "one DNS label: 1 to 63 letters, digits and inner hyphens"),
+    key("listen", "port", "a UDP port from 1 to 65535, or 0 to pick a free one and keep it"),
+    key("interface", "name", "1 to 15 visible ASCII characters without '/', ':' and '%'"),
+    key("interface", "mtu", "a number of bytes from 1280 to 65475"),
+    key(
+        "network",
+        "ipv4_range",
+        "an IPv4 prefix like \"10.77.0.0/16\", of length 8 to 30, with no host bits set",
+    ),
+    key(
+        "addresses",
+        "advertise",
+        "at most 6 addresses with ports, like [\"198.51.100.7:51820\", \"[2001:db8::7]:51820\"]",
+    ),
+    key(
+        "addresses",
+        "seeds",
+        "at most 64 addresses with ports, like [\"198.51.100.7:51820\", \"[2001:db8::7]:51820\"]",
+    ),
+    key("session", "rekey_after_s", "a number of seconds from 2 to 120"),
+    key("log", "level", "\"error\", \"warn\", \"info\", \"debug\" or \"trace\""),
+    key("dht", "enabled", "false (this version has no DHT yet)"),
+    key("port_mapping", "enabled", "false (this version has no port mapping yet)"),
+];
+
+/// Finds the first table or key, in the order of the text, that does not exist.
+pub(crate) fn check(text: &str, document: &DeTable<'_>) -> Result<(), ConfigError> {
+    let mut unknown: Vec<(usize, ConfigError)> = Vec::new();
+    for (table, value) in document {
+        let (at, name) = (table.span().start, table.get_ref().as_ref());
+        let line = error::line(text, at);
+        let known = KEYS.iter().any(|key| key.table == name);
+        match (known, value.get_ref().as_table()) {
+            (true, Some(keys)) => {
+                for found in keys.keys() {
+                    let (at, key) = (found.span().start, found.get_ref().as_ref());
+                    if !keys_of(name).any(|known| known == key) {
+                        unknown.push((at, unknown_key(error::line(text, at), name, key)));
+                    }
+                }
+            }
+            (true, None) => unknown.push((at, ConfigError::NoTable { line, table: error::shown(name) })),
+            (false, Some(_)) => unknown.push((at, unknown_table(line, name))),
+            (false, None) => unknown.push((at, stray_key(line, name))),
+        }
+    }
+    unknown.into_iter().min_by_key(|(at, _)| *at).map_or(Ok(()), |(_, error)| Err(error))
+}
+
+/// Where in the text the value of a key lies, in bytes.
+pub(crate) fn span(document: &DeTable<'_>, table: &str, name: &str) -> Option<Range<usize>> {
+    document.get(table)?.get_ref().as_table()?.get(name).map(toml::Spanned::span)
+}
+
+fn unknown_key(line: usize, table: &str, name: &str) -> ConfigError {
+    let here = nearest(name, keys_of(table)).map(|known| format!(": did you mean `{known}`?"));
+    let elsewhere = KEYS.iter().find(|key| key.name == name);
+    let elsewhere = elsewhere.map(|key| format!(": that key stands in [{}].", key.table));
+    ConfigError::UnknownKey {
+        line,
+        key: error::shown(name),
+        table: error::shown(table),
+        hint: here.or(elsewhere).unwrap_or_else(no_hint),
+        known: keys_of(table).map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn unknown_table(line: usize, name: &str) -> ConfigError {
+    let hint =
+        nearest(name, tables()).map(|known| format!(": did you mean [{known}]?")).unwrap_or_else(no_hint);
+    let known = tables().map(|known| format!("[{known}]")).collect::<Vec<_>>().join(", ");
+    ConfigError::UnknownTable { line, table: error::shown(name), hint, known }
+}
+
+/// A key before the first table.
+fn stray_key(line: usize, name: &str) -> ConfigError {
+    let hint = nearest(name, KEYS.iter().map(|key| key.name));
+    let hint = hint.and_then(|known| KEYS.iter().find(|key| key.name == known));
+    let hint = hint.map(|key| format!(": did you mean `{}` in [{}]?", key.name, key.table));
+    ConfigError::StrayKey { line, key: error::shown(name), hint: hint.unwrap_or_else(no_hint) }
+}
+
+fn no_hint() -> String {
+    ".".to_owned()
+}
+
+fn keys_of(table: &str) -> impl Iterator<Item = &'static str> {
+    KEYS.iter().filter(move |key| key.table == table).map(|key| key.name)
+}
+
+fn tables() -> impl Iterator<Item = &'static str> {
+    let mut last = "";
+    KEYS.iter().map(|key| key.table).filter(move |table| std::mem::replace(&mut last, table) != *table)
+}
+
+/// The known word that is two letters away, or a third of a long word's: two neighbours swapped are two letters.
+fn nearest(wanted: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    known
+        .map(|word| (distance(wanted, word), word))
+        .filter(|(distance, word)| *distance <= (word.len() / 3).max(2))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}
+
+/// Letters to insert, delete or replace to make one word of the other (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.bytes().enumerate() {
+            let best = (diagonal + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
+            diagonal = std::mem::replace(&mut row[j + 1], best);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,199 @@
+//! The settings: one struct a table, each field checked as it is read. The defaults are here and nowhere else.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use ipnet::Ipv4Net;
+use serde::Deserialize;
+
+use crate::value;
+
+/// What the daemon runs on, checked.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// `[node]`
+    pub node: Node,
+    /// `[listen]`
+    pub listen: Listen,
+    /// `[interface]`
+    pub interface: Interface,
+    /// `[network]`
+    pub network: Network,
+    /// `[addresses]`
+    pub addresses: Addresses,
+    /// `[session]`
+    pub session: Session,
+    /// `[log]`
+    pub log: Log,
+    /// `[dht]`
+    pub dht: Dht,
+    /// `[port_mapping]`
+    pub port_mapping: PortMapping,
+}
+
+/// `[node]`: this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct Node {
+    /// The name that this node wants in a network it creates or joins: one DNS label. `None`: the host name.
+    #[serde(deserialize_with = "value::label")]
+    pub name: Option<String>,
+}
+
+/// `[listen]`: the UDP socket.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// UDP port for IPv4 and IPv6. 0: pick a free one at the first start and keep it.
+    pub port: u16,
+}
+
+/// `[interface]`: the TUN device.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct Interface {
+    /// Name of the device, at most 15 bytes. `None`: `hm-` and the name of the network.
+    #[serde(deserialize_with = "value::interface_name")]
+    pub name: Option<String>,
+    /// Largest packet through the device, in bytes.
+    #[serde(deserialize_with = "value::mtu")]
+    pub mtu: u16,
+}
+
+impl Default for Interface {
+    fn default() -> Self {
+        // 1500 of Ethernet, less the outer IPv6 and UDP headers (48) and our header and tag (32).
+        Self { name: None, mtu: 1420 }
+    }
+}
+
+/// `[network]`: used only when this machine creates the network.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct Network {
+    /// Where mesh IPv4 addresses come from. `None`: a range that clashes with no route of this machine.
+    #[serde(deserialize_with = "value::ipv4_range")]
+    pub ipv4_range: Option<Ipv4Net>,
+}
+
+/// `[addresses]`: what nodes cannot find out by themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct Addresses {
+    /// Addresses and UDP ports at which others can dial this machine, besides those it sees itself.
+    #[serde(deserialize_with = "value::advertise")]
+    pub advertise: Vec<SocketAddr>,
+    /// Addresses and UDP ports of members to try, besides those that are remembered.
+    #[serde(deserialize_with = "value::seeds")]
+    pub seeds: Vec<SocketAddr>,
+}
+
+/// `[session]`: the keys in use between two nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct Session {
+    /// Age in seconds at which a session's keys are replaced.
+    #[serde(deserialize_with = "value::rekey_after_s")]
+    pub rekey_after_s: u64,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self { rekey_after_s: value::REKEY_AFTER_S_MAX }
+    }
+}
+
+/// `[log]`: what goes to stderr or the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// The least grave thing that is written.
+    pub level: LogLevel,
+}
+
+/// How grave a line of the log is, gravest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// The daemon cannot go on with something.
+    Error,
+    /// The operator has a problem, and the line says what to do about it.
+    Warn,
+    /// A state changed.
+    #[default]
+    Info,
+    /// Why a state changed.
+    Debug,
+    /// Each packet.
+    Trace,
+}
+
+impl LogLevel {
+    /// The word of the configuration, which is also that of the `tracing` crate.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// `[dht]`: finding members with no address known. [`crate::parse`] refuses `true`: this version has no DHT.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct Dht {
+    /// Whether the DHT is used.
+    pub enabled: bool,
+}
+
+/// `[port_mapping]`: asking the router for a port. [`crate::parse`] refuses `true`: this version cannot ask.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct PortMapping {
+    /// Whether routers are asked for a mapping.
+    pub enabled: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::Settings;
+
+    #[test]
+    fn every_field_is_a_known_key_and_every_known_key_a_field() {
+        let json = serde_json::to_value(Settings::default()).unwrap();
+        let mut fields = BTreeSet::new();
+        for (table, keys) in json.as_object().unwrap() {
+            for key in keys.as_object().unwrap().keys() {
+                fields.insert((table.clone(), key.clone()));
+            }
+        }
+        let known: BTreeSet<_> =
+            crate::KEYS.iter().map(|key| (key.table.to_owned(), key.name.to_owned())).collect();
+        assert_eq!(fields, known);
+        assert_eq!(known.len(), crate::KEYS.len(), "a key is listed twice");
+    }
+}

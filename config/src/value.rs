@@ -1,0 +1,81 @@
+//! What each value may be. A refusal here says nothing by itself: [`crate::key::KEYS`] has the words.
+
+use std::net::SocketAddr;
+
+use ipnet::Ipv4Net;
+use serde::de::{Deserialize, Deserializer, Error};
+
+/// Longest name of a node, in bytes: one DNS label (RFC 1035 section 2.3.4).
+pub const LABEL_LENGTH_MAX: usize = 63;
+/// Longest name of a network interface, in bytes: Linux's `IFNAMSIZ` less the closing NUL.
+pub const INTERFACE_NAME_LENGTH_MAX: usize = 15;
+/// Smallest MTU, in bytes: the least that carries IPv6 (RFC 8200 section 5).
+pub const MTU_MIN: u16 = 1280;
+/// Largest MTU, in bytes: what a UDP datagram over IPv4 can hold (65507), less our header and tag (32).
+pub const MTU_MAX: u16 = 65475;
+/// Shortest prefix of an IPv4 range: a whole /8 is more than any network needs.
+pub const PREFIX_LENGTH_MIN: u8 = 8;
+/// Longest prefix of an IPv4 range: the least in which two machines have an address each.
+pub const PREFIX_LENGTH_MAX: u8 = 30;
+/// Shortest time to a rekey, in seconds: below it, nodes far apart would do nothing else.
+pub const REKEY_AFTER_S_MIN: u64 = 2;
+/// Longest time to a rekey, in seconds: keys older than 180 s are refused, and a rekey needs time to succeed.
+pub const REKEY_AFTER_S_MAX: u64 = 120;
+/// Most addresses a node advertises by hand: others probe no more than this of one kind.
+pub const ADVERTISE_LENGTH_MAX: usize = 6;
+/// Most seeds.
+pub const SEEDS_LENGTH_MAX: usize = 64;
+
+pub(crate) fn label<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(input)?;
+    let bytes = text.as_bytes();
+    let inner = bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
+    let length = (1..=LABEL_LENGTH_MAX).contains(&bytes.len());
+    let ends = !text.starts_with('-') && !text.ends_with('-');
+    allowed(inner && length && ends, Some(text))
+}
+
+pub(crate) fn interface_name<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(input)?;
+    // Linux refuses '/', ':' and white space, and reads '%' as a pattern (net/core/dev.c, dev_valid_name).
+    let inner = text.bytes().all(|b| b.is_ascii_graphic() && !b"/:%".contains(&b));
+    let length = (1..=INTERFACE_NAME_LENGTH_MAX).contains(&text.len());
+    allowed(inner && length && text != "." && text != "..", Some(text))
+}
+
+pub(crate) fn mtu<'de, D: Deserializer<'de>>(input: D) -> Result<u16, D::Error> {
+    let mtu = u16::deserialize(input)?;
+    allowed((MTU_MIN..=MTU_MAX).contains(&mtu), mtu)
+}
+
+pub(crate) fn ipv4_range<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Ipv4Net>, D::Error> {
+    let range: Ipv4Net = String::deserialize(input)?.parse().map_err(Error::custom)?;
+    let length = (PREFIX_LENGTH_MIN..=PREFIX_LENGTH_MAX).contains(&range.prefix_len());
+    let first = range.network();
+    // 0/8 and 127/8 never leave a machine; 224/4 and 240/4 are multicast and reserved (RFC 6890).
+    let usable = !matches!(first.octets()[0], 0 | 127 | 224..);
+    allowed(length && usable && first == range.addr(), Some(range))
+}
+
+pub(crate) fn advertise<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<SocketAddr>, D::Error> {
+    addresses(input, ADVERTISE_LENGTH_MAX)
+}
+
+pub(crate) fn seeds<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<SocketAddr>, D::Error> {
+    addresses(input, SEEDS_LENGTH_MAX)
+}
+
+pub(crate) fn rekey_after_s<'de, D: Deserializer<'de>>(input: D) -> Result<u64, D::Error> {
+    let seconds = u64::deserialize(input)?;
+    allowed((REKEY_AFTER_S_MIN..=REKEY_AFTER_S_MAX).contains(&seconds), seconds)
+}
+
+fn addresses<'de, D: Deserializer<'de>>(input: D, length_max: usize) -> Result<Vec<SocketAddr>, D::Error> {
+    let list = Vec::<SocketAddr>::deserialize(input)?;
+    let dialable = list.iter().all(|a| a.port() != 0 && !a.ip().is_unspecified() && !a.ip().is_multicast());
+    allowed(dialable && list.len() <= length_max, list)
+}
+
+fn allowed<T, E: Error>(yes: bool, value: T) -> Result<T, E> {
+    if yes { Ok(value) } else { Err(E::custom("not allowed")) }
+}

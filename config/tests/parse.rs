@@ -1,0 +1,187 @@
+//! What is accepted, and the sentence for everything that is not.
+
+use config::{LogLevel, parse};
+
+fn refusal(text: &str) -> String {
+    parse(text).expect_err("this configuration is wrong").to_string()
+}
+
+#[test]
+fn every_key_is_read() {
+    let settings = parse(
+        "[node]\nname = 'laptop-2'\n[listen]\nport = 51820\n[interface]\nname = 'hm0'\nmtu = 9000\n\
+         [network]\nipv4_range = '10.8.0.0/24'\n[addresses]\nadvertise = ['198.51.100.7:1']\n\
+         seeds = ['[2001:db8::7]:2', '192.0.2.1:3']\n[session]\nrekey_after_s = 2\n[log]\nlevel = 'trace'\n\
+         [dht]\nenabled = false\n[port_mapping]\nenabled = false\n",
+    )
+    .unwrap();
+    assert_eq!(settings.node.name.as_deref(), Some("laptop-2"));
+    assert_eq!(settings.listen.port, 51820);
+    assert_eq!(settings.interface.name.as_deref(), Some("hm0"));
+    assert_eq!(settings.interface.mtu, 9000);
+    assert_eq!(settings.network.ipv4_range, Some("10.8.0.0/24".parse().unwrap()));
+    assert_eq!(settings.addresses.advertise, ["198.51.100.7:1".parse().unwrap()]);
+    assert_eq!(settings.addresses.seeds, ["[2001:db8::7]:2", "192.0.2.1:3"].map(|a| a.parse().unwrap()));
+    assert_eq!(settings.session.rekey_after_s, 2);
+    assert_eq!(settings.log.level, LogLevel::Trace);
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let settings = parse("[interface]\nname = \"hm0\"\n").unwrap();
+    assert_eq!((settings.interface.mtu, settings.session.rekey_after_s), (1420, 120));
+    assert_eq!((settings.listen.port, settings.log.level), (0, LogLevel::Info));
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
+    let sentence = refusal("[node]\nname = 'a'\n\n[interface]\nmut = 1420\n");
+    assert_eq!(
+        sentence,
+        "line 5: there is no key `mut` in [interface]: did you mean `mtu`? It has `name`, `mtu`"
+    );
+    let sentence = refusal("[session]\nfrequency = 3\n");
+    assert_eq!(sentence, "line 2: there is no key `frequency` in [session]. It has `rekey_after_s`");
+    let sentence = refusal("[node]\nport = 3\n");
+    assert_eq!(
+        sentence,
+        "line 2: there is no key `port` in [node]: that key stands in [listen]. It has `name`"
+    );
+}
+
+#[test]
+fn an_unknown_table_is_named_with_its_line_and_the_nearest_known_one() {
+    let sentence = refusal("\n[lisen]\nport = 3\n");
+    assert!(sentence.starts_with("line 2: there is no table [lisen]: did you mean [listen]? The tables are [node], [listen], [interface], [network], [addresses]"), "{sentence}");
+    assert!(refusal("[dns]\n").starts_with("line 1: there is no table [dns]"));
+}
+
+#[test]
+fn a_key_without_a_table_and_a_table_without_keys_are_explained() {
+    assert_eq!(
+        refusal("port = 1\n"),
+        "line 1: `port` stands outside of every table: did you mean `port` in [listen]?"
+    );
+    assert_eq!(refusal("zebra = 1\n"), "line 1: `zebra` stands outside of every table.");
+    assert_eq!(refusal("listen = 1\n"), "line 1: `listen` is a table: write [listen] and its keys below it");
+    assert_eq!(
+        refusal("[[listen]]\nport = 1\n"),
+        "line 1: `listen` is a table: write [listen] and its keys below it"
+    );
+}
+
+#[test]
+fn the_first_unknown_thing_in_the_text_is_the_one_reported() {
+    assert!(refusal("[node]\nx = 1\n[listen]\na = 1\n[aaa]\n").starts_with("line 2: "));
+}
+
+#[test]
+fn what_is_no_toml_says_where() {
+    assert!(refusal("[node]\nname = 'a'\nname = 'b'\n").starts_with("line 3: duplicate key"));
+    let sentence = refusal("[node]\nname = \n");
+    assert!(sentence.starts_with("line 2: "), "{sentence}");
+    assert!(!sentence.contains('\n'), "{sentence:?}");
+    assert!(refusal("[node\n").starts_with("line 1: "));
+}
+
+#[test]
+fn a_value_that_is_not_allowed_is_named_with_what_is() {
+    assert_eq!(
+        refusal("[listen]\n# the port\nport = 70000\n"),
+        "line 3: `port` in [listen] cannot be 70000: it takes a UDP port from 1 to 65535, or 0 to pick a free one and keep it"
+    );
+    assert_eq!(
+        refusal("listen.port = 'https'\n"),
+        "line 1: `port` in [listen] cannot be 'https': it takes a UDP port from 1 to 65535, or 0 to pick a free one and keep it"
+    );
+    let sentence = refusal("[addresses]\nseeds = [\n  '192.0.2.1:1',\n  'example.com:2',\n]\n");
+    assert!(sentence.starts_with("line 4: `seeds` in [addresses] cannot be 'example.com:2': "), "{sentence}");
+    assert!(sentence.contains("it takes at most 64 addresses with ports"), "{sentence}");
+}
+
+#[test]
+fn the_limits_are_where_the_sentences_say() {
+    let many = |n: usize| vec!["'192.0.2.1:1'"; n].join(",");
+    let seeds = |n| format!("seeds = [{}]", many(n));
+    let advertise = |n| format!("advertise = [{}]", many(n));
+    let name = |n: usize| format!("name = '{}'", "a".repeat(n));
+    for (table, good, bad) in [
+        ("node", vec![name(1), name(63)], vec![name(0), name(64)]),
+        ("interface", vec![name(1), name(15)], vec![name(0), name(16)]),
+        ("addresses", vec![seeds(0), seeds(64)], vec![seeds(65)]),
+        ("addresses", vec![advertise(6)], vec![advertise(7)]),
+    ] {
+        limits(table, &good, &bad);
+    }
+}
+
+#[test]
+fn numbers_words_and_prefixes_have_their_limits() {
+    for (table, good, bad) in [
+        ("listen", "port = 0|port = 65535", "port = -1|port = 65536|port = 1.5|port = true"),
+        ("interface", "mtu = 1280|mtu = 65475", "mtu = 1279|mtu = 65476|mtu = '1420'"),
+        ("session", "rekey_after_s = 2|rekey_after_s = 120", "rekey_after_s = 1|rekey_after_s = 121"),
+        ("log", "level = 'error'|level = 'debug'", "level = 'Info'|level = 'verbose'|level = 3"),
+        ("node", "name = 'A-1'", "name = '-a'|name = 'a-'|name = 'a.b'|name = 'a_b'|name = 'ä'|name = 1"),
+        ("interface", "name = 'hm-0.1'", "name = 'a/b'|name = 'a b'|name = '..'|name = 'a:b'|name = 'hm%d'"),
+        (
+            "network",
+            "ipv4_range = '10.0.0.0/8'|ipv4_range = '100.64.0.0/30'",
+            "ipv4_range = '10.0.0.0/7'|ipv4_range = '10.0.0.0/31'|ipv4_range = '10.0.0.1/24'|\
+             ipv4_range = '127.0.0.0/8'|ipv4_range = '224.0.0.0/8'|ipv4_range = '0.0.0.0/8'|\
+             ipv4_range = 'fd00::/48'|ipv4_range = '10.0.0.0'",
+        ),
+        (
+            "addresses",
+            "seeds = ['[fe80::1%2]:1']",
+            "seeds = ['192.0.2.1']|seeds = ['192.0.2.1:0']|seeds = ['0.0.0.0:1']|seeds = ['[::]:1']|\
+             seeds = ['224.0.0.1:1']|seeds = '192.0.2.1:1'|seeds = [1]",
+        ),
+    ] {
+        let list = |text: &str| text.split('|').map(str::to_owned).collect::<Vec<_>>();
+        limits(table, &list(good), &list(bad));
+    }
+}
+
+fn limits(table: &str, good: &[String], bad: &[String]) {
+    for line in good {
+        let parsed = parse(&format!("[{table}]\n{line}\n"));
+        assert!(parsed.is_ok(), "[{table}] {line}: {parsed:?}");
+    }
+    for line in bad {
+        let (key, _) = line.split_once(" = ").expect("every line is `key = value`");
+        let sentence = refusal(&format!("[{table}]\n{line}\n"));
+        assert!(sentence.starts_with(&format!("line 2: `{key}` in [{table}] cannot be ")), "{sentence}");
+    }
+}
+
+#[test]
+fn what_this_version_has_not_got_is_refused_honestly() {
+    assert_eq!(
+        refusal("[dht]\nenabled = true\n"),
+        "line 2: `enabled` in [dht] cannot be true: this version has no DHT yet; set it to false"
+    );
+    assert_eq!(
+        refusal("[dht]\nenabled = false\n[port_mapping]\nenabled = true\n"),
+        "line 4: `enabled` in [port_mapping] cannot be true: this version has no port mapping yet; set it to false"
+    );
+}
+
+#[test]
+fn an_error_never_repeats_control_characters_or_endless_text() {
+    let sentence = refusal(&format!("[node]\nname = \"\"\"\n\u{7f}{}\"\"\"\n", "x".repeat(500)));
+    assert!(!sentence.chars().any(char::is_control), "{sentence:?}");
+    let sentence = refusal(&format!("[node]\nname = '{}'\n", "x".repeat(500)));
+    assert!(sentence.len() < 250, "{sentence}");
+    let sentence = refusal("[node]\n\"\\u001b[31m\" = 1\n");
+    assert!(!sentence.chars().any(char::is_control), "{sentence:?}");
+}
+
+#[test]
+fn no_cut_of_a_configuration_panics() {
+    let text = include_str!("../example.toml");
+    for end in 0..text.len() {
+        let _ = parse(text.get(..end).unwrap_or_default());
+        let _ = parse(text.get(end..).unwrap_or_default());
+    }
+}
