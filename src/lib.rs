@@ -1,2 +1,4 @@
 //! Hopmesh on a real machine: the only impure crate. Clock, sockets, TUN, files and the operating
 //! system live here; every decision is made below, in `overlay`.
+
+pub mod control;

@@ -1,0 +1,142 @@
+//! What passes between the server and the control thread.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+/// Requests that may wait for the control thread; more are refused at once, so that callers cannot
+/// make the daemon grow. Size of the channel given to [`serve`](super::serve).
+pub const REQUESTS_MAX: usize = 64;
+
+/// One call, and where its answer goes.
+///
+/// Dropping `reply` unanswered tells the caller that the daemon is going down.
+#[derive(Debug)]
+pub struct Request {
+    /// What is asked.
+    pub command: Command,
+    /// Takes the answer; it may come at any later time.
+    pub reply: oneshot::Sender<Result<Reply, Refusal>>,
+}
+
+/// What is asked, parsed. NODE texts are name, mesh address or id prefix, free of control characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// The state of the node: answer [`Reply::Status`].
+    Status,
+    /// A new invite: answer [`Reply::Invite`].
+    Invite {
+        /// Name the joiner must have, a valid DNS label.
+        node_name: Option<String>,
+        /// Mesh address the joiner is to have.
+        address: Option<IpAddr>,
+        /// Role of the joiner.
+        role: Role,
+        /// How long the invite is good for.
+        expires: Duration,
+    },
+    /// One overlay ping: answer [`Reply::Ping`], or a refusal of kind [`RefusalKind::Timeout`].
+    Ping {
+        /// Whom.
+        node: String,
+        /// How long to wait.
+        timeout: Duration,
+    },
+    /// A mesh address for a node: answer [`Reply::Assigned`].
+    Assign {
+        /// Whom.
+        node: String,
+        /// Its new address.
+        address: IpAddr,
+    },
+    /// The end of a node's membership: answer [`Reply::Revoked`].
+    Revoke {
+        /// Whom.
+        node: String,
+    },
+    /// Stop: answer [`Reply::Done`] once the host is left as it was found, before the process ends.
+    Down,
+    /// Stop and give up membership: answer [`Reply::Done`] as for `Down`.
+    Leave {
+        /// Even where that loses something.
+        force: bool,
+    },
+}
+
+/// Role of a node that is invited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Uses the network.
+    Member,
+    /// Uses the network, invites, assigns and revokes.
+    Admin,
+}
+
+/// The answer to a [`Command`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// To [`Command::Status`].
+    Status(Box<api::StatusReply>),
+    /// To [`Command::Invite`].
+    Invite(api::InviteReply),
+    /// To [`Command::Ping`].
+    Ping(api::PingReply),
+    /// To [`Command::Assign`].
+    Assigned(api::AssignReply),
+    /// To [`Command::Revoke`].
+    Revoked(api::RevokeReply),
+    /// To [`Command::Down`] and [`Command::Leave`].
+    Done,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What kind of no.
+    pub kind: RefusalKind,
+    /// One sentence that says what is wrong and what to do, without full stop.
+    pub message: String,
+}
+
+/// Kinds of no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The request makes no sense whatever the state (the command line exits with 2; all others 1).
+    InvalidArgument,
+    /// No such node.
+    NotFound,
+    /// Not in this state, or not by this node.
+    Precondition,
+    /// No answer in time.
+    Timeout,
+    /// Something here failed.
+    Internal,
+}
+
+impl Refusal {
+    /// A refusal of `kind` that says `message`.
+    pub fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<Refusal> for tonic::Status {
+    fn from(refusal: Refusal) -> Self {
+        let code = match refusal.kind {
+            RefusalKind::InvalidArgument => tonic::Code::InvalidArgument,
+            RefusalKind::NotFound => tonic::Code::NotFound,
+            RefusalKind::Precondition => tonic::Code::FailedPrecondition,
+            RefusalKind::Timeout => tonic::Code::DeadlineExceeded,
+            RefusalKind::Internal => tonic::Code::Internal,
+        };
+        Self::new(code, refusal.message)
+    }
+}

@@ -1,0 +1,131 @@
+//! The gRPC service: messages in, [`Command`]s out; replies in, messages out.
+//!
+//! Everything a caller sends is parsed here and goes no further as text.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tonic::{Request as Call, Response, Status};
+
+use super::request::{Command, Refusal, RefusalKind, Reply, Request, Role};
+
+/// Longest text that names a node: a DNS name is no longer.
+const NODE_TEXT_MAX: usize = 255;
+/// Longest an invite may be good for: it is a secret that lies about in mails.
+const INVITE_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Longest anybody may wait for one ping.
+const PING_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+
+/// Passes parsed calls to the control thread.
+#[derive(Debug, Clone)]
+pub(super) struct Service {
+    requests: mpsc::Sender<Request>,
+}
+
+impl Service {
+    pub(super) fn new(requests: mpsc::Sender<Request>) -> Self {
+        Self { requests }
+    }
+
+    async fn ask(&self, command: Command) -> Result<Reply, Status> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.try_send(Request { command, reply }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                Status::resource_exhausted("the daemon is busy: try again in a moment")
+            }
+            mpsc::error::TrySendError::Closed(_) => going_down(),
+        })?;
+        Ok(answer.await.map_err(|_| going_down())??)
+    }
+}
+
+fn going_down() -> Status {
+    Status::unavailable("the daemon is going down")
+}
+
+/// The control thread answered another question than was asked: a mistake of ours.
+fn mismatch() -> Status {
+    Status::internal("the daemon mixed up its answers: please report this as a bug")
+}
+
+#[tonic::async_trait]
+impl api::control_server::Control for Service {
+    async fn status(&self, _: Call<api::StatusRequest>) -> Result<Response<api::StatusReply>, Status> {
+        let Reply::Status(reply) = self.ask(Command::Status).await? else { return Err(mismatch()) };
+        Ok(Response::new(*reply))
+    }
+
+    async fn invite(&self, call: Call<api::InviteRequest>) -> Result<Response<api::InviteReply>, Status> {
+        let command = parse_invite(call.into_inner())?;
+        let Reply::Invite(reply) = self.ask(command).await? else { return Err(mismatch()) };
+        Ok(Response::new(reply))
+    }
+
+    async fn ping(&self, call: Call<api::PingRequest>) -> Result<Response<api::PingReply>, Status> {
+        let command = parse_ping(call.into_inner())?;
+        let Reply::Ping(reply) = self.ask(command).await? else { return Err(mismatch()) };
+        Ok(Response::new(reply))
+    }
+
+    async fn assign(&self, call: Call<api::AssignRequest>) -> Result<Response<api::AssignReply>, Status> {
+        let api::AssignRequest { node, address } = call.into_inner();
+        let command = Command::Assign { node: parse_node(node)?, address: parse_address(&address)? };
+        let Reply::Assigned(reply) = self.ask(command).await? else { return Err(mismatch()) };
+        Ok(Response::new(reply))
+    }
+
+    async fn revoke(&self, call: Call<api::RevokeRequest>) -> Result<Response<api::RevokeReply>, Status> {
+        let command = Command::Revoke { node: parse_node(call.into_inner().node)? };
+        let Reply::Revoked(reply) = self.ask(command).await? else { return Err(mismatch()) };
+        Ok(Response::new(reply))
+    }
+
+    async fn down(&self, _: Call<api::DownRequest>) -> Result<Response<api::DownReply>, Status> {
+        let Reply::Done = self.ask(Command::Down).await? else { return Err(mismatch()) };
+        Ok(Response::new(api::DownReply {}))
+    }
+
+    async fn leave(&self, call: Call<api::LeaveRequest>) -> Result<Response<api::LeaveReply>, Status> {
+        let command = Command::Leave { force: call.into_inner().force };
+        let Reply::Done = self.ask(command).await? else { return Err(mismatch()) };
+        Ok(Response::new(api::LeaveReply {}))
+    }
+}
+
+fn parse_invite(request: api::InviteRequest) -> Result<Command, Refusal> {
+    let role = match request.role() {
+        api::Role::Unspecified | api::Role::Member => Role::Member,
+        api::Role::Admin => Role::Admin,
+    };
+    let node_name = request.node_name.map(|name| name.parse::<wire::Name>().map_err(invalid)).transpose()?;
+    let address = request.address.map(|address| parse_address(&address)).transpose()?;
+    let expires = Duration::from_secs(request.expires_s);
+    if expires.is_zero() || expires > INVITE_AGE_MAX {
+        return Err(invalid("an invite is good for one second to 30 days"));
+    }
+    Ok(Command::Invite { node_name: node_name.map(|name| name.to_string()), address, role, expires })
+}
+
+fn parse_ping(request: api::PingRequest) -> Result<Command, Refusal> {
+    let timeout = Duration::from_millis(request.timeout_ms.into());
+    if timeout.is_zero() || timeout > PING_TIMEOUT_MAX {
+        return Err(invalid("a ping is waited for at least a millisecond and at most a minute"));
+    }
+    Ok(Command::Ping { node: parse_node(request.node)?, timeout })
+}
+
+fn parse_node(text: String) -> Result<String, Refusal> {
+    if text.is_empty() || text.len() > NODE_TEXT_MAX || text.contains(char::is_control) {
+        return Err(invalid("a node is given by its name, mesh address or the beginning of its id"));
+    }
+    Ok(text)
+}
+
+fn parse_address(text: &str) -> Result<IpAddr, Refusal> {
+    text.parse().map_err(|_| invalid(format!("{text:?} is no IP address")))
+}
+
+fn invalid(message: impl ToString) -> Refusal {
+    Refusal::new(RefusalKind::InvalidArgument, message.to_string())
+}
