@@ -1,1 +1,13 @@
-//! Where a peer is now: candidates, probes, paths.
+//! Where a peer is now: candidates, probes, the primary path.
+//!
+//! [`Paths`] is the state of one peer. It never sends: it says whom to probe and when, and is told
+//! what arrived. It knows nothing of sessions or addresses inside the mesh; what it is told has been authenticated.
+//! NAT traversal and hops will live here as further kinds of candidates and paths.
+
+mod candidates;
+mod limits;
+mod paths;
+
+pub use candidates::{Candidates, Source};
+pub use limits::{PROBE_ACTIVE_INTERVAL, PROBE_IDLE_INTERVAL, PROBE_TIMEOUT, PROBE_TRIES};
+pub use paths::{Output, Paths, Pong, WaitReason};

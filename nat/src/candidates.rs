@@ -1,0 +1,94 @@
+//! Candidates of one peer: where it may be dialled, and who says so.
+
+use crate::limits::{PER_SOURCE_MAX, REMEMBERED_MAX, TARGETS_MAX};
+use wire::Candidate;
+
+/// Who says that a peer may be dialled at an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// It was reached there before, or sent something authenticated from there.
+    Remembered,
+    /// Its own member record.
+    Record,
+    /// An invite, or what came with the enrolment.
+    Invite,
+}
+
+/// Addresses where a peer may be dialled; bounded.
+#[derive(Debug, Clone, Default)]
+pub struct Candidates {
+    remembered: Vec<Candidate>,
+    record: Vec<Candidate>,
+    invite: Vec<Candidate>,
+}
+
+impl Candidates {
+    /// Takes the addresses of a source, instead of those that it gave before.
+    pub fn replace(&mut self, source: Source, candidates: &[Candidate]) {
+        let (list, max) = match source {
+            Source::Remembered => (&mut self.remembered, REMEMBERED_MAX),
+            Source::Record => (&mut self.record, PER_SOURCE_MAX),
+            Source::Invite => (&mut self.invite, PER_SOURCE_MAX),
+        };
+        *list = candidates.iter().copied().take(max).collect();
+    }
+
+    /// Puts an address where the peer was reached before all others.
+    pub fn remember(&mut self, candidate: Candidate) {
+        self.remembered.retain(|known| *known != candidate);
+        self.remembered.insert(0, candidate);
+        self.remembered.truncate(REMEMBERED_MAX);
+    }
+
+    /// Where the peer was reached, latest first.
+    #[must_use]
+    pub fn remembered(&self) -> &[Candidate] {
+        &self.remembered
+    }
+
+    /// Addresses to try, each once, best first.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Candidate> {
+        let mut targets: Vec<Candidate> = Vec::new();
+        for candidate in
+            self.remembered.iter().take(2).chain(&self.record).chain(&self.invite).chain(&self.remembered)
+        {
+            if targets.len() < TARGETS_MAX && !targets.contains(candidate) {
+                targets.push(*candidate);
+            }
+        }
+        targets
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(host: u8) -> Candidate {
+        Candidate::new(format!("192.0.2.{host}:7").parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn each_target_once_and_bounded() {
+        let mut candidates = Candidates::default();
+        let many: Vec<_> = (1..=20).map(candidate).collect();
+        candidates.replace(Source::Record, &many);
+        candidates.replace(Source::Invite, &many[4..]);
+        candidates.remember(candidate(3));
+        let targets = candidates.targets();
+        assert_eq!(targets[0], candidate(3));
+        assert_eq!(targets.len(), TARGETS_MAX);
+        for (i, target) in targets.iter().enumerate() {
+            assert!(!targets[..i].contains(target), "{target} twice");
+        }
+    }
+
+    #[test]
+    fn the_latest_address_is_remembered_first_and_four_of_them() {
+        let mut candidates = Candidates::default();
+        (1..=6).map(candidate).for_each(|c| candidates.remember(c));
+        candidates.remember(candidate(4));
+        assert_eq!(candidates.remembered(), [4, 6, 5, 3].map(candidate));
+    }
+}

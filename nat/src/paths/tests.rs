@@ -1,0 +1,133 @@
+use super::*;
+
+struct Fixture {
+    paths: Paths,
+    now: Instant,
+    traffic: u64,
+}
+
+fn address(host: u8) -> SocketAddr {
+    format!("192.0.2.{host}:7").parse().unwrap()
+}
+
+impl Fixture {
+    fn new() -> Self {
+        // The base of virtual time: its value does not matter.
+        #[expect(clippy::disallowed_methods, reason = "a test needs some instant to begin with")]
+        let now = Instant::now();
+        Self { paths: Paths::new(0), now, traffic: 0 }
+    }
+
+    fn connected() -> Self {
+        let mut fixture = Self::new();
+        let now = fixture.now;
+        fixture.paths.handle_handshake(address(1), now);
+        let (token, remote) = fixture.probe();
+        fixture.paths.handle_pong(token, remote, now);
+        fixture
+    }
+
+    fn poll(&mut self) -> Output {
+        self.paths.poll_output(self.traffic, self.now)
+    }
+
+    fn probe(&mut self) -> (u64, SocketAddr) {
+        match self.poll() {
+            Output::Probe(token, remote) => (token, remote),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Advances time until something is to be done; how long that took.
+    fn advance(&mut self) -> (Duration, Output) {
+        let start = self.now;
+        loop {
+            match self.poll() {
+                Output::Wait(Some(next), _) => self.now = next,
+                other => return (self.now - start, other),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_handshake_makes_the_path_and_probes_it() {
+    let mut f = Fixture::new();
+    assert_eq!(f.poll(), Output::Wait(None, WaitReason::NextProbe));
+    f.paths.handle_handshake(address(1), f.now);
+    assert_eq!(f.paths.primary(), Some(address(1)));
+    let (token, remote) = f.probe();
+    f.now += Duration::from_millis(30);
+    let pong = f.paths.handle_pong(token, remote, f.now).unwrap();
+    assert_eq!(pong, Pong { round_trip: Duration::from_millis(30), promoted: false });
+    assert_eq!(f.paths.round_trip(), Some(Duration::from_millis(30)));
+    assert_eq!(f.paths.handle_pong(token, remote, f.now), None, "an answer counts once");
+}
+
+#[test]
+fn an_idle_path_is_probed_every_25_seconds_an_active_one_every_3() {
+    let mut f = Fixture::connected();
+    assert_eq!(f.advance().0, PROBE_IDLE_INTERVAL);
+    let mut f = Fixture::connected();
+    f.traffic += 1;
+    assert_eq!(f.advance().0, PROBE_ACTIVE_INTERVAL);
+}
+
+#[test]
+fn a_silent_path_is_lost_after_three_more_probes() {
+    let mut f = Fixture::connected();
+    f.traffic += 1;
+    let mut probes = 0;
+    let start = f.now;
+    loop {
+        match f.advance().1 {
+            Output::Probe(_, remote) => {
+                assert_eq!(remote, address(1));
+                probes += 1;
+            }
+            Output::Lost => break,
+            Output::Wait(..) => unreachable!("advance passes over waits"),
+        }
+    }
+    assert_eq!(probes, 1 + PROBE_TRIES);
+    assert_eq!(f.now - start, PROBE_ACTIVE_INTERVAL + PROBE_TIMEOUT * (PROBE_TRIES + 1));
+    assert_eq!(f.paths.primary(), None);
+    assert_eq!(f.poll(), Output::Wait(None, WaitReason::NextProbe));
+}
+
+#[test]
+fn another_candidate_that_answers_takes_over() {
+    let mut f = Fixture::connected();
+    f.paths.handle_candidates(Source::Record, &[Candidate::new(address(2)).unwrap()]);
+    f.traffic += 1;
+    let token = loop {
+        match f.advance().1 {
+            Output::Probe(token, remote) if remote == address(2) => break token,
+            Output::Probe(..) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(f.paths.handle_pong(token, address(2), f.now).unwrap().promoted);
+    assert_eq!(f.paths.primary(), Some(address(2)));
+}
+
+#[test]
+fn a_new_address_is_probed_before_it_is_believed() {
+    let mut f = Fixture::connected();
+    f.paths.handle_datagram(address(9), f.now);
+    f.paths.handle_datagram(address(9), f.now);
+    assert_eq!(f.paths.primary(), Some(address(1)), "a datagram alone moves nothing");
+    let (token, remote) = f.probe();
+    assert_eq!(remote, address(9));
+    assert!(matches!(f.poll(), Output::Wait(..)), "one probe for many datagrams");
+    assert_eq!(f.paths.handle_pong(token, address(8), f.now), None, "the answer of another address");
+    assert!(f.paths.handle_pong(token, address(9), f.now).unwrap().promoted);
+    assert_eq!(f.paths.primary(), Some(address(9)));
+}
+
+#[test]
+fn a_local_change_probes_at_once() {
+    let mut f = Fixture::connected();
+    f.paths.handle_local_change(f.now);
+    assert_eq!(f.probe().1, address(1));
+}
