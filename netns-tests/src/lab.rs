@@ -75,8 +75,22 @@ impl Lab {
     /// A machine with the given families only.
     #[must_use]
     pub fn machine_on(&self, name: &str, underlay: Underlay) -> Machine {
-        let number = self.plugged.fetch_add(1, Ordering::Relaxed) + 1;
-        Machine::new(Arc::clone(&self.switch), name, number, underlay)
+        let machine = Machine::new(Arc::clone(&self.switch), name, self.number(), underlay);
+        machine.connect();
+        machine
+    }
+
+    /// Two machines with both families and one cable between them, for measurements: nothing else is on the way.
+    #[must_use]
+    pub fn crossover(&self, names: [&str; 2]) -> [Machine; 2] {
+        let new = |name| Machine::new(Arc::clone(&self.switch), name, self.number(), Underlay::Dual);
+        let pair = names.map(new);
+        pair[0].connect_to(&pair[1]);
+        pair
+    }
+
+    fn number(&self) -> u32 {
+        self.plugged.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
 

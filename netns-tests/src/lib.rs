@@ -19,6 +19,7 @@ mod meter;
 mod node;
 mod ping;
 mod process;
+mod refusal;
 mod traffic;
 
 use std::time::{Duration, Instant};
@@ -26,13 +27,14 @@ use std::time::{Duration, Instant};
 pub use binary::hopmesh;
 pub use capture::{Capture, captured_udp};
 pub use dice::Dice;
-pub use fault::{UNPRIVILEGED, as_nobody, with_mount};
+pub use fault::{as_nobody, with_mount};
 pub use lab::{Lab, Underlay};
 pub use machine::Machine;
 pub use meter::{cpu_seconds, median, rss_kib};
 pub use node::{DEADLINE, Up, drops, peer};
 pub use ping::{Ping, ping, stop_ping};
 pub use process::{Done, Process};
+pub use refusal::refused;
 pub use traffic::{hashed_transfer, iperf_tcp, iperf_udp, receives};
 
 /// How often a condition outside this process is looked at again.

@@ -48,14 +48,24 @@ impl Machine {
         fs::create_dir(&machine.folder).expect("the lab's folder is new and ours");
         ip(&format!("netns add {}", machine.namespace));
         ip_batch(&machine.namespace, "link set lo up");
-        let switch = machine.switch.namespace.clone();
-        ip_batch(
-            &machine.namespace,
-            &format!("link add eth0 type veth peer name p{number} netns {switch}\nlink set eth0 up"),
-        );
-        ip_batch(&switch, &format!("link set p{number} master br0\nlink set p{number} up"));
-        machine.address();
         machine
+    }
+
+    /// Puts a cable between `eth0` and the switch.
+    pub(crate) fn connect(&self) {
+        let (number, switch) = (self.number, &self.switch.namespace);
+        self.ip(&format!("link add eth0 type veth peer name p{number} netns {switch}\nlink set eth0 up"));
+        ip_batch(switch, &format!("link set p{number} master br0\nlink set p{number} up"));
+        self.address();
+    }
+
+    /// Puts a cable between the `eth0` of two machines.
+    pub(crate) fn connect_to(&self, other: &Self) {
+        self.ip(&format!("link add eth0 type veth peer name eth0 netns {}", other.namespace));
+        for machine in [self, other] {
+            machine.ip("link set eth0 up");
+            machine.address();
+        }
     }
 
     /// The name given in the lab, which is also the node name that [`Machine::up`] and [`Machine::join`] ask for.

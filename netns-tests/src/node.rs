@@ -108,7 +108,6 @@ impl Machine {
     ///
     /// # Panics
     /// When it fails or does not print JSON.
-    #[must_use]
     pub fn json(&self, args: &[&str]) -> Value {
         let text = self.hopmesh(args).ok();
         serde_json::from_str(&text)
@@ -122,7 +121,6 @@ impl Machine {
     }
 
     /// `up`, as the name of the machine; waits until the node is up.
-    #[must_use]
     pub fn up(&self) -> Up {
         self.run_node(&["up", "--node-name", &self.name])
     }
@@ -138,7 +136,6 @@ impl Machine {
     }
 
     /// `join`, as the name of the machine; waits until the node is up.
-    #[must_use]
     pub fn join(&self, invite: &str) -> Up {
         self.run_node(&["join", invite, "--node-name", &self.name])
     }
@@ -147,7 +144,6 @@ impl Machine {
     ///
     /// # Panics
     /// When it ends or stays silent.
-    #[must_use]
     pub fn run_node(&self, args: &[&str]) -> Up {
         self.adopt(self.launch(&[], args, None))
     }
@@ -156,7 +152,6 @@ impl Machine {
     ///
     /// # Panics
     /// When it ends or stays silent.
-    #[must_use]
     pub fn adopt(&self, process: Process) -> Up {
         self.bury();
         let ready = process.wait_stdout(DEADLINE, |text| {
@@ -199,7 +194,6 @@ impl Machine {
     ///
     /// # Panics
     /// When it does not.
-    #[must_use]
     pub fn ended(&self, patience: Duration) -> Done {
         let daemon = self.daemon.borrow_mut().take().expect("a daemon was started here");
         self.record(daemon.done(patience))

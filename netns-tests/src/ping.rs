@@ -1,5 +1,6 @@
 //! The kernel's own `ping`, and what it says.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -44,6 +45,16 @@ impl Ping {
             at_s: text.lines().filter_map(replied_at).collect(),
             text: text.to_owned(),
         }
+    }
+
+    /// Requests that were never answered although a later one was; at most 65,536 were sent.
+    #[must_use]
+    pub fn lost(&self) -> Vec<u32> {
+        let number = |line: &str| line.split("icmp_seq=").nth(1)?.split_whitespace().next()?.parse().ok();
+        let replies = self.text.lines().filter(|line| line.contains("bytes from"));
+        let answered: BTreeSet<u32> = replies.filter_map(number).collect();
+        let last = answered.last().copied().unwrap_or(0);
+        (1..=last).filter(|number| !answered.contains(number)).collect()
     }
 
     /// The longest time without a reply between two replies, in seconds.
@@ -95,7 +106,7 @@ impl Machine {
     #[must_use]
     pub fn ping_on(&self, to: IpAddr, interval_ms: u32) -> Process {
         let interval = format!("{:.3}", f64::from(interval_ms) / 1000.0);
-        self.start(&["ping", "-n", "-D", "-O", "-i", &interval, "-W", "2", &to.to_string()])
+        self.start(&["ping", "-n", "-D", "-i", &interval, "-W", "2", &to.to_string()])
     }
 }
 
@@ -123,13 +134,14 @@ mod tests {
     }
 
     #[test]
-    fn finds_the_longest_silence() {
+    fn finds_what_was_lost_and_for_how_long() {
         let text = "[10.5] 64 bytes from 10.0.0.1: icmp_seq=1 ttl=64 time=0.042 ms\n\
                     [10.75] 64 bytes from 10.0.0.1: icmp_seq=2 ttl=64 time=0.042 ms\n\
-                    [11.5] no answer yet for icmp_seq=3\n\
                     [12.75] 64 bytes from 10.0.0.1: icmp_seq=4 ttl=64 time=0.042 ms\n\
                     4 packets transmitted, 3 received, 25% packet loss, time 1001ms\n";
-        let gap = Ping::parse(text).longest_gap_s();
+        let ping = Ping::parse(text);
+        assert_eq!(ping.lost(), [3]);
+        let gap = ping.longest_gap_s();
         assert!((gap - 2.0).abs() < 1e-9, "{gap}");
     }
 }
