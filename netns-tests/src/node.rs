@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -89,13 +89,24 @@ impl Machine {
     #[must_use]
     pub fn launch(&self, wrap: &[&str], args: &[&str], input: Option<&[u8]>) -> Process {
         let mut words: Vec<OsString> = wrap.iter().map(Into::into).collect();
-        words.extend([hopmesh().into(), "--state-dir".into(), self.state_dir().into()]);
+        words.extend(self.words(self.state_dir().into(), args));
+        self.start_words(&words, input)
+    }
+
+    /// Starts `hopmesh` with `args` on another state directory than the machine's own.
+    #[must_use]
+    pub fn launch_at(&self, state_dir: &Path, args: &[&str]) -> Process {
+        self.start_words(&self.words(state_dir.into(), args), None)
+    }
+
+    fn words(&self, state_dir: OsString, args: &[&str]) -> Vec<OsString> {
+        let mut words = vec![hopmesh().into(), "--state-dir".into(), state_dir];
         if let Some(path) = &*self.config.borrow() {
             words.extend(["--config".into(), path.into()]);
         }
         words.push("--json".into());
         words.extend(args.iter().map(Into::into));
-        self.start_words(&words, input)
+        words
     }
 
     /// Runs a command of `hopmesh` to its end, with `--json`.

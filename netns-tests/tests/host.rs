@@ -50,11 +50,8 @@ fn an_interface_of_that_name_is_not_touched() {
     a.ip("link del hm-home");
     let up = a.up();
     // A second node on the same host, with its own state but the same interface name.
-    let mut args = vec!["--state-dir".to_owned(), a.folder().join("second").display().to_string()];
-    args.extend(["--json", "up"].map(str::to_owned));
-    let binary = netns_tests::hopmesh().display().to_string();
-    let words: Vec<&str> = std::iter::once(binary.as_str()).chain(args.iter().map(String::as_str)).collect();
-    refused(a.start(&words).done(DEADLINE), &["hm-home|port"]);
+    let second = a.folder().join("second");
+    refused(a.launch_at(&second, &["up"]).done(DEADLINE), &["hm-home|port"]);
     assert_eq!(a.status()["node"]["id"], up.id);
 }
 
