@@ -1,15 +1,15 @@
-//! The task runner: `cargo xtask up`, `test` and `bench`. It needs nothing but cargo, so it has no dependencies.
+//! The task runner: `cargo xtask up`, `join`, `test` and `bench`. It needs nothing but cargo, so it has no dependencies.
 //!
 //! Must never: install, change or run anything that the command did not ask for. What needs root goes through sudo,
 //! one command at a time; cargo itself always runs as the user.
 
 mod bench;
+mod node;
 mod package;
 mod privilege;
 mod process;
 mod ring;
 mod tally;
-mod up;
 
 use std::process::ExitCode;
 
@@ -19,6 +19,7 @@ const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
   up [ARGUMENTS]     builds hopmesh and makes this machine a node: runs `hopmesh up ARGUMENTS` as root
+  join INVITE        builds hopmesh and enrols this machine: runs `hopmesh join INVITE` as root
   test [RING...]     installs the Debian packages the tests need, then runs everything that CI runs;
                      RING is any of lint, unit, sim, netns
   bench [ARGUMENTS]  runs the benchmarks, and iperf3 through Hopmesh and through wireguard-go
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
     let command = arguments.next().unwrap_or_default();
     let rest: Vec<String> = arguments.collect();
     let done = match command.as_str() {
-        "up" => up::run(&rest),
+        "up" | "join" => node::run(&command, &rest),
         "test" => ring::run_rings(&rest),
         "bench" => bench::run_all(&rest),
         "help" | "--help" | "-h" => {

@@ -1,4 +1,4 @@
-//! `cargo xtask up`: from a checkout to a node.
+//! `cargo xtask up` and `join`: from a checkout to a node.
 
 use std::os::unix::process::CommandExt;
 
@@ -9,11 +9,11 @@ use crate::process::{Failure, build_hopmesh, words};
 ///
 /// # Errors
 /// When it cannot be built or started.
-pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
+pub(crate) fn run(what: &str, arguments: &[String]) -> Result<(), Failure> {
     let privilege = Privilege::find("a network interface")?;
     let binary = build_hopmesh("release")?;
     let mut command = privilege.command(binary);
-    command.arg("up").args(arguments).env_remove("RUST_BACKTRACE");
+    command.arg(what).args(arguments).env_remove("RUST_BACKTRACE");
     let error = command.exec();
     Err(Failure::Failed(format!("`{}` cannot be run: {error}", words(&command))))
 }
