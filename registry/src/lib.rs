@@ -1,1 +1,27 @@
 //! Which name: signed records, their merge and their spread.
+//!
+//! A [`Registry`] is the set of records that one node holds. Its content is a function of the records that the
+//! node was ever shown, never of the order in which they came, so nodes that were shown the same hold the same:
+//!
+//! * of one key the highest sequence stays, and of one sequence the higher bytes;
+//! * when there are more keys than a quota of [`limits`] allows, the lowest keys stay.
+//!
+//! Spread has two halves. News is flooded: what [`Registry::insert`] calls [`Merge::is_news`] goes on to other
+//! nodes; to which ones is the caller's choice (all of them now, a partial view later), not this crate's. What was
+//! missed is found by anti-entropy: nodes compare [`Registry::digest`], and while it differs they exchange
+//! [`Registry::summaries`], [`Registry::compare`] them and send what the other lacks.
+//!
+//! **Anti-entropy ends.** A digest is a function of what summaries say (hashes of keys, and sequences), so nodes
+//! whose digests differ always find an entry to act on. An owner that signs two records with one sequence makes them
+//! differ in neither: two nodes may then hold different bytes with equal digests, and exchange nothing. Both byte
+//! strings are the owner's word. Whoever is shown both keeps the higher, and the owner's next sequence ends it.
+//!
+//! Nobody's record is judged here beyond its signature, which every [`wire::Record`] has: callers ask
+//! [`wire::Record::content`] first. Lives of records are the caller's business too; this crate has no clock.
+
+mod anti_entropy;
+pub mod limits;
+mod registry;
+
+pub use anti_entropy::Difference;
+pub use registry::{Merge, RefusalReason, Registry};
