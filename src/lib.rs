@@ -1,4 +1,9 @@
 //! Hopmesh on a real machine: the only impure crate. Clock, sockets, TUN, files and the operating
 //! system live here; every decision is made below, in `overlay`.
 
+pub mod cli;
 pub mod control;
+pub mod daemon;
+pub mod io;
+pub mod paths;
+pub mod store;

@@ -1,0 +1,183 @@
+//! `up`, `join`, `down`, `leave`: the life of this machine's node.
+
+use std::fs;
+use std::io::{self, Read};
+
+use clap::Args;
+use config::Settings;
+use serde_json::json;
+
+use super::client::{ANSWER_TIMEOUT, Daemon};
+use super::context::Context;
+use super::failure::Failure;
+use super::text::Table;
+use super::{log, qr, value};
+use crate::daemon::{self, Launch, LaunchParams, Ready};
+
+/// Most that is read of standard input as an invite, in bytes; invites are shorter.
+const INVITE_LENGTH_MAX: u64 = 4096;
+
+/// Make this machine a node, creating the network where there is none
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hopmesh up\n  hopmesh --network lab up --node-name desk\n\n\
+    Stays in the foreground until `hopmesh down`, SIGINT or SIGTERM. A new network comes with an \
+    invite for the next machine.")]
+pub(super) struct Up {
+    /// Name of this machine in a new network (default: the host name)
+    #[arg(long, value_name = "N", value_parser = value::label)]
+    node_name: Option<String>,
+}
+
+/// Make this machine a member by an invite, and go up
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hopmesh join hopmesh1abc…\n  hopmesh join - < invite.txt\n\n\
+    Stays in the foreground as `hopmesh up` does, which is enough from then on.")]
+pub(super) struct Join {
+    /// The line that `hopmesh invite` printed, or - to read it from standard input
+    #[arg(value_name = "INVITE")]
+    invite: String,
+    /// Name of this machine in the network (default: the host name)
+    #[arg(long, value_name = "N", value_parser = value::label)]
+    node_name: Option<String>,
+}
+
+/// Stop this machine's node; it stays a member
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hopmesh down")]
+pub(super) struct Down {}
+
+/// Stop this machine's node and give up its membership
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hopmesh leave")]
+pub(super) struct Leave {
+    /// Leave even where that loses something for good, such as a network's last admin
+    #[arg(long)]
+    force: bool,
+}
+
+impl Up {
+    pub(super) fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        go_up(context, self.node_name, Launch::Up)
+    }
+}
+
+impl Join {
+    pub(super) fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let invite = if self.invite == "-" { read_invite(io::stdin())? } else { self.invite };
+        go_up(context, self.node_name, Launch::Join { invite: invite.trim().to_owned() })
+    }
+}
+
+impl Down {
+    pub(super) fn run(&self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let request = api::DownRequest {};
+        Daemon::reach(context)?.ask(ANSWER_TIMEOUT, async |client| client.down(request).await)?;
+        done(context, "is down")
+    }
+}
+
+impl Leave {
+    pub(super) fn run(&self, context: &mut Context<'_>) -> Result<(), Failure> {
+        match Daemon::find(context)? {
+            Some(mut daemon) => {
+                let request = api::LeaveRequest { force: self.force };
+                daemon.ask(ANSWER_TIMEOUT, async |client| client.leave(request).await)?;
+            }
+            None => daemon::leave_offline(&context.paths.state_dir, self.force)?,
+        }
+        done(context, "is left: this machine is no member any more")
+    }
+}
+
+fn done(context: &mut Context<'_>, what: &str) -> Result<(), Failure> {
+    if context.json() {
+        return context.print_json(&json!({ "ok": true }));
+    }
+    context.say(format!("network {} {what}", context.network()))
+}
+
+fn go_up(context: &mut Context<'_>, node_name: Option<String>, launch: Launch) -> Result<(), Failure> {
+    let settings = read_settings(context)?;
+    log::start(settings.log.level)?;
+    let params = LaunchParams {
+        network: context.global.network.clone(),
+        state_dir: context.global.state_dir.clone(),
+        node_name: node_name.or_else(|| settings.node.name.clone()),
+        settings,
+        launch,
+    };
+    Ok(daemon::run(params, |ready| {
+        // Nobody may read our output any more; the node is up all the same.
+        let _lost = announce(context, ready);
+    })?)
+}
+
+/// The configuration that was named, or the network's own if it is there, or the defaults.
+fn read_settings(context: &Context<'_>) -> Result<Settings, Failure> {
+    let (path, named) = match &context.global.config {
+        Some(path) => (path, true),
+        None => (&context.paths.config, false),
+    };
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !named => return Ok(Settings::default()),
+        Err(error) => {
+            return Err(Failure::Failed(format!("cannot read configuration {}: {error}", path.display())));
+        }
+    };
+    config::parse(&text)
+        .map_err(|error| Failure::Failed(format!("in configuration {}: {error}", path.display())))
+}
+
+fn read_invite(input: impl Read) -> Result<String, Failure> {
+    let mut text = String::new();
+    input
+        .take(INVITE_LENGTH_MAX)
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::Failed(format!("cannot read an invite from standard input: {error}")))?;
+    if text.trim().is_empty() {
+        return Err(Failure::Failed("standard input is empty: it must hold an invite".to_owned()));
+    }
+    Ok(text)
+}
+
+/// Says that the node is up, and as what.
+pub(super) fn announce(context: &mut Context<'_>, ready: &Ready) -> Result<(), Failure> {
+    if context.json() {
+        return context.print_json(&json!({
+            "network": { "name": ready.network_name, "id": ready.network_id },
+            "node": {
+                "name": ready.node_name,
+                "id": ready.node_id,
+                "addresses": ready.addresses,
+                "roles": ready.roles,
+            },
+            "interface": { "name": ready.interface, "mtu": ready.mtu },
+            "listen": ready.listen,
+            "invite": ready.invite,
+        }));
+    }
+    context.say_all(summary(ready))?;
+    if let Some(invite) = &ready.invite {
+        context.say("")?;
+        context.say("Up. Invite for the next machine, a secret that works once:")?;
+        context.say("")?;
+        context.say(format!("hopmesh join {invite}"))?;
+        context.say("")?;
+        context.say_all(qr::lines(invite))?;
+    }
+    Ok(())
+}
+
+fn summary(ready: &Ready) -> Vec<String> {
+    let addresses: Vec<_> = ready.addresses.iter().map(ToString::to_string).collect();
+    let listen: Vec<_> = ready.listen.iter().map(ToString::to_string).collect();
+    let mut table = Table::new();
+    let mut row = |what: &str, value: String| table.row([what.to_owned(), value]);
+    row("network", format!("{}  id {}", ready.network_name, ready.network_id));
+    row("node", format!("{}  {}  id {}", ready.node_name, ready.roles.join(" "), ready.node_id));
+    row("addresses", addresses.join("  "));
+    row("interface", format!("{}  MTU {}", ready.interface, ready.mtu));
+    row("listening", listen.join("  "));
+    table.lines()
+}

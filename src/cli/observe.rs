@@ -1,0 +1,190 @@
+//! `status` and `peers`: what the daemon sees.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use api::{Peer, PeerState, StatusReply};
+use clap::Args;
+use serde_json::json;
+
+use super::client::{ANSWER_TIMEOUT, Daemon};
+use super::context::Context;
+use super::failure::Failure;
+use super::text::{self, Table};
+use super::view;
+
+/// Peers that `status` shows, so that it fits a screen of 24 lines with all else.
+const STATUS_PEERS_MAX: usize = 6;
+/// Problems that `status` shows, for the same reason.
+const STATUS_PROBLEMS_MAX: usize = 4;
+/// Drop reasons that `status` shows, the most frequent first.
+const STATUS_DROPS_MAX: usize = 4;
+/// Characters of an id that tell nodes apart in any network people look at.
+const ID_SHOWN: usize = 10;
+
+/// Show the state of this node on one screen, problems first
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hopmesh status\n  hopmesh status --json | jq .peers")]
+pub(super) struct Status {}
+
+/// List the other nodes of the network, each with its path
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hopmesh peers")]
+pub(super) struct Peers {}
+
+impl Status {
+    pub(super) fn run(&self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let reply = ask(context)?;
+        if context.json() {
+            return context.print_json(&view::Status::from(&reply));
+        }
+        context.say_all(status_lines(&reply, &context.command_line("peers")))
+    }
+}
+
+impl Peers {
+    pub(super) fn run(&self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let reply = ask(context)?;
+        if context.json() {
+            let peers: Vec<_> = reply.peers.iter().map(view::Peer::from).collect();
+            return context.print_json(&json!({ "peers": peers }));
+        }
+        if reply.peers.is_empty() {
+            let invite = context.command_line("invite");
+            return context.say(format!("no peers yet: `{invite}` prints an invite for the next machine"));
+        }
+        context.say_all(peer_table(&reply.peers.iter().collect::<Vec<_>>(), true))
+    }
+}
+
+fn ask(context: &Context<'_>) -> Result<StatusReply, Failure> {
+    Ok(Daemon::reach(context)?
+        .ask(ANSWER_TIMEOUT, async |client| client.status(api::StatusRequest {}).await)?)
+}
+
+/// The screen of `status`; `peers_command` shows what finds no place on it.
+pub(super) fn status_lines(reply: &StatusReply, peers_command: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for problem in reply.problems.iter().take(STATUS_PROBLEMS_MAX) {
+        lines.push(format!("! {problem}"));
+    }
+    if let Some(more @ 1..) = reply.problems.len().checked_sub(STATUS_PROBLEMS_MAX) {
+        lines.push(format!("! and {more} more: see them with --json"));
+    }
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    lines.extend(summary(reply));
+    if !reply.peers.is_empty() {
+        lines.push(String::new());
+        lines.extend(peers_on_status(&reply.peers, peers_command));
+    }
+    lines
+}
+
+fn summary(reply: &StatusReply) -> Vec<String> {
+    let mut table = Table::new();
+    let mut row = |what: &str, value: String| table.row([what.to_owned(), value]);
+    if let Some(network) = &reply.network {
+        let id = short(&network.id);
+        row("network", format!("{}  {}  {}  id {id}", network.name, network.ipv4_range, network.ipv6_prefix));
+    }
+    if let Some(node) = &reply.node {
+        row("node", format!("{}  {}  id {}", node.name, node.roles.join(" "), short(&node.id)));
+        row("addresses", node.addresses.join("  "));
+    }
+    if let Some(interface) = &reply.interface {
+        row("interface", format!("{}  MTU {}", interface.name, interface.mtu));
+    }
+    row("listening", reply.listen.join("  "));
+    row("up", format!("{}  version {}", text::duration(Duration::from_secs(reply.uptime_s)), reply.version));
+    row("peers", peer_counts(&reply.peers));
+    if !reply.drops.is_empty() {
+        row("drops", drops(reply));
+    }
+    table.lines()
+}
+
+fn peer_counts(peers: &[Peer]) -> String {
+    let states = [PeerState::Connected, PeerState::Connecting, PeerState::Offline, PeerState::Revoked];
+    let count = |state| peers.iter().filter(|peer| peer.state() == state).count();
+    let counts = states.map(|state| (count(state), view::state_word(state)));
+    let said: Vec<_> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    if said.is_empty() { "none yet".to_owned() } else { said.join(", ") }
+}
+
+fn drops(reply: &StatusReply) -> String {
+    let mut drops: Vec<_> = reply.drops.iter().collect();
+    drops.sort_by_key(|&(reason, count)| (Reverse(count), reason));
+    let mut said: Vec<_> =
+        drops.iter().take(STATUS_DROPS_MAX).map(|(reason, count)| format!("{count} {reason}")).collect();
+    if drops.len() > STATUS_DROPS_MAX {
+        said.push("others".to_owned());
+    }
+    said.join(", ")
+}
+
+/// The peers that matter most now, within the screen.
+fn peers_on_status(peers: &[Peer], peers_command: &str) -> Vec<String> {
+    let mut shown: Vec<&Peer> = peers.iter().collect();
+    shown.sort_by_key(|peer| peer.state);
+    shown.truncate(STATUS_PEERS_MAX);
+    let mut lines = peer_table(&shown, false);
+    if let Some(more @ 1..) = peers.len().checked_sub(STATUS_PEERS_MAX) {
+        lines.push(format!("and {more} more: `{peers_command}`"));
+    }
+    lines
+}
+
+/// A line a peer; with everything that is known, or what fits beside a status.
+fn peer_table(peers: &[&Peer], whole: bool) -> Vec<String> {
+    if !whole {
+        let mut table = Table::with_headings(["NAME", "ADDRESS", "STATE", "PATH", "RTT"]);
+        for peer in peers {
+            let address = peer.addresses.first().cloned().unwrap_or_default();
+            table.row([peer.name.clone(), address, state(peer), path(peer.path.as_ref()), rtt(peer)]);
+        }
+        return table.lines();
+    }
+    let headings = ["NAME", "ID", "STATE", "PATH", "RTT", "RECEIVED", "SENT", "LAST HANDSHAKE", "ADDRESSES"];
+    let mut table = Table::with_headings(headings);
+    for peer in peers {
+        let handshake = peer.last_handshake_s.and_then(|s| Duration::try_from_secs_f64(s).ok());
+        table.row([
+            peer.name.clone(),
+            short(&peer.id).to_owned(),
+            state(peer),
+            path(peer.path.as_ref()),
+            rtt(peer),
+            text::bytes(peer.rx_bytes),
+            text::bytes(peer.tx_bytes),
+            handshake.map_or("-".to_owned(), |ago| format!("{} ago", text::duration(ago))),
+            peer.addresses.join(" "),
+        ]);
+    }
+    table.lines()
+}
+
+fn state(peer: &Peer) -> String {
+    view::state_word(peer.state()).to_owned()
+}
+
+/// `direct 203.0.113.5:41641`.
+pub(super) fn path(path: Option<&api::Path>) -> String {
+    let Some(path) = path else { return "none".to_owned() };
+    let kind = view::kind_word(path.kind());
+    path.remote.as_ref().map_or(kind.to_owned(), |remote| format!("{kind} {remote}"))
+}
+
+fn rtt(peer: &Peer) -> String {
+    peer.path.as_ref().and_then(|path| path.rtt_ms).map_or("-".to_owned(), text::milliseconds)
+}
+
+/// The beginning of an id; ids come as text from a daemon and may hold anything.
+fn short(id: &str) -> &str {
+    id.char_indices().nth(ID_SHOWN).map_or(id, |(end, _)| &id[..end])
+}

@@ -1,0 +1,167 @@
+//! What people read.
+
+use super::super::Global;
+use super::super::context::Context;
+use super::super::lifecycle::announce;
+use super::super::observe::status_lines;
+use super::golden::{pong, ready};
+use super::{FakeDaemon, hopmesh, status};
+use crate::control::{Command, Refusal, RefusalKind, Reply};
+use crate::daemon::Ready;
+
+#[test]
+fn status_says_first_what_is_wrong() {
+    let daemon = FakeDaemon::new(|_| Ok(Reply::Status(Box::new(status()))));
+    let done = daemon.run(&["status"]);
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
+    let golden = "\
+! UDP is blocked: open port 41641
+
+network    home  10.7.0.0/16  fd12::/48  id 0011223344
+node       a  admin  id a0a1a2a3a4
+addresses  10.7.0.1  fd12::1
+interface  hm-home  MTU 1420
+listening  0.0.0.0:41641  [::]:41641
+up         2 h 5 min  version 0.1.0
+peers      1 connected, 1 offline, 1 revoked
+drops      30 no route, 2 replay
+
+NAME  ADDRESS   STATE      PATH                      RTT
+b     10.7.0.2  connected  direct 203.0.113.5:41641  0.8 ms
+c     10.7.0.3  offline    none                      -
+d     10.7.0.4  revoked    none                      -
+";
+    assert_eq!(done.out, golden);
+}
+
+#[test]
+fn a_status_fits_a_screen_whatever_the_network() {
+    let mut reply = status();
+    reply.peers = vec![reply.peers[0].clone(); 500];
+    reply.problems = vec!["something: do something".to_owned(); 50];
+    reply.drops = (0..50).map(|n| (format!("reason {n}"), n)).collect();
+    let lines = status_lines(&reply, "hopmesh peers");
+    assert!(lines.len() < 24, "{} lines", lines.len());
+    let shown = lines.join("\n");
+    for words in ["! and 46 more: see them with --json", "and 494 more: `hopmesh peers`", "49 reason 49, "] {
+        assert!(shown.contains(words), "no {words:?} in\n{shown}");
+    }
+    // A daemon that says nothing at all is no reason to fail.
+    assert!(!status_lines(&api::StatusReply::default(), "").is_empty());
+}
+
+#[test]
+fn peers_show_everything() {
+    let daemon = FakeDaemon::new(|_| Ok(Reply::Status(Box::new(status()))));
+    let out = daemon.run(&["peers"]).out;
+    let golden = "\
+NAME  ID          STATE      PATH                      RTT     RECEIVED  SENT   LAST HANDSHAKE  ADDRESSES
+c     c0c1        offline    none                      -       0 B       0 B    -               10.7.0.3 fd12::3
+b     b0b1b2b3b4  connected  direct 203.0.113.5:41641  0.8 ms  1.2 MB    812 B  1 min 1 s ago   10.7.0.2 fd12::2
+d     d0d1        revoked    none                      -       0 B       0 B    -               10.7.0.4 fd12::4
+";
+    assert_eq!(out, golden);
+    let alone = FakeDaemon::new(|_| Ok(Reply::Status(<_>::default())));
+    assert!(alone.run(&["peers"]).out.starts_with("no peers yet: `hopmesh --state-dir "));
+}
+
+#[test]
+fn names_cannot_command_the_terminal() {
+    let daemon = FakeDaemon::new(|_| {
+        let mut reply = status();
+        reply.peers[0].name = "evil\x1b]0;owned\x07\nb".to_owned();
+        reply.problems = vec!["\x1b[2Jnothing\u{202e}".to_owned()];
+        Ok(Reply::Status(Box::new(reply)))
+    });
+    for command in ["status", "peers"] {
+        let out = daemon.run(&[command]).out;
+        assert!(out.contains("evil]0;ownedb "), "{out}");
+        assert!(!out.contains(|c: char| c != '\n' && c.is_control()), "{out:?}");
+        assert!(!out.contains('\u{202e}'));
+    }
+    let daemon = FakeDaemon::new(|_| Err(Refusal::new(RefusalKind::NotFound, "no\x1b[1m node\n is")));
+    assert_eq!(daemon.run(&["revoke", "b"]).err, "hopmesh: no[1m node is\n");
+}
+
+#[test]
+fn ping_prints_a_line_a_reply_and_a_summary() {
+    let mut sent = 0;
+    let daemon = FakeDaemon::new(move |_| {
+        sent += 1;
+        match sent {
+            1 => Ok(Reply::Ping(pong())),
+            2 => Err(Refusal::new(RefusalKind::Timeout, "no answer")),
+            _ => Ok(Reply::Ping(api::PingReply { rtt_ms: 2.4, path: None, ..pong() })),
+        }
+    });
+    let done = daemon.run(&["ping", "b", "-c3", "--interval-ms=0"]);
+    let golden = "\
+from b 10.7.0.2: sequence 1 via direct 203.0.113.5:41641 time 0.8 ms
+no answer from b: sequence 2 within 3 s
+from b 10.7.0.2: sequence 3 via none time 2.4 ms
+3 sent, 2 received, time least 0.8 ms, mean 1.6 ms, most 2.4 ms
+";
+    assert_eq!((done.code, done.out.as_str()), (0, golden));
+    let silent = FakeDaemon::new(|_| Err(Refusal::new(RefusalKind::Timeout, "no answer")));
+    let done = silent.run(&["ping", "b", "-c1"]);
+    assert_eq!(done.code, 1);
+    assert!(
+        done.out.ends_with("1 sent, 0 received: nothing answered, see `hopmesh status`\n"),
+        "{}",
+        done.out
+    );
+}
+
+#[test]
+fn an_admins_commands_answer_in_one_line() {
+    let daemon = FakeDaemon::new(move |command| match command {
+        Command::Invite { .. } => Ok(Reply::Invite(api::InviteReply {
+            invite: "hopmesh1x".to_owned(),
+            ..api::InviteReply::default()
+        })),
+        Command::Assign { node, address } => Ok(Reply::Assigned(api::AssignReply {
+            node,
+            address: address.to_string(),
+            ..api::AssignReply::default()
+        })),
+        Command::Revoke { node } => Ok(Reply::Revoked(api::RevokeReply { node, id: "b0".to_owned() })),
+        Command::Down | Command::Leave { .. } => Ok(Reply::Done),
+        Command::Status | Command::Ping { .. } => Err(Refusal::new(RefusalKind::Internal, "not asked for")),
+    });
+    for (arguments, said) in [
+        (&["invite"][..], "hopmesh1x\n"),
+        (&["assign", "b", "10.7.0.9"], "b has 10.7.0.9\n"),
+        (&["revoke", "b"], "b is no member any more (id b0)\n"),
+        (&["down"], "network home is down\n"),
+        (&["leave"], "network home is left: this machine is no member any more\n"),
+    ] {
+        let done = daemon.run(arguments);
+        assert_eq!((done.code, done.out.as_str(), done.err.as_str()), (0, said, ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn up_prints_who_we_are_and_the_invite_as_text_and_code() {
+    let print = |ready: &Ready| {
+        let mut out = Vec::new();
+        announce(&mut Context::new(Global::default(), &mut out), ready).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let said = print(&ready());
+    for line in ["network    home  id 0011", "addresses  10.7.0.1  fd12::1", "hopmesh join hopmesh1abc"] {
+        assert!(said.lines().any(|said| said == line), "no {line:?} in\n{said}");
+    }
+    assert!(said.contains('█'), "{said}");
+    let said = print(&Ready { invite: None, ..ready() });
+    assert!(!said.contains('█') && !said.contains("join"), "{said}");
+}
+
+#[test]
+fn version_and_completions_are_plain() {
+    assert_eq!(hopmesh(&["version"]).out, format!("hopmesh {}\n", env!("CARGO_PKG_VERSION")));
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let done = hopmesh(&["completions", shell]);
+        assert_eq!(done.code, 0);
+        assert!(done.out.contains("hopmesh") && done.out.contains("invite"), "{shell}");
+    }
+}

@@ -1,0 +1,196 @@
+//! Arguments: what parses to what, and which mistakes end with which code.
+
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use clap::{CommandFactory, Parser};
+
+use super::super::{Cli, Command as Parsed};
+use super::{FakeDaemon, hopmesh};
+use crate::control::{Command, Reply, Role};
+
+/// Every command with the arguments it needs.
+const COMMANDS: [&[&str]; 12] = [
+    &["up"],
+    &["invite"],
+    &["join", "hopmesh1x"],
+    &["down"],
+    &["leave"],
+    &["status"],
+    &["peers"],
+    &["ping", "b"],
+    &["assign", "b", "10.7.0.9"],
+    &["revoke", "b"],
+    &["version"],
+    &["completions", "bash"],
+];
+
+fn parse(arguments: &[&str]) -> Cli {
+    Cli::try_parse_from([&["hopmesh"], arguments].concat()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn the_parser_is_sound_and_knows_these_commands_and_no_others() {
+    Cli::command().debug_assert();
+    let known: Vec<_> =
+        Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    assert_eq!(known, COMMANDS.map(|words| words[0]));
+}
+
+#[test]
+fn global_arguments_stand_before_and_after_every_command() {
+    let globals = ["--network", "Lab", "--state-dir", "/tmp/x", "--config", "c.toml", "--json"];
+    for words in COMMANDS {
+        for arguments in [[&globals, words].concat(), [words, &globals].concat()] {
+            let global = parse(&arguments).global;
+            assert_eq!(global.network.as_deref(), Some("lab"), "{arguments:?}");
+            assert_eq!(global.state_dir.as_deref(), Some(Path::new("/tmp/x")));
+            assert_eq!(global.config.as_deref(), Some(Path::new("c.toml")));
+            assert!(global.json);
+        }
+        let global = parse(words).global;
+        assert_eq!((global.network, global.state_dir, global.config, global.json), (None, None, None, false));
+    }
+}
+
+#[test]
+fn every_command_helps_with_an_example() {
+    for words in COMMANDS {
+        let done = hopmesh(&[words[0], "--help"]);
+        assert_eq!((done.code, done.err.as_str()), (0, ""), "{words:?}");
+        assert!(done.out.contains(&format!("Example:\n  hopmesh {}", words[0])), "{}", done.out);
+        assert!(done.out.contains("--json"), "{}", done.out);
+    }
+    let done = hopmesh(&["--help"]);
+    assert_eq!(done.code, 0);
+    assert!(done.out.contains("hopmesh join INVITE"), "{}", done.out);
+    assert_eq!(hopmesh(&["--version"]).out, format!("hopmesh {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn mistakes_in_the_arguments_end_with_2() {
+    for arguments in [
+        &[][..],
+        &["fly"],
+        &["status", "--fast"],
+        &["--network", "a.b", "status"],
+        &["--network", "../etc", "status"],
+        &["up", "--node-name", "my laptop"],
+        &["invite", "--expires", "1w"],
+        &["invite", "--expires", "0s"],
+        &["invite", "--role", "king"],
+        &["invite", "--address", "10.7.0"],
+        &["invite", "--node-name", "-x"],
+        &["join"],
+        &["join", "x", "--node-name", "é"],
+        &["ping"],
+        &["ping", "b", "-c", "0"],
+        &["ping", "b", "-c", "x"],
+        &["ping", "b c"],
+        &["assign", "b"],
+        &["assign", "b", "300.1.1.1"],
+        &["revoke", ""],
+        &["completions", "tcsh9"],
+    ] {
+        let done = hopmesh(arguments);
+        assert_eq!((done.code, done.out.as_str()), (2, ""), "{arguments:?}: {done:?}");
+        assert!(!done.err.is_empty());
+    }
+    let done = hopmesh(&["invite", "--expires", "1w", "--json"]);
+    let first = done.err.lines().next().unwrap();
+    assert!(first.starts_with("hopmesh: invalid value '1w' for '--expires <TIME>'"), "{first}");
+    assert_eq!(format!("hopmesh: {}", done.json()["error"].as_str().unwrap()), first);
+    assert!(done.err.contains("--help"), "{}", done.err);
+}
+
+#[test]
+fn no_daemon_is_a_clear_failure_of_every_command_that_needs_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let state_dir = directory.path().to_str().unwrap();
+    for words in COMMANDS {
+        if ["up", "join", "leave", "version", "completions"].contains(&words[0]) {
+            continue;
+        }
+        let done = hopmesh(&[&["--state-dir", state_dir, "--json"], words].concat());
+        let sentence = format!(
+            "no daemon is running for network home: start it with `hopmesh --state-dir {state_dir} up`"
+        );
+        assert_eq!(
+            (done.code, done.err.as_str()),
+            (1, format!("hopmesh: {sentence}\n").as_str()),
+            "{words:?}"
+        );
+        assert_eq!(done.json(), serde_json::json!({ "error": sentence }));
+    }
+}
+
+#[test]
+fn a_configuration_that_is_missing_or_wrong_is_a_failure() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("c.toml");
+    let state_dir = directory.path().join("state");
+    let up =
+        || hopmesh(&["--config", path.to_str().unwrap(), "--state-dir", state_dir.to_str().unwrap(), "up"]);
+    let done = up();
+    assert_eq!(done.code, 1);
+    assert!(done.err.starts_with(&format!("hopmesh: cannot read configuration {}", path.display())));
+    std::fs::write(&path, "[listen]\nprot = 5\n").unwrap();
+    let done = up();
+    assert_eq!(done.code, 1);
+    assert!(
+        done.err.starts_with(&format!("hopmesh: in configuration {}: line 2", path.display())),
+        "{done:?}"
+    );
+    assert!(!state_dir.exists(), "nothing was touched");
+}
+
+#[test]
+fn arguments_reach_the_daemon() {
+    let (sender, asked) = mpsc::channel();
+    let daemon = FakeDaemon::new(move |command| {
+        sender.send(command.clone()).unwrap();
+        Ok(match command {
+            Command::Invite { .. } => Reply::Invite(<_>::default()),
+            Command::Ping { .. } => Reply::Ping(<_>::default()),
+            Command::Assign { .. } => Reply::Assigned(<_>::default()),
+            Command::Revoke { .. } => Reply::Revoked(<_>::default()),
+            Command::Status => Reply::Status(<_>::default()),
+            Command::Down | Command::Leave { .. } => Reply::Done,
+        })
+    });
+    let node = || "b".to_owned();
+    let plain = Command::Invite {
+        node_name: None,
+        address: None,
+        role: Role::Member,
+        expires: Duration::from_secs(3600),
+    };
+    let full = Command::Invite {
+        node_name: Some("web-1".to_owned()),
+        address: Some("10.7.0.9".parse().unwrap()),
+        role: Role::Admin,
+        expires: Duration::from_secs(7 * 86_400),
+    };
+    let address = "fd12::9".parse().unwrap();
+    let full_words =
+        ["invite", "--node-name", "Web-1", "--address", "10.7.0.9", "--role", "admin", "--expires", "7d"];
+    for (words, command) in [
+        (&["invite"][..], plain),
+        (&full_words, full),
+        (&["ping", "b", "-c", "1"], Command::Ping { node: node(), timeout: Duration::from_secs(3) }),
+        (&["assign", "b", "fd12::9"], Command::Assign { node: node(), address }),
+        (&["revoke", "b"], Command::Revoke { node: node() }),
+        (&["status"], Command::Status),
+        (&["peers"], Command::Status),
+        (&["down"], Command::Down),
+        (&["leave"], Command::Leave { force: false }),
+        (&["leave", "--force"], Command::Leave { force: true }),
+    ] {
+        assert_eq!(daemon.run(words).code, 0, "{words:?}");
+        assert_eq!(asked.recv().unwrap(), command);
+    }
+    daemon.run(&["ping", "b", "--interval-ms", "0"]);
+    assert_eq!(asked.try_iter().count(), 4, "four pings unless told otherwise");
+    assert!(matches!(parse(&["up", "--node-name", "A"]).command, Parsed::Up(_)));
+}

@@ -1,0 +1,142 @@
+//! The JSON that programs read: field names are a promise, later versions add and never rename.
+
+use std::collections::BTreeMap;
+
+use api::{PathKind, PeerState};
+use serde::Serialize;
+
+/// `status`.
+#[derive(Debug, Serialize)]
+pub(super) struct Status<'a> {
+    version: &'a str,
+    network: Network<'a>,
+    node: Node<'a>,
+    interface: Interface<'a>,
+    listen: &'a [String],
+    uptime_s: u64,
+    peers: Vec<Peer<'a>>,
+    drops: &'a BTreeMap<String, u64>,
+    problems: &'a [String],
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Network<'a> {
+    name: &'a str,
+    id: &'a str,
+    ipv4_range: &'a str,
+    ipv6_prefix: &'a str,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Node<'a> {
+    name: &'a str,
+    id: &'a str,
+    addresses: &'a [String],
+    roles: &'a [String],
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Interface<'a> {
+    name: &'a str,
+    mtu: u32,
+}
+
+/// One of `peers`, here and in `status`.
+#[derive(Debug, Serialize)]
+pub(super) struct Peer<'a> {
+    name: &'a str,
+    id: &'a str,
+    addresses: &'a [String],
+    state: &'static str,
+    path: Path<'a>,
+    rx_bytes: u64,
+    tx_bytes: u64,
+    last_handshake_s: Option<f64>,
+}
+
+/// How packets travel.
+#[derive(Debug, Serialize)]
+pub(super) struct Path<'a> {
+    kind: &'static str,
+    remote: Option<&'a str>,
+    rtt_ms: Option<f64>,
+}
+
+impl<'a> From<&'a api::StatusReply> for Status<'a> {
+    fn from(reply: &'a api::StatusReply) -> Self {
+        let network = reply.network.as_ref().map(|network| Network {
+            name: &network.name,
+            id: &network.id,
+            ipv4_range: &network.ipv4_range,
+            ipv6_prefix: &network.ipv6_prefix,
+        });
+        let node = reply.node.as_ref().map(|node| Node {
+            name: &node.name,
+            id: &node.id,
+            addresses: &node.addresses,
+            roles: &node.roles,
+        });
+        let interface = reply.interface.as_ref();
+        let interface = interface.map(|interface| Interface { name: &interface.name, mtu: interface.mtu });
+        Self {
+            version: &reply.version,
+            network: network.unwrap_or_default(),
+            node: node.unwrap_or_default(),
+            interface: interface.unwrap_or_default(),
+            listen: &reply.listen,
+            uptime_s: reply.uptime_s,
+            peers: reply.peers.iter().map(Peer::from).collect(),
+            drops: &reply.drops,
+            problems: &reply.problems,
+        }
+    }
+}
+
+impl<'a> From<&'a api::Peer> for Peer<'a> {
+    fn from(peer: &'a api::Peer) -> Self {
+        Self {
+            name: &peer.name,
+            id: &peer.id,
+            addresses: &peer.addresses,
+            state: state_word(peer.state()),
+            path: Path::from(peer.path.as_ref()),
+            rx_bytes: peer.rx_bytes,
+            tx_bytes: peer.tx_bytes,
+            last_handshake_s: peer.last_handshake_s.map(thousandths),
+        }
+    }
+}
+
+impl<'a> From<Option<&'a api::Path>> for Path<'a> {
+    fn from(path: Option<&'a api::Path>) -> Self {
+        Self {
+            kind: kind_word(path.map_or(PathKind::None, api::Path::kind)),
+            remote: path.and_then(|path| path.remote.as_deref()),
+            rtt_ms: path.and_then(|path| path.rtt_ms).map(thousandths),
+        }
+    }
+}
+
+/// The word for a state, here and in tables.
+pub(super) fn state_word(state: PeerState) -> &'static str {
+    match state {
+        PeerState::Connected => "connected",
+        PeerState::Connecting => "connecting",
+        PeerState::Offline | PeerState::Unspecified => "offline",
+        PeerState::Revoked => "revoked",
+    }
+}
+
+/// The word for a kind of path, here and in tables.
+pub(super) fn kind_word(kind: PathKind) -> &'static str {
+    match kind {
+        PathKind::Direct => "direct",
+        PathKind::Hop => "hop",
+        PathKind::None | PathKind::Unspecified => "none",
+    }
+}
+
+/// Microseconds of a millisecond, milliseconds of a second: finer is noise.
+pub(super) fn thousandths(figure: f64) -> f64 {
+    (figure * 1000.0).round() / 1000.0
+}
