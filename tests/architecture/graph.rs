@@ -80,12 +80,10 @@ impl Graph {
         &self.0[id].name
     }
 
-    /// Everything that is built when this package, its tests included, is built; each with the one that wants it.
+    /// Everything that is built when this package is built, its tests left out; each with the one that wants it.
     pub(crate) fn reached_from<'a>(&'a self, id: &'a str) -> BTreeMap<&'a str, &'a str> {
         let mut reached = BTreeMap::new();
-        let mut next: Vec<(&str, &str)> =
-            self.0[id].dev_dependencies.iter().map(|to| (to.as_str(), id)).collect();
-        next.extend(self.0[id].dependencies.iter().map(|to| (to.as_str(), id)));
+        let mut next: Vec<_> = self.0[id].dependencies.iter().map(|to| (to.as_str(), id)).collect();
         while let Some((to, from)) = next.pop() {
             if reached.insert(to, from).is_none() {
                 next.extend(self.0[to].dependencies.iter().map(|beyond| (beyond.as_str(), to)));
