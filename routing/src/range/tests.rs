@@ -134,6 +134,15 @@ fn tiny_ranges_have_no_reserved_addresses() {
     assert_eq!(allocate_ipv4(net("10.5.0.0/31"), &taken, None), Ok(address("10.5.0.1")));
     assert_eq!(allocate_ipv4(net("10.5.0.0/31"), &taken, Some(address("10.5.0.1"))), Ok(address("10.5.0.1")));
     assert_eq!(allocate_ipv4(net("10.5.0.7/32"), &taken, None), Ok(address("10.5.0.7")));
-    let host_bits = allocate_ipv4(net("10.5.0.77/24"), &BTreeSet::new(), None);
-    assert_eq!(host_bits, Ok(address("10.5.0.1")));
+}
+
+#[test]
+fn host_bits_of_the_range_mean_nothing() {
+    let range = net("10.5.0.77/24");
+    assert_eq!(allocate_ipv4(range, &BTreeSet::new(), None), Ok(address("10.5.0.1")));
+    let outside = allocate_ipv4(range, &BTreeSet::new(), Some(address("10.6.0.1")));
+    assert_eq!(
+        outside,
+        Err(AddressError::OutsideRange { address: address("10.6.0.1"), range: net("10.5.0.0/24") })
+    );
 }
