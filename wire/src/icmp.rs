@@ -58,7 +58,7 @@ pub fn unreachable(offending: &[u8], reporter: IpAddr, reason: Unreachable) -> O
 /// Makes the error that says that packets to this destination may have at most `mtu` bytes: for IPv4
 /// "fragmentation needed" (RFC 1191), whether or not the packet forbids fragmentation, for IPv6 "packet too big".
 ///
-/// `None` as for [`unreachable`].
+/// `None` as for [`unreachable()`].
 #[must_use]
 pub fn too_big(offending: &[u8], reporter: IpAddr, mtu: u16) -> Option<Vec<u8>> {
     let [high, low] = mtu.to_be_bytes();
