@@ -1,0 +1,61 @@
+//! "Something about addresses, links or routes is different": netlink's multicast groups, many notices made one.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// `RTMGRP_*` of linux/rtnetlink.h: links, IPv4 addresses, IPv4 routes, IPv6 addresses, IPv6 routes.
+const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
+/// A cable pulled or a roaming laptop gives a dozen notices at once: look only when they have come.
+const SETTLE: Duration = Duration::from_millis(100);
+/// Notices thrown away before the caller is told: a storm of them may not keep it waiting for ever.
+const NOTICES_MAX: usize = 4096;
+
+/// A receiver of notices; what has changed is for the receiver to read anew.
+#[derive(Debug)]
+pub struct Changes {
+    socket: AsyncFd<OwnedFd>,
+}
+
+impl Changes {
+    pub(super) fn open() -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        // No protocol is number 0, which is NETLINK_ROUTE.
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+        bind(&socket, &SocketAddrNetlink::new(0, GROUPS))?;
+        // SAFETY: the descriptor is owned by the `AsyncFd` from here on, and an `OwnedFd` names the same open file until it
+        // is dropped, which `Changes` does only together with the `AsyncFd`.
+        #[expect(unsafe_code, reason = "tokio asks that the descriptor stays open while it is registered")]
+        let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?;
+        Ok(Self { socket })
+    }
+
+    /// Waits for the next change, then a moment for what comes with it. May be dropped at any point without losing a
+    /// change.
+    ///
+    /// # Errors
+    /// When the runtime is shutting down or the socket broke.
+    pub async fn next(&mut self) -> io::Result<()> {
+        let mut readable = self.socket.readable().await?;
+        tokio::time::sleep(SETTLE).await;
+        for _ in 0..NOTICES_MAX {
+            // The content is of no interest, and what does not fit the buffer is thrown away by the kernel.
+            let notice = readable
+                .try_io(|socket| recv(socket, &mut [0u8; 16], RecvFlags::empty()).map_err(io::Error::from));
+            match notice {
+                Ok(Ok(_)) => {}
+                // More notices than the socket holds: that there were some is all we need to know.
+                Ok(Err(error)) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => {}
+                Ok(Err(error)) => return Err(error),
+                Err(_empty) => break,
+            }
+        }
+        Ok(())
+    }
+}

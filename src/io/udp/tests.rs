@@ -1,0 +1,195 @@
+//! Over loopback: every length, both families, trains, and what must not break the sockets.
+
+use std::cell::Cell;
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::io::poll::{Wake, wait_udp};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn loopback(udp: &Udp, family: Family) -> SocketAddr {
+    match family {
+        Family::V4 => SocketAddr::from((Ipv4Addr::LOCALHOST, udp.port())),
+        Family::V6 => SocketAddr::from((Ipv6Addr::LOCALHOST, udp.port())),
+    }
+}
+
+/// The next `count` datagrams of `family`, with their senders.
+fn collect(udp: &Udp, family: Family, count: usize) -> Vec<(SocketAddr, Vec<u8>)> {
+    let wake = Wake::new().unwrap();
+    let mut buffers = ReceiveBuffers::new();
+    let mut datagrams = Vec::new();
+    while datagrams.len() < count {
+        let ready = wait_udp(udp, &wake, Some(PATIENCE)).unwrap();
+        assert!(ready.udp_v4 || ready.udp_v6, "{} of {count} datagrams came", datagrams.len());
+        udp.receive(family, &mut buffers, |remote, bytes| datagrams.push((remote, bytes.to_vec()))).unwrap();
+    }
+    datagrams
+}
+
+#[test]
+fn both_families_share_a_port_and_carry_datagrams() {
+    let (a, b) = (Udp::bind(0).unwrap(), Udp::bind(0).unwrap());
+    let port = a.port();
+    assert_eq!(
+        a.local_addresses(),
+        [format!("0.0.0.0:{port}"), format!("[::]:{port}")].map(|s| s.parse().unwrap())
+    );
+    for family in [Family::V4, Family::V6] {
+        a.send(loopback(&b, family), b"hello").unwrap();
+        assert_eq!(collect(&b, family, 1), [(loopback(&a, family), b"hello".to_vec())]);
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named_in_either_family() {
+    let other = Udp::bind(0).unwrap();
+    let error = Udp::bind(other.port()).unwrap_err();
+    assert!(matches!(error, BindError::PortInUse { port } if port == other.port()), "{error}");
+    assert!(error.to_string().contains("listen.port"), "{error}");
+
+    let taken = loop {
+        let v6 = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
+        let port = v6.local_addr().unwrap().port();
+        if UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            break v6;
+        }
+    };
+    let port = taken.local_addr().unwrap().port();
+    assert!(matches!(Udp::bind(port), Err(BindError::PortInUse { .. })));
+}
+
+#[test]
+fn datagrams_of_extreme_lengths_survive() {
+    let (a, b) = (Udp::bind(0).unwrap(), Udp::bind(0).unwrap());
+    // A stranger's socket, which fragments: ours would refuse what is longer than loopback's MTU.
+    let strangers = [
+        (Family::V4, UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(), 65_507),
+        (Family::V6, UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).unwrap(), 65_527),
+    ];
+    for (family, stranger, longest) in strangers {
+        for length in [0, 1, 1200, 1472, 9000, 65_488, 65_506, 65_507, longest] {
+            let bytes: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
+            stranger.send_to(&bytes, loopback(&b, family)).unwrap();
+            let received = collect(&b, family, 1).remove(0).1;
+            assert!(received == bytes, "{length} bytes came as {}", received.len());
+        }
+        a.send(loopback(&b, family), &[7; 65_488]).unwrap();
+        assert_eq!(collect(&b, family, 1)[0].1.len(), 65_488);
+        let error = a.send(loopback(&b, family), &[7; 65_528]).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(Errno::MSGSIZE.raw_os_error()), "{error}");
+    }
+}
+
+#[test]
+fn segments_come_as_the_datagrams_they_are() {
+    let (a, b) = (Udp::bind(0).unwrap(), Udp::bind(0).unwrap());
+    for family in [Family::V4, Family::V6] {
+        let bytes: Vec<u8> = (0..150 * 400 + 17).map(|i: u32| (i % 253) as u8).collect();
+        a.send_segments(loopback(&b, family), &bytes, 400).unwrap();
+        let received = collect(&b, family, 151);
+        assert!(received[..150].iter().all(|(_, datagram)| datagram.len() == 400));
+        assert_eq!(received[150].1.len(), 17);
+        assert!(received.into_iter().flat_map(|(_, datagram)| datagram).eq(bytes));
+    }
+    assert!(a.send_segments(loopback(&b, Family::V4), b"x", 0).is_err());
+}
+
+#[test]
+fn segments_go_again_one_by_one_where_segmentation_is_refused() {
+    let (segments_max, mut sent) = (Cell::new(64), Vec::new());
+    let refuse_batches = |batch: &[u8]| {
+        if batch.len() > 100 {
+            segments_max.set(1);
+            return Err(Errno::IO.into());
+        }
+        sent.push(batch.to_vec());
+        Ok(())
+    };
+    let bytes: Vec<u8> = (0..=255).collect();
+    send_in_batches(&bytes, 100, || segments_max.get(), refuse_batches).unwrap();
+    assert_eq!(sent.iter().map(Vec::len).collect::<Vec<_>>(), [100, 100, 56]);
+    assert_eq!(sent.concat(), bytes);
+}
+
+#[test]
+fn an_error_that_is_not_about_segmentation_ends_the_batches() {
+    let mut calls = 0;
+    let unreachable = |_: &[u8]| {
+        calls += 1;
+        if calls == 2 { Err(Errno::NETUNREACH.into()) } else { Ok(()) }
+    };
+    let error = send_in_batches(&[0; 64 * 1000 * 3], 1000, || 64, unreachable).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(Errno::NETUNREACH.raw_os_error()));
+    assert_eq!(calls, 2);
+}
+
+#[test]
+fn an_address_that_cannot_be_does_not_cost_us_segmentation() {
+    let udp = Udp::bind(0).unwrap();
+    let before = (udp.v4.state.max_gso_segments(), udp.v6.as_ref().unwrap().state.max_gso_segments());
+    for remote in
+        ["127.0.0.1:0", "0.0.0.0:9", "0.1.2.3:9", "[::]:9", "[::1]:0", "[fe80::1]:9", "[::ffff:0.0.0.0]:9"]
+    {
+        let error = udp.send(remote.parse().unwrap(), b"x").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{remote}: {error}");
+    }
+    // Not refused by us: whatever the kernel says is a result.
+    for remote in [
+        "255.255.255.255:9",
+        "240.0.0.1:9",
+        "224.0.0.1:9",
+        "[ff02::1]:9",
+        "[2001:db8::1]:9",
+        "198.51.100.1:9",
+    ] {
+        let _ = udp.send(remote.parse().unwrap(), b"x");
+    }
+    let after = (udp.v4.state.max_gso_segments(), udp.v6.as_ref().unwrap().state.max_gso_segments());
+    assert_eq!(before, after);
+}
+
+#[test]
+fn nobody_at_the_other_end_is_an_ordinary_result() {
+    let udp = Udp::bind(0).unwrap();
+    let closed = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    for _ in 0..3 {
+        let _ = udp.send(closed, b"x");
+    }
+    udp.send(loopback(&udp, Family::V4), b"to myself").unwrap();
+    assert_eq!(collect(&udp, Family::V4, 1)[0].1, b"to myself");
+}
+
+#[test]
+fn a_mapped_address_goes_out_and_comes_back_as_ipv4() {
+    let (a, b) = (Udp::bind(0).unwrap(), Udp::bind(0).unwrap());
+    let mapped = SocketAddr::from((Ipv4Addr::LOCALHOST.to_ipv6_mapped(), b.port()));
+    a.send(mapped, b"x").unwrap();
+    assert_eq!(collect(&b, Family::V4, 1)[0].0, loopback(&a, Family::V4));
+}
+
+#[test]
+fn an_empty_socket_gives_no_datagrams() {
+    let udp = Udp::bind(0).unwrap();
+    let mut buffers = ReceiveBuffers::new();
+    for family in [Family::V4, Family::V6] {
+        assert_eq!(udp.receive(family, &mut buffers, |_, _| panic!("nobody sent")).unwrap(), 0);
+    }
+}
+
+#[test]
+fn two_threads_send_at_once() {
+    let (a, b) = (Arc::new(Udp::bind(0).unwrap()), Udp::bind(0).unwrap());
+    let remote = loopback(&b, Family::V4);
+    let threads = [1u8, 2].map(|id| {
+        let a = Arc::clone(&a);
+        std::thread::spawn(move || (0..100).for_each(|_| a.send(remote, &[id; 100]).unwrap()))
+    });
+    let received = collect(&b, Family::V4, 200);
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(received.iter().filter(|(_, bytes)| bytes == &[1; 100]).count(), 100);
+    assert_eq!(received.iter().filter(|(_, bytes)| bytes == &[2; 100]).count(), 100);
+}

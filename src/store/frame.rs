@@ -1,0 +1,145 @@
+//! How a file's content is framed, so that no damage goes unnoticed.
+//!
+//! ```text
+//! "HOPMESH1" · length of name (1) · name · length of content (4, big-endian) · SHA-256 of all before and of the content · content
+//! ```
+//!
+//! The name keeps a file from being read as another; the length and the digest tell a cut or flipped one.
+
+use ring::digest::{Context, SHA256};
+use zeroize::Zeroizing;
+
+use super::{CONTENT_SIZE_MAX, StateFile};
+
+const MAGIC: &[u8; 8] = b"HOPMESH1";
+const DIGEST_SIZE: usize = 32;
+const LENGTH_SIZE: usize = 4;
+/// No frame is longer, in bytes.
+pub(super) const FRAME_SIZE_MAX: usize = CONTENT_SIZE_MAX + 128;
+
+/// What is wrong with a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// It ends before it should.
+    #[error("it is cut short")]
+    Truncated,
+    /// There are bytes behind its end.
+    #[error("there are bytes behind its end")]
+    Trailing,
+    /// It does not begin as a file of Hopmesh does.
+    #[error("it is no file of this version of Hopmesh, or its beginning is damaged")]
+    Magic,
+    /// It is the file of another name.
+    #[error("it is another state file under this name, or its beginning is damaged")]
+    Name,
+    /// Its bytes are not those that were written.
+    #[error("its checksum does not match its content")]
+    Digest,
+}
+
+/// What goes to disk before the content.
+pub(super) fn head(file: StateFile, content: &[u8]) -> Vec<u8> {
+    let mut head = front(file, content.len());
+    let digest = digest(&head, content);
+    head.extend_from_slice(&digest);
+    head
+}
+
+/// The content of a frame of `file`.
+pub(super) fn open(file: StateFile, frame: &[u8]) -> Result<Zeroizing<Vec<u8>>, Damage> {
+    let rest = strip(frame, MAGIC, Damage::Magic)?;
+    let rest = strip(rest, &[name_length(file)], Damage::Name)?;
+    let rest = strip(rest, file.name().as_bytes(), Damage::Name)?;
+    let (length, rest) = rest.split_first_chunk::<LENGTH_SIZE>().ok_or(Damage::Truncated)?;
+    let (written, content) = rest.split_first_chunk::<DIGEST_SIZE>().ok_or(Damage::Truncated)?;
+    let length = u32::from_be_bytes(*length) as usize;
+    if content.len() < length {
+        return Err(Damage::Truncated);
+    }
+    if content.len() > length {
+        return Err(Damage::Trailing);
+    }
+    if digest(&front(file, length), content) != *written {
+        return Err(Damage::Digest);
+    }
+    Ok(Zeroizing::new(content.to_vec()))
+}
+
+fn front(file: StateFile, content_length: usize) -> Vec<u8> {
+    let length = u32::try_from(content_length).expect("CONTENT_SIZE_MAX fits 32 bits");
+    [MAGIC, [name_length(file)].as_slice(), file.name().as_bytes(), &length.to_be_bytes()].concat()
+}
+
+fn name_length(file: StateFile) -> u8 {
+    u8::try_from(file.name().len()).expect("a name has at most 32 bytes")
+}
+
+fn digest(front: &[u8], content: &[u8]) -> [u8; DIGEST_SIZE] {
+    let mut context = Context::new(&SHA256);
+    context.update(front);
+    context.update(content);
+    context.finish().as_ref().try_into().expect("SHA-256 gives 32 bytes")
+}
+
+/// What is behind `expected` in `bytes`; a beginning of `expected` is one cut short, anything else is `otherwise`.
+fn strip<'a>(bytes: &'a [u8], expected: &[u8], otherwise: Damage) -> Result<&'a [u8], Damage> {
+    match bytes.strip_prefix(expected) {
+        Some(rest) => Ok(rest),
+        None if expected.starts_with(bytes) => Err(Damage::Truncated),
+        None => Err(otherwise),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: StateFile = StateFile::precious("identity");
+
+    fn framed(content: &[u8]) -> Vec<u8> {
+        [head(FILE, content).as_slice(), content].concat()
+    }
+
+    #[test]
+    fn what_is_framed_is_opened() {
+        for content in [b"".as_slice(), b"x", &[0; 1000]] {
+            assert_eq!(open(FILE, &framed(content)).unwrap().as_slice(), content);
+        }
+    }
+
+    #[test]
+    fn a_cut_anywhere_is_truncation() {
+        let frame = framed(b"some content of a file");
+        for length in 0..frame.len() {
+            assert_eq!(open(FILE, &frame[..length]), Err(Damage::Truncated), "cut to {length} bytes");
+        }
+    }
+
+    #[test]
+    fn any_flipped_bit_is_noticed() {
+        let frame = framed(b"some content of a file");
+        for i in 0..frame.len() {
+            for bit in 0..8 {
+                let mut flipped = frame.clone();
+                flipped[i] ^= 1 << bit;
+                assert!(open(FILE, &flipped).is_err(), "bit {bit} of byte {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_behind_the_end_are_noticed() {
+        let mut frame = framed(b"content");
+        frame.push(0);
+        assert_eq!(open(FILE, &frame), Err(Damage::Trailing));
+    }
+
+    #[test]
+    fn another_file_is_not_taken_for_this_one() {
+        let frame = framed(b"content");
+        for other in ["peers", "identitz", "identity-2", "identit"] {
+            let other = StateFile::rebuildable(Box::leak(other.to_owned().into_boxed_str()));
+            assert_eq!(open(other, &frame), Err(Damage::Name), "{other:?}");
+        }
+    }
+}
