@@ -45,16 +45,16 @@ struct Cli {
 #[derive(Debug, Clone, Default, Args)]
 struct Global {
     /// Network that is meant (default: home)
-    #[arg(long, global = true, value_name = "NAME", value_parser = value::label)]
+    #[arg(long, global = true, help_heading = "For every command", value_name = "NAME", value_parser = value::label)]
     network: Option<String>,
     /// Directory of keys and memory, also of the control socket (default: /var/lib/hopmesh/NAME)
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = "For every command", value_name = "DIR")]
     state_dir: Option<PathBuf>,
     /// Configuration of the daemon (default: /etc/hopmesh/NAME.toml, if it is there)
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = "For every command", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print JSON for programs
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "For every command")]
     json: bool,
 }
 
