@@ -130,11 +130,10 @@ impl Paths {
 
     /// An authenticated datagram came from this address.
     pub fn handle_datagram(&mut self, remote: SocketAddr, now: Instant) {
-        let Some(primary) = self.primary else { return };
         let told_lately = self
             .roam_probe
             .is_some_and(|(to, at)| to == remote && now.saturating_duration_since(at) < ROAM_PROBE_INTERVAL);
-        if primary.remote != remote && !told_lately {
+        if self.primary() != Some(remote) && !told_lately {
             self.roam_probe = Some((remote, now));
             self.queue.push_back(remote);
         }

@@ -1,1 +1,34 @@
-//! Sealed how, and the composition of nat, routing and registry into a Node.
+//! Sealed how: sessions, handshakes, enrolment; and the composition of `nat`, `routing` and `registry` into a Node.
+//!
+//! Two halves. The slow path is [`Node`], one state machine that decides everything. The fast path is
+//! [`fastpath`], pure functions over the [`Tables`] that the Node publishes. Neither knows a clock, a socket or
+//! a file: bytes, time and a seed go in, bytes and deadlines come out.
+
+mod answer;
+mod door;
+mod drops;
+pub mod fastpath;
+mod identity;
+mod joiner;
+pub mod limits;
+mod membership;
+mod node;
+mod noise;
+mod peer;
+mod random;
+mod replay;
+pub mod session;
+pub mod state;
+mod tables;
+
+pub use drops::{DropReason, Drops};
+pub use identity::Identity;
+pub use joiner::{JoinError, JoinOutput, Joiner};
+pub use membership::found;
+pub use node::{
+    CommandError, Event, InviteRequest, Node, Output, Params, PeerView, Selected, View, WaitReason,
+};
+pub use peer::PeerState;
+pub use replay::{ReplayWindow, WINDOW};
+pub use routing::range::{RangeError, choose_ipv4_range};
+pub use tables::{PeerRow, PeerShared, Routes, Tables};

@@ -131,3 +131,14 @@ fn a_local_change_probes_at_once() {
     f.paths.handle_local_change(f.now);
     assert_eq!(f.probe().1, address(1));
 }
+
+#[test]
+fn a_peer_that_is_heard_again_after_its_path_was_lost_is_probed() {
+    let mut f = Fixture::connected();
+    f.traffic += 1;
+    while f.advance().1 != Output::Lost {}
+    f.paths.handle_datagram(address(1), f.now);
+    let (token, remote) = f.probe();
+    assert!(f.paths.handle_pong(token, remote, f.now).unwrap().promoted);
+    assert_eq!(f.paths.primary(), Some(address(1)));
+}

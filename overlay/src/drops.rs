@@ -1,0 +1,115 @@
+//! Drops: every refusal of a packet has a reason and a counter.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// Why a packet, datagram or message was refused.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum DropReason {
+            $($(#[$doc])* $name,)*
+        }
+
+        const TEXTS: &[&str] = &[$($text),*];
+
+        impl DropReason {
+            /// Name of the counter.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                TEXTS[self as usize]
+            }
+        }
+    };
+}
+
+reasons! {
+    /// A datagram that is none of ours: a stranger's, or another protocol's.
+    Unknown = "unknown_datagram",
+    /// A handshake message of somebody who does not know the network secret.
+    Gate = "gate",
+    /// A sealed datagram for a session that is not there (any more).
+    NoSession = "no_session",
+    /// A sealed datagram whose tag does not verify.
+    Forged = "forged",
+    /// A sealed datagram that came before, or too late.
+    Replayed = "replayed",
+    /// The inner packet is no IP packet, or an address in it has no place here.
+    MalformedPacket = "malformed_packet",
+    /// The inner source does not belong to the peer that sent the packet.
+    SourceCheck = "source_check",
+    /// The inner destination is not ours.
+    Destination = "destination",
+    /// A local program sent from an address that is not ours.
+    ForeignSource = "foreign_source",
+    /// No node owns the destination.
+    NoRoute = "no_route",
+    /// The peer did not answer while packets waited for it.
+    PeerOffline = "peer_offline",
+    /// Too many packets wait for a session.
+    StagedFull = "staged_full",
+    /// The slow path has more to do than it can.
+    SlowPathFull = "slow_path_full",
+    /// Too many handshakes.
+    HandshakeFlood = "handshake_flood",
+    /// A handshake message that came before, or whose contents do not verify.
+    Handshake = "handshake",
+    /// A credential that is not believed.
+    Credential = "credential",
+    /// A node that was revoked.
+    Revoked = "revoked",
+    /// A control message that means nothing.
+    Control = "control_message",
+    /// A record that is not believed, or over its owner's quota.
+    Record = "record",
+    /// A message of an enrolment that does not verify.
+    Enrolment = "enrolment",
+    /// The operating system did not take a datagram or a packet.
+    Os = "os_refused",
+}
+
+/// Counters of all drops of a node, shared with the workers.
+#[derive(Debug)]
+pub struct Drops([AtomicU64; TEXTS.len()]);
+
+impl Default for Drops {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; TEXTS.len()])
+    }
+}
+
+impl Drops {
+    /// Counts one.
+    pub fn count(&self, reason: DropReason) {
+        self.0[reason as usize].fetch_add(1, Relaxed);
+    }
+
+    /// How many there were for a reason.
+    #[must_use]
+    pub fn of(&self, reason: DropReason) -> u64 {
+        self.0[reason as usize].load(Relaxed)
+    }
+
+    /// All counters that are not zero, by name.
+    pub fn counted(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        TEXTS
+            .iter()
+            .zip(&self.0)
+            .map(|(text, count)| (*text, count.load(Relaxed)))
+            .filter(|(_, count)| *count > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_by_name() {
+        let drops = Drops::default();
+        drops.count(DropReason::Os);
+        drops.count(DropReason::Gate);
+        drops.count(DropReason::Gate);
+        assert_eq!(drops.counted().collect::<Vec<_>>(), [("gate", 2), ("os_refused", 1)]);
+        assert_eq!(drops.of(DropReason::Gate), 2);
+    }
+}

@@ -1,0 +1,68 @@
+//! Every limit and every duration of the overlay, with its reason. Nothing is unbounded.
+
+use std::time::Duration;
+
+/// A session is replaced at this age (WireGuard's figure; keys live minutes, not hours).
+pub const REKEY_AFTER: Duration = Duration::from_secs(120);
+/// The responder of a session replaces it only this much later, so that the two do not do it at once.
+pub const RESPONDER_REKEY_DELAY: Duration = Duration::from_secs(10);
+/// A session of this age neither seals nor opens: three rekeys have failed by then.
+pub const REJECT_AFTER: Duration = Duration::from_secs(180);
+/// Counters end here: the replay window's words hold 32 bits of a counter's upper part.
+pub const REJECT_AFTER_COUNTER: u64 = 1 << 46;
+
+/// First wait for a response; doubles with every attempt, up to [`HANDSHAKE_RETRY_MAX`].
+pub const HANDSHAKE_RETRY: Duration = Duration::from_secs(1);
+/// While nobody answers, ask this often: a machine that wakes up asks by itself at once.
+pub const HANDSHAKE_RETRY_MAX: Duration = Duration::from_secs(30);
+/// A peer that has answered nothing for this long is called offline, not connecting.
+pub const OFFLINE_AFTER: Duration = Duration::from_secs(10);
+/// An attempt lives this long: a response to it is taken even when the next attempt is on its way.
+pub const HANDSHAKE_LIFE: Duration = Duration::from_secs(5);
+
+/// A packet waits this long for a session; after that its sender is told that the host is unreachable.
+pub const STAGED_LIFE: Duration = Duration::from_secs(3);
+/// Packets that may wait for one peer; the oldest goes first.
+pub const STAGED_PACKETS_MAX: usize = 64;
+/// Packets that may wait for all peers.
+pub const STAGED_PACKETS_TOTAL_MAX: usize = 1024;
+
+/// Peers a node knows at most; further members are known by their records alone.
+pub const PEERS_MAX: usize = 4096;
+/// A cookie that a peer gave us is shown this long; the peer changes its secret as often.
+pub const COOKIE_LIFE: Duration = Duration::from_secs(120);
+/// Initiations a second that are answered without a cookie. One costs about 0.4 ms of a core: 4 %.
+pub const INITIATIONS_WITHOUT_COOKIE: u32 = 100;
+/// Initiations a second that are looked at at all: 10 % of a core.
+pub const INITIATIONS_MAX: u32 = 250;
+/// Initiations a second from one /32 or /64 whose address is proved.
+pub const INITIATIONS_PER_PREFIX: u32 = 20;
+/// Prefixes whose initiations are counted at the same time.
+pub const COUNTED_PREFIXES_MAX: usize = 1024;
+
+/// Invites that an admin keeps, open, used and expired together.
+pub const INVITES_MAX: usize = 1024;
+/// Used and expired invites are remembered this long, so that their holders are told what is wrong.
+pub const INVITE_MEMORY_S: u64 = 30 * 24 * 3600;
+/// Longest validity of an invite.
+pub const INVITE_LIFE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Enrolments under way at one issuer; each has shown its invite's secret before it gets a place.
+pub const ENROLMENTS_MAX: usize = 16;
+/// An enrolment must be finished in this time.
+pub const ENROLMENT_LIFE: Duration = Duration::from_secs(20);
+/// The joiner asks again after this long without an answer.
+pub const ENROLMENT_RETRY: Duration = Duration::from_millis(500);
+/// The joiner gives up after this long without any answer.
+pub const ENROLMENT_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Validity of a credential. Admins renew what they have signed when a third of it is left.
+pub const CREDENTIAL_LIFE_S: u64 = 3 * 365 * 24 * 3600;
+/// How often an admin looks for credentials to renew and for addresses claimed twice.
+pub const REVIEW_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Records and contacts are written this long after they changed, so that a burst is one write.
+pub const PERSIST_DELAY: Duration = Duration::from_millis(500);
+/// While a peer's records differ from ours, summaries are exchanged this often.
+pub const SYNC_RETRY: Duration = Duration::from_millis(700);
+/// Overlay pings under way at the same time.
+pub const PINGS_MAX: usize = 64;

@@ -1,0 +1,86 @@
+use super::*;
+use wire::NoisePublicKey;
+
+const NOW: u64 = 1_800_000_000;
+
+struct Fixture {
+    founder: Identity,
+    network: Network,
+}
+
+fn fixture() -> Fixture {
+    let founder = Identity::generate([1; 32]);
+    let (name, node) = ("home".parse().unwrap(), "a".parse().unwrap());
+    let network = found(name, node, "10.7.0.0/24".parse().unwrap(), &founder, NOW, [2; 32]);
+    Fixture { founder, network }
+}
+
+impl Fixture {
+    fn member(&self, seed: u8, name: &str, host: u8, serial: u64) -> Chain {
+        let identity = Identity::generate([seed; 32]);
+        let own = self.network.chain.claims();
+        let claims = Claims {
+            node: identity.node(),
+            noise_key: NoisePublicKey([seed; 32]),
+            name: name.parse().unwrap(),
+            ipv4: format!("10.7.0.{host}/24").parse().unwrap(),
+            roles: Roles::default(),
+            serial,
+            ..own.clone()
+        };
+        self.network.chain.extend(claims, &self.founder.signing).unwrap()
+    }
+}
+
+#[test]
+fn a_founder_is_admin_and_owns_the_first_address() {
+    let f = fixture();
+    let claims = f.network.chain.claims();
+    assert!(claims.roles.admin);
+    assert_eq!(claims.ipv4.to_string(), "10.7.0.1/24");
+    assert_eq!(Chain::verify(&f.network.chain.encode(), &f.network.id()), Ok(f.network.chain.clone()));
+}
+
+#[test]
+fn the_lower_serial_keeps_address_and_name_in_any_order() {
+    let f = fixture();
+    let (b, c) = (f.member(3, "b", 9, 5), f.member(4, "b", 9, 6));
+    for order in [[&b, &c], [&c, &b]] {
+        let mut membership = Membership::new(f.network.clone());
+        order.into_iter().for_each(|chain| assert!(membership.note_chain(chain.clone())));
+        assert_eq!(membership.losers(), [c.claims().node]);
+        assert_eq!(membership.holder_of_name(&"b".parse().unwrap()), Some(b.claims().node));
+        let owner = membership.owners().find(|(prefix, _)| prefix.to_string() == "10.7.0.9/32").unwrap().1;
+        assert_eq!(owner, b.claims().node);
+    }
+}
+
+#[test]
+fn of_one_node_the_highest_serial_counts() {
+    let f = fixture();
+    let mut membership = Membership::new(f.network.clone());
+    assert!(membership.note_chain(f.member(3, "b", 9, 5)));
+    assert!(membership.note_chain(f.member(3, "b", 10, 7)));
+    assert!(!membership.note_chain(f.member(3, "b", 11, 6)));
+    assert_eq!(membership.taken_addresses().len(), 2);
+    assert!(membership.taken_addresses().contains(&Ipv4Addr::new(10, 7, 0, 10)));
+}
+
+#[test]
+fn a_revoked_node_owns_nothing_and_an_admin_falls_only_by_the_root() {
+    let f = fixture();
+    let mut membership = Membership::new(f.network.clone());
+    let b = f.member(3, "b", 9, 5);
+    membership.note_chain(b.clone());
+    let (founder, node) = (f.founder.node(), b.claims().node);
+    membership.note_revocation(founder, node, false);
+    assert!(!membership.is_revoked(&f.network.chain), "a member has no power over an admin");
+    membership.note_revocation(node, founder, false);
+    assert!(membership.is_revoked(&b));
+    assert!(membership.owners().all(|(_, owner)| owner == founder));
+    assert_eq!(membership.revoked().map(|c| c.node).collect::<Vec<_>>(), [node]);
+    assert!(!membership.note_chain(f.member(3, "b", 9, 5)), "the same credential again changes nothing");
+    membership.note_revocation(founder, founder, true);
+    assert!(membership.is_revoked(&f.network.chain));
+    assert!(membership.is_revoked(&f.member(5, "c", 10, 9)), "what a revoked admin signed is worth nothing");
+}

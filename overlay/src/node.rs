@@ -1,0 +1,365 @@
+//! The Node: one state machine that decides everything but what happens to a single packet.
+//!
+//! ```text
+//! new(params, now)                  handle_slow         what workers could not decide
+//!                                   handle_packet       a packet for a peer without a session
+//! poll_output(now) ─▶ Output        handle_candidates   where we may be dialled
+//!                                   handle_persisted    a write is done
+//!                                   invite, assign, revoke, ping, leave, close   what people want
+//! ```
+//!
+//! Bytes, time and a seed go in; bytes and deadlines come out. The files beside this one, in the order of a
+//! node's life: `handshake`, `established`, `control`, `records`, `issuer`, `command`, `review`, `timers`, `view`.
+
+mod command;
+mod control;
+mod established;
+mod handshake;
+mod indices;
+mod issuer;
+mod output;
+mod records;
+mod review;
+mod timers;
+mod view;
+
+pub use command::{CommandError, InviteRequest, Selected};
+pub use output::{Event, Output, WaitReason};
+pub use view::{PeerView, View};
+
+use crate::door::Door;
+use crate::drops::{DropReason, Drops};
+use crate::fastpath::SlowInput;
+use crate::identity::Identity;
+use crate::limits::{PEERS_MAX, REVIEW_INTERVAL, STAGED_PACKETS_TOTAL_MAX};
+use crate::membership::Membership;
+use crate::peer::Peer;
+use crate::random::Random;
+use crate::state::{Contact, IssuedInvite, Network};
+use crate::tables::{PeerRow, Routes, Tables};
+use indices::Indices;
+use nat::Source;
+use registry::Registry;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wire::datagram::Datagram;
+use wire::gate::GateKeys;
+use wire::handshake::Suite;
+use wire::icmp::Unreachable;
+use wire::{Candidate, NodeId, NoisePublicKey, Record};
+
+/// What a Node is made of.
+pub struct Params {
+    /// Its keys; `starts` has been counted up and written.
+    pub identity: Identity,
+    /// Its membership.
+    pub network: Network,
+    /// Invites that it made.
+    pub invites: Vec<IssuedInvite>,
+    /// Records that it knew.
+    pub records: Vec<Record>,
+    /// Where peers were reached.
+    pub contacts: Vec<Contact>,
+    /// Age at which a session is replaced ([`crate::limits::REKEY_AFTER`] unless configured).
+    pub rekey_after: Duration,
+    /// Ciphers that this machine is quick at, best first.
+    pub suites: Vec<Suite>,
+    /// 32 bytes of entropy.
+    pub seed: [u8; 32],
+    /// The wall clock, seconds since 1970.
+    pub unix_s: u64,
+}
+
+/// State that waits to be written.
+#[derive(Debug, Default)]
+struct Unwritten {
+    records: Option<Instant>,
+    contacts: Option<Instant>,
+}
+
+struct PendingPing {
+    ticket: u64,
+    token: u64,
+    peer: NodeId,
+    sent: Option<Instant>,
+    until: Instant,
+}
+
+/// The state machine.
+pub struct Node {
+    identity: Identity,
+    members: Membership,
+    registry: Registry,
+    peers: BTreeMap<NodeId, Peer>,
+    positions: Vec<Option<NodeId>>,
+    indices: Indices,
+    gate: GateKeys,
+    door: Door,
+    invites: Vec<IssuedInvite>,
+    enrolments: Vec<issuer::Enrolment>,
+    drops: Arc<Drops>,
+    random: Random,
+    outputs: VecDeque<Output>,
+    routes: Arc<Routes>,
+    routes_are_old: bool,
+    tables_are_old: bool,
+    unwritten: Unwritten,
+    pings: Vec<PendingPing>,
+    candidates: Vec<Candidate>,
+    is_revoked: bool,
+    next_review: Instant,
+    rekey_after: Duration,
+    suites: Vec<Suite>,
+    started: Instant,
+    started_unix_s: u64,
+    last_timestamp: u64,
+    tickets: u64,
+    staged: usize,
+}
+
+impl Node {
+    /// Makes a Node; it begins to ask every known peer for a session at the first poll.
+    #[must_use]
+    pub fn new(params: Params, now: Instant) -> Self {
+        let mut random = Random::new(params.seed);
+        let gate = GateKeys::of_receiver(&params.network.secret.gate_key(), &params.identity.noise_key());
+        let mut node = Self {
+            members: Membership::new(params.network),
+            registry: Registry::new(),
+            peers: BTreeMap::new(),
+            positions: vec![],
+            indices: Indices::default(),
+            gate,
+            door: Door::new(&mut random, now),
+            invites: params.invites,
+            enrolments: vec![],
+            drops: Arc::default(),
+            random,
+            outputs: VecDeque::new(),
+            routes: Arc::default(),
+            routes_are_old: true,
+            tables_are_old: true,
+            unwritten: Unwritten::default(),
+            pings: vec![],
+            candidates: vec![],
+            is_revoked: false,
+            next_review: now + REVIEW_INTERVAL,
+            rekey_after: params.rekey_after,
+            suites: params.suites,
+            started: now,
+            started_unix_s: params.unix_s,
+            last_timestamp: 0,
+            tickets: 0,
+            staged: 0,
+            identity: params.identity,
+        };
+        node.restore(params.records, &params.contacts, now);
+        node
+    }
+
+    fn restore(&mut self, records: Vec<Record>, contacts: &[Contact], now: Instant) {
+        for record in records {
+            // What was believed before the restart is judged again: the rules may be stricter now.
+            if let Ok(content) = record.content(&self.members.id()) {
+                self.registry.insert(record);
+                self.apply(content, now);
+            }
+        }
+        self.restore_issued(now);
+        for contact in contacts {
+            self.learn_contact(contact, Source::Remembered, now);
+        }
+        self.announce(now);
+        self.outputs.clear();
+    }
+
+    /// Takes note of a peer whose keys are known from elsewhere than a record: remembered, or from an enrolment.
+    pub fn learn_contact(&mut self, contact: &Contact, source: Source, now: Instant) {
+        let is_out = self.members.chain(&contact.node).is_some_and(|chain| self.members.is_revoked(chain));
+        if let (false, Some(peer)) = (is_out, self.ensure_peer(contact.node, contact.noise_key, now)) {
+            peer.paths.handle_candidates(source, &contact.candidates);
+        }
+    }
+
+    /// Takes what a worker could not decide.
+    pub fn handle_slow(&mut self, input: SlowInput, remote: SocketAddr, now: Instant) {
+        match input {
+            SlowInput::Datagram(bytes) => match Datagram::parse(&bytes) {
+                Some(Datagram::Initiation(initiation)) => self.consume_initiation(&initiation, remote, now),
+                Some(Datagram::Response(response)) => self.consume_response(&response, remote, now),
+                Some(Datagram::CookieReply(reply)) => self.consume_cookie_reply(&reply, remote, now),
+                Some(Datagram::Enrolment(message)) => self.consume_enrolment(&message, remote, now),
+                Some(Datagram::Data(_) | Datagram::Control(_)) | None => {
+                    self.drops.count(DropReason::Unknown)
+                }
+            },
+            SlowInput::Control { session, message } => {
+                if let Some(node) = self.session_used(session, remote, now) {
+                    self.consume_control(node, &message, remote, now);
+                }
+            }
+            SlowInput::Notice { session } => {
+                self.session_used(session, remote, now);
+            }
+        }
+    }
+
+    /// Takes a packet for the peer at a position of the tables, which had no session.
+    pub fn handle_packet(&mut self, position: usize, packet: Vec<u8>, now: Instant) {
+        let peer = self.positions.get(position).copied().flatten().and_then(|node| self.peers.get_mut(&node));
+        let Some(peer) = peer else {
+            self.refuse_packet(packet, Unreachable::NoRoute, DropReason::NoRoute);
+            return;
+        };
+        if peer.is_connected() {
+            // The session came between the worker's look and now.
+            self.outputs.push_back(Output::Release(vec![packet]));
+            return;
+        }
+        peer.hurry(now);
+        let full = self.staged >= STAGED_PACKETS_TOTAL_MAX;
+        let refused = if full { Some(packet) } else { peer.stage(packet, now) };
+        match refused {
+            Some(packet) => self.refuse_packet(packet, Unreachable::HostUnreachable, DropReason::StagedFull),
+            None => self.staged += 1,
+        }
+    }
+
+    fn refuse_packet(&mut self, packet: Vec<u8>, reason: Unreachable, drop: DropReason) {
+        self.drops.count(drop);
+        self.outputs.push_back(Output::Unreachable { packet, reason });
+    }
+
+    /// Takes the addresses where this machine may be dialled, when they have changed or may have.
+    pub fn handle_candidates(&mut self, candidates: Vec<Candidate>, now: Instant) {
+        let mut candidates = candidates;
+        candidates.truncate(wire::record::CANDIDATES_MAX);
+        self.candidates = candidates;
+        self.announce(now);
+        for peer in self.peers.values_mut() {
+            peer.paths.handle_local_change(now);
+            if !peer.is_connected() {
+                peer.hurry(now);
+            }
+        }
+    }
+
+    /// Takes the wall clock, seconds since 1970; leases and sessions go by monotonic time and do not care.
+    pub fn handle_wall_clock(&mut self, unix_s: u64, now: Instant) {
+        self.started_unix_s = unix_s.saturating_sub(now.saturating_duration_since(self.started).as_secs());
+    }
+
+    fn unix_s(&self, now: Instant) -> u64 {
+        self.started_unix_s + now.saturating_duration_since(self.started).as_secs()
+    }
+
+    fn ticket(&mut self) -> u64 {
+        self.tickets += 1;
+        self.tickets
+    }
+
+    /// The peer with this id, made when it is new; `None` for ourselves and beyond the limit.
+    fn ensure_peer(&mut self, node: NodeId, noise_key: NoisePublicKey, now: Instant) -> Option<&mut Peer> {
+        if node == self.identity.node() || self.is_revoked {
+            return None;
+        }
+        if !self.peers.contains_key(&node) {
+            if self.peers.len() >= PEERS_MAX {
+                return None;
+            }
+            let position = self.positions.iter().position(Option::is_none).unwrap_or(self.positions.len());
+            if position == self.positions.len() {
+                self.positions.push(None);
+            }
+            self.positions[position] = Some(node);
+            let gate = GateKeys::of_receiver(&self.members.network.secret.gate_key(), &noise_key);
+            self.peers.insert(node, Peer::new(node, position, noise_key, gate, self.random.u64(), now));
+            self.routes_are_old = true;
+        }
+        self.peers.get_mut(&node)
+    }
+
+    fn forget_peer(&mut self, node: &NodeId) {
+        if let Some(mut peer) = self.peers.remove(node) {
+            for held in peer.sessions.take(|_| true) {
+                self.indices.free(held.session.local_index);
+            }
+            for attempt in &peer.attempts {
+                self.indices.free(attempt.local_index);
+            }
+            self.staged -= peer.staged.len();
+            for staged in peer.staged {
+                self.refuse_packet(staged.packet, Unreachable::NoRoute, DropReason::NoRoute);
+            }
+            self.positions[peer.position] = None;
+            self.routes_are_old = true;
+        }
+    }
+
+    /// Rebuilds the snapshot and queues it.
+    fn publish(&mut self) {
+        if self.routes_are_old {
+            self.routes = Arc::new(self.build_routes());
+        }
+        let row = |node: &Option<NodeId>| {
+            let peer = self.peers.get(node.as_ref()?)?;
+            let session = peer.sessions.current().map(|held| held.session.clone());
+            Some(PeerRow { session, remote: peer.paths.primary(), shared: peer.shared.clone() })
+        };
+        let tables = Tables {
+            routes: self.routes.clone(),
+            peers: self.positions.iter().map(row).collect(),
+            sessions: self.indices.sessions(),
+            gate: self.gate.clone(),
+            invites: Arc::new(
+                self.invites.iter().map(|i| (i.id, wire::invite::mac_key(&i.secret))).collect(),
+            ),
+        };
+        self.routes_are_old = false;
+        self.tables_are_old = false;
+        self.outputs.push_back(Output::Publish(Arc::new(tables)));
+    }
+
+    fn build_routes(&self) -> Routes {
+        let mut routes = Routes::default();
+        if self.is_revoked {
+            return routes;
+        }
+        let own = self.members.own().claims();
+        routes.own = vec![IpAddr::V4(own.ipv4.addr()), IpAddr::V6(own.ipv6())];
+        for (prefix, owner) in self.members.owners() {
+            if let Some(peer) = self.peers.get(&owner) {
+                routes.table.insert(prefix, peer.position);
+            }
+        }
+        routes
+    }
+
+    /// Counters of drops, to be shared with the workers.
+    #[must_use]
+    pub fn drops(&self) -> Arc<Drops> {
+        self.drops.clone()
+    }
+
+    /// What is to be done next. Call it after every input, until [`Output::Wait`].
+    pub fn poll_output(&mut self, now: Instant) -> Output {
+        if self.outputs.is_empty() {
+            self.run_timers(now);
+        }
+        if self.outputs.is_empty() && (self.tables_are_old || self.routes_are_old) {
+            self.publish();
+        }
+        match self.outputs.pop_front() {
+            Some(output) => output,
+            None => {
+                let (deadline, reason) = self.next_deadline(now);
+                Output::Wait(deadline, reason)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

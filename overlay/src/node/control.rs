@@ -1,0 +1,108 @@
+//! Control messages inside sessions.
+
+use super::{Event, Node, Output};
+use crate::drops::DropReason;
+use crate::limits::SYNC_RETRY;
+use crate::session::Kind;
+use std::net::SocketAddr;
+use std::time::Instant;
+use wire::control::{HAVE_ENTRIES_MAX, Message, WANT_KEYS_MAX};
+use wire::datagram::{HEADER_LENGTH, TAG_LENGTH};
+use wire::{Candidate, NodeId, cbor};
+
+impl Node {
+    /// Seals a message for a peer and sends it, by its primary path or to a given address.
+    pub(super) fn send(&mut self, node: &NodeId, message: &Message, to: Option<SocketAddr>) {
+        let Some(peer) = self.peers.get(node) else { return };
+        let (Some(held), Some(remote)) = (peer.sessions.current(), to.or(peer.paths.primary())) else {
+            return;
+        };
+        let mut bytes = vec![0; HEADER_LENGTH];
+        bytes.extend(cbor::encode(message));
+        bytes.extend([0; TAG_LENGTH]);
+        if held.session.seal(Kind::Control, &mut bytes).is_ok() {
+            self.outputs.push_back(Output::Transmit { remote, bytes });
+        }
+    }
+
+    pub(super) fn consume_control(&mut self, node: NodeId, bytes: &[u8], remote: SocketAddr, now: Instant) {
+        let Ok(message) = cbor::decode::<Message>(bytes) else {
+            return self.drops.count(DropReason::Control);
+        };
+        match message {
+            Message::Ping { token, digest } => {
+                let pong =
+                    Message::Pong { token, digest: self.registry.digest(), observed: Candidate::new(remote) };
+                self.send(&node, &pong, Some(remote));
+                self.compare_digests(node, digest, now);
+            }
+            Message::Pong { token, digest, .. } => {
+                self.consume_pong(node, token, remote, now);
+                self.compare_digests(node, digest, now);
+            }
+            Message::Have { from, to, entries } if entries.len() <= HAVE_ENTRIES_MAX && from <= to => {
+                let difference = self.registry.compare(from, to, &entries);
+                for record in difference.newer {
+                    self.send(&node, &Message::Record { bytes: record.bytes().to_vec().into() }, None);
+                }
+                if !difference.wanted.is_empty() {
+                    self.send(&node, &Message::Want { keys: difference.wanted }, None);
+                }
+            }
+            Message::Want { keys } if keys.len() <= WANT_KEYS_MAX => {
+                let records: Vec<_> = self
+                    .registry
+                    .by_hashes(&keys)
+                    .into_iter()
+                    .map(|record| record.bytes().to_vec())
+                    .collect();
+                for bytes in records {
+                    self.send(&node, &Message::Record { bytes: bytes.into() }, None);
+                }
+            }
+            Message::Record { bytes } => self.consume_record(&bytes, Some(node), now),
+            Message::Close => {
+                let name = self.name_of(&node);
+                self.disconnect(node, now);
+                self.outputs.push_back(Output::Event(Event::Closed(node, name)));
+            }
+            Message::Have { .. } | Message::Want { .. } => self.drops.count(DropReason::Control),
+        }
+    }
+
+    fn consume_pong(&mut self, node: NodeId, token: u64, remote: SocketAddr, now: Instant) {
+        let asked = |ping: &super::PendingPing| ping.peer == node && ping.token == token;
+        if let Some(at) = self.pings.iter().position(asked) {
+            let ping = self.pings.swap_remove(at);
+            let outcome = ping.sent.map(|sent| (now.saturating_duration_since(sent), remote));
+            self.outputs.push_back(Output::PingDone { ticket: ping.ticket, outcome });
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        if let Some(pong) = peer.paths.handle_pong(token, remote, now)
+            && pong.promoted
+        {
+            self.unwritten.contacts.get_or_insert(now + crate::limits::PERSIST_DELAY);
+            let name = self.name_of(&node);
+            self.outputs.push_back(Output::Event(Event::Moved(node, name, remote)));
+            self.release(node);
+        }
+    }
+
+    /// Compares a peer's digest of all records with ours; when they differ, says what we have.
+    fn compare_digests(&mut self, node: NodeId, digest: u64, now: Instant) {
+        let own = self.registry.digest();
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        peer.digest = Some(digest);
+        let lately = peer.last_summary.is_some_and(|last| now.saturating_duration_since(last) < SYNC_RETRY);
+        if digest == own {
+            peer.sync_wait = SYNC_RETRY;
+        } else if !lately {
+            peer.last_summary = Some(now);
+            peer.last_sync = now;
+            for summary in self.registry.summaries() {
+                self.send(&node, &summary, None);
+            }
+        }
+    }
+}

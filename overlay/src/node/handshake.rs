@@ -1,0 +1,282 @@
+//! Session handshakes: initiation, response, cookie reply, each with what makes it and what takes it.
+//!
+//! A message that is refused changes no state: everything is read and judged before the first field is written.
+
+use super::{Event, Node, Output};
+use crate::door::Admission;
+use crate::drops::DropReason;
+use crate::limits::COOKIE_LIFE;
+use crate::noise::{Handshake, SessionNoise};
+use crate::peer::{Attempt, Held};
+use crate::session::{Role, Session};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+use wire::credential::CredentialError;
+use wire::datagram::{
+    CookieReply, INITIATION_LENGTH, Initiation, Response, UNPROVED_REPLY_LENGTH_MAX, write_cookie_reply,
+    write_initiation, write_response,
+};
+use wire::gate::MAC_LENGTH;
+use wire::handshake::{InitiationPayload, Refusal, ResponsePayload, Suite};
+use wire::{Candidate, Chain, NodeId, cbor};
+
+/// Bits of a timestamp for milliseconds since the start: 139 years.
+const TIMESTAMP_MS_BITS: u32 = 42;
+/// What a response is longer than the responder's chain: headers, ephemeral key, tags, MACs and the payload's other fields.
+const RESPONSE_OVERHEAD: usize = 12 + 32 + 2 * 16 + 2 * MAC_LENGTH + 32;
+
+impl Node {
+    /// Sends an initiation to every address where a peer may be.
+    pub(super) fn create_initiation(&mut self, node: NodeId, now: Instant) {
+        let timestamp = self.timestamp(now);
+        let payload = InitiationPayload {
+            timestamp,
+            unix_s: self.unix_s(now),
+            suites: self.suites.clone(),
+            chain: self.members.own().encode().into(),
+        };
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        peer.asked(|wait| self.random.jitter(wait), now);
+        let targets = peer.paths.targets();
+        if targets.is_empty() {
+            return;
+        }
+        let psk = self.members.network.secret.psk();
+        let network = self.members.id();
+        let noise = SessionNoise { secret: &self.identity.noise, network: &network, psk: &psk };
+        let mut handshake = noise.initiator(&peer.noise_key, &mut self.random);
+        let Ok(message) = handshake.write(&cbor::encode(&payload)) else { return };
+        let Some(local_index) = self.indices.reserve(node, &mut self.random) else { return };
+        let cookie = peer.cookie.filter(|(_, since)| now < *since + COOKIE_LIFE).map(|(cookie, _)| cookie);
+        let bytes = write_initiation(local_index, &message, &peer.gate, cookie.as_ref());
+        let mac1 = mac1_of(&bytes);
+        peer.attempts.push_back(Attempt { handshake, local_index, noise: message, mac1, sent: now });
+        for remote in targets {
+            self.outputs.push_back(Output::Transmit { remote, bytes: bytes.clone() });
+        }
+    }
+
+    fn timestamp(&mut self, now: Instant) -> u64 {
+        let since_start = now.saturating_duration_since(self.started).as_millis() as u64;
+        self.last_timestamp =
+            (self.identity.starts << TIMESTAMP_MS_BITS | since_start).max(self.last_timestamp + 1);
+        self.last_timestamp
+    }
+
+    pub(super) fn consume_initiation(
+        &mut self,
+        initiation: &Initiation<'_>,
+        remote: SocketAddr,
+        now: Instant,
+    ) {
+        let reply_is_long = self.members.own().encode().len() + RESPONSE_OVERHEAD > UNPROVED_REPLY_LENGTH_MAX;
+        match self.door.admit(&initiation.gate, remote, reply_is_long, &mut self.random, now) {
+            Admission::Admit => {}
+            Admission::Refuse => return self.drops.count(DropReason::HandshakeFlood),
+            Admission::AskForCookie(cookie) => {
+                let nonce = self.random.bytes();
+                let sealed = self.gate.seal_cookie(&cookie, &nonce, &initiation.gate.mac1);
+                let bytes = write_cookie_reply(&CookieReply { receiver: initiation.sender, nonce, sealed });
+                return self.outputs.push_back(Output::Transmit { remote, bytes });
+            }
+        }
+        if let Err(reason) = self.answer_initiation(initiation, remote, now) {
+            self.drops.count(reason);
+        }
+    }
+
+    fn answer_initiation(
+        &mut self,
+        initiation: &Initiation<'_>,
+        remote: SocketAddr,
+        now: Instant,
+    ) -> Result<(), DropReason> {
+        let (mut handshake, payload, chain) = self.read_initiation(initiation)?;
+        let node = chain.claims().node;
+        if self.peers.get(&node).is_some_and(|peer| payload.timestamp <= peer.highest_timestamp) {
+            return Err(DropReason::Handshake);
+        }
+        if let Some(refusal) = self.refusal(&chain, now) {
+            let answer = ResponsePayload::Refused { refusal, unix_s: self.unix_s(now) };
+            self.respond(&mut handshake, &answer, initiation.sender, 0, &chain, remote)?;
+            return Err(DropReason::Revoked);
+        }
+        let noise_key = chain.claims().noise_key;
+        self.learn_chain(chain.clone());
+        let peer = self.ensure_peer(node, noise_key, now).ok_or(DropReason::HandshakeFlood)?;
+        peer.highest_timestamp = payload.timestamp;
+        let position = peer.position;
+        let local_index = self.indices.reserve(node, &mut self.random).ok_or(DropReason::HandshakeFlood)?;
+        let suite = choose_suite(&self.suites, &payload.suites);
+        let own = self.members.own().encode().into();
+        let answer = ResponsePayload::Accepted { suite, observed: Candidate::new(remote), chain: own };
+        let answered = self.respond(&mut handshake, &answer, initiation.sender, local_index, &chain, remote);
+        let (Ok(()), Ok(keys)) = (answered, handshake.finish()) else {
+            self.indices.free(local_index);
+            return Err(DropReason::Handshake);
+        };
+        let indices = (local_index, initiation.sender);
+        let session = Arc::new(Session::new(&keys, Role::Responder, suite, indices, position));
+        self.install(node, session, now);
+        Ok(())
+    }
+
+    fn read_initiation(
+        &mut self,
+        initiation: &Initiation<'_>,
+    ) -> Result<(Handshake, InitiationPayload, Chain), DropReason> {
+        let (psk, network) = (self.members.network.secret.psk(), self.members.id());
+        let noise = SessionNoise { secret: &self.identity.noise, network: &network, psk: &psk };
+        let mut handshake = noise.responder(&mut self.random);
+        let payload = handshake.read(initiation.noise).map_err(|_| DropReason::Handshake)?;
+        let payload: InitiationPayload = cbor::decode(&payload).map_err(|_| DropReason::Handshake)?;
+        let chain = Chain::verify(&payload.chain, &network).map_err(|_| DropReason::Credential)?;
+        let proved = handshake.remote() == Some(chain.claims().noise_key);
+        if !proved || chain.claims().node == self.identity.node() {
+            return Err(DropReason::Credential);
+        }
+        Ok((handshake, payload, chain))
+    }
+
+    /// Why a node with these credentials gets no session.
+    pub(super) fn refusal(&self, chain: &Chain, now: Instant) -> Option<Refusal> {
+        if self.is_revoked || self.members.is_revoked(chain) {
+            return Some(Refusal::Revoked);
+        }
+        match chain.check_dates(self.unix_s(now)) {
+            Ok(()) => None,
+            Err(CredentialError::NotYetValid) => Some(Refusal::NotYetValid),
+            Err(_) => Some(Refusal::Expired),
+        }
+    }
+
+    fn respond(
+        &mut self,
+        handshake: &mut Handshake,
+        answer: &ResponsePayload,
+        receiver: u32,
+        sender: u32,
+        chain: &Chain,
+        remote: SocketAddr,
+    ) -> Result<(), DropReason> {
+        let message = handshake.write(&cbor::encode(answer)).map_err(|_| DropReason::Handshake)?;
+        let gate_key = self.members.network.secret.gate_key();
+        let keys = wire::gate::GateKeys::of_receiver(&gate_key, &chain.claims().noise_key);
+        let bytes = write_response(sender, receiver, &message, &keys);
+        debug_assert!(bytes.len() < INITIATION_LENGTH, "a response is never longer than what it answers");
+        self.outputs.push_back(Output::Transmit { remote, bytes });
+        Ok(())
+    }
+
+    pub(super) fn consume_response(&mut self, response: &Response<'_>, remote: SocketAddr, now: Instant) {
+        if let Err(reason) = self.finish_handshake(response, remote, now) {
+            self.drops.count(reason);
+        }
+    }
+
+    fn finish_handshake(
+        &mut self,
+        response: &Response<'_>,
+        remote: SocketAddr,
+        now: Instant,
+    ) -> Result<(), DropReason> {
+        let node = self.indices.attempt(response.receiver).ok_or(DropReason::NoSession)?;
+        let network = self.members.id();
+        let peer = self.peers.get_mut(&node).ok_or(DropReason::NoSession)?;
+        let mine = |attempt: &Attempt| attempt.local_index == response.receiver;
+        let place = peer.attempts.iter().position(mine).ok_or(DropReason::NoSession)?;
+        let payload =
+            peer.attempts[place].handshake.read(response.noise).map_err(|_| DropReason::Handshake)?;
+        let attempt = peer.attempts.remove(place).ok_or(DropReason::NoSession)?;
+        // From here on the responder has proved its key: what it says ends the attempt, one way or the other.
+        let position = peer.position;
+        let outcome = self.judge_response(node, &payload, &network, now);
+        let (Ok(suite), Ok(keys)) = (outcome, attempt.handshake.finish()) else {
+            self.indices.free(attempt.local_index);
+            return Err(outcome.err().unwrap_or(DropReason::Handshake));
+        };
+        let indices = (attempt.local_index, response.sender);
+        let session = Arc::new(Session::new(&keys, Role::Initiator, suite, indices, position));
+        self.install(node, session, now);
+        self.established(node, remote, now);
+        Ok(())
+    }
+
+    fn judge_response(
+        &mut self,
+        node: NodeId,
+        payload: &[u8],
+        network: &wire::NetworkId,
+        now: Instant,
+    ) -> Result<Suite, DropReason> {
+        let payload: ResponsePayload = cbor::decode(payload).map_err(|_| DropReason::Handshake)?;
+        let (suite, bytes) = match payload {
+            ResponsePayload::Accepted { suite, chain, .. } => (suite, chain),
+            ResponsePayload::Refused { refusal, unix_s } => {
+                self.note_refusal(node, refusal, unix_s);
+                return Err(DropReason::Handshake);
+            }
+        };
+        let chain = Chain::verify(&bytes, network).map_err(|_| DropReason::Credential)?;
+        let proved = self.peers.get(&node).is_some_and(|peer| peer.noise_key == chain.claims().noise_key);
+        let offered = self.suites.contains(&suite) || suite == Suite::ChaCha20Poly1305;
+        if !proved || chain.claims().node != node || !offered {
+            return Err(DropReason::Credential);
+        }
+        match self.refusal(&chain, now) {
+            None => {}
+            Some(Refusal::Revoked) => return Err(DropReason::Revoked),
+            Some(Refusal::Expired | Refusal::NotYetValid) => return Err(DropReason::Credential),
+        }
+        self.learn_chain(chain);
+        Ok(suite)
+    }
+
+    fn note_refusal(&mut self, node: NodeId, refusal: Refusal, unix_s: u64) {
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        let is_news = peer.refusal.is_none_or(|(known, _)| known != refusal);
+        peer.refusal = Some((refusal, unix_s));
+        if is_news {
+            let name = self.name_of(&node);
+            self.outputs.push_back(Output::Event(Event::RefusedBy(name, refusal)));
+        }
+    }
+
+    pub(super) fn consume_cookie_reply(&mut self, reply: &CookieReply, remote: SocketAddr, now: Instant) {
+        let peer = self.indices.attempt(reply.receiver).and_then(|node| self.peers.get_mut(&node));
+        let Some(peer) = peer else { return self.drops.count(DropReason::NoSession) };
+        let attempt = peer.attempts.iter_mut().find(|attempt| attempt.local_index == reply.receiver);
+        let opened = attempt.and_then(|attempt| {
+            let cookie = peer.gate.open_cookie(&reply.sealed, &reply.nonce, &attempt.mac1)?;
+            Some((cookie, attempt))
+        });
+        let Some((cookie, attempt)) = opened else { return self.drops.count(DropReason::Handshake) };
+        peer.cookie = Some((cookie, now));
+        let bytes = write_initiation(attempt.local_index, &attempt.noise, &peer.gate, Some(&cookie));
+        self.outputs.push_back(Output::Transmit { remote, bytes });
+    }
+
+    /// Gives a session its place; frees those that it drives out.
+    fn install(&mut self, node: NodeId, session: Arc<Session>, now: Instant) {
+        self.indices.install(session.clone());
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        let held = Held { session: session.clone(), born: now };
+        let gone = match session.role {
+            Role::Initiator => peer.sessions.install_current(held),
+            Role::Responder => peer.sessions.install_next(held),
+        };
+        gone.iter().for_each(|held| self.indices.free(held.session.local_index));
+        self.tables_are_old = true;
+    }
+}
+
+fn mac1_of(initiation: &[u8]) -> [u8; MAC_LENGTH] {
+    let start = initiation.len() - 2 * MAC_LENGTH;
+    initiation[start..start + MAC_LENGTH].try_into().expect("an initiation ends with two MACs")
+}
+
+/// AES where both are quick at it, else the cipher that everybody has.
+fn choose_suite(own: &[Suite], offered: &[Suite]) -> Suite {
+    own.iter().copied().find(|suite| offered.contains(suite)).unwrap_or(Suite::ChaCha20Poly1305)
+}

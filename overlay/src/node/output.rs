@@ -1,0 +1,101 @@
+//! What a Node asks of the world, and tells it.
+
+use crate::state::StateFile;
+use crate::tables::Tables;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wire::icmp::Unreachable;
+use wire::{Name, NodeId};
+use zeroize::Zeroizing;
+
+/// One thing to be done, in order. [`Output::Wait`] comes only when nothing else is left.
+pub enum Output {
+    /// Send a datagram.
+    Transmit {
+        /// To whom.
+        remote: SocketAddr,
+        /// UDP payload.
+        bytes: Vec<u8>,
+    },
+    /// Give this snapshot to the workers, before anything that follows.
+    Publish(Arc<Tables>),
+    /// Run these packets through the fast path again: now there is a session.
+    Release(Vec<Vec<u8>>),
+    /// Tell the local sender of this packet that it cannot be delivered.
+    Unreachable {
+        /// The packet.
+        packet: Vec<u8>,
+        /// Why.
+        reason: Unreachable,
+    },
+    /// Write a file of the state; then say how it went by [`super::Node::handle_persisted`]. What depends on the write
+    /// is held back until then.
+    Persist {
+        /// Which file.
+        file: StateFile,
+        /// Its whole new content.
+        bytes: Zeroizing<Vec<u8>>,
+        /// Names this write.
+        ticket: u64,
+    },
+    /// An overlay ping has ended.
+    PingDone {
+        /// From [`super::Node::ping`].
+        ticket: u64,
+        /// Round trip and remote address of the path, or nothing when no answer came in time.
+        outcome: Option<(Duration, SocketAddr)>,
+    },
+    /// Our own mesh addresses are others now.
+    Addresses(Vec<IpAddr>),
+    /// A change of state, for the log.
+    Event(Event),
+    /// Nothing until the deadline.
+    Wait(Instant, WaitReason),
+}
+
+/// What the next deadline is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitReason {
+    /// The next initiation to a peer.
+    Handshake,
+    /// A probe of a path, or its answer.
+    Path(nat::WaitReason),
+    /// A session is replaced or ends.
+    Session,
+    /// A packet has waited long enough.
+    StagedPacket,
+    /// Records are compared with a peer's.
+    Sync,
+    /// State is written.
+    Persist,
+    /// An overlay ping has had no answer.
+    Ping,
+    /// An enrolment is given up.
+    Enrolment,
+    /// An admin looks for credentials to renew.
+    Review,
+}
+
+/// A change of state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A session with a path.
+    Connected(NodeId, Name, SocketAddr),
+    /// The primary path of a peer is another one.
+    Moved(NodeId, Name, SocketAddr),
+    /// The peer does not answer any more.
+    Lost(NodeId, Name),
+    /// The peer said that it goes down.
+    Closed(NodeId, Name),
+    /// A node was enrolled by an invite of ours.
+    Enrolled(NodeId, Name),
+    /// A node is no member any more.
+    Revoked(NodeId, Name),
+    /// We are no member any more.
+    SelfRevoked,
+    /// A peer refuses us.
+    RefusedBy(Name, wire::handshake::Refusal),
+    /// New credentials were issued for a node.
+    Reissued(NodeId, Name, IpAddr),
+}

@@ -1,0 +1,182 @@
+//! What is due, and what is due next. Every deadline has a reason ([`WaitReason`]).
+
+use super::{Event, Node, Output, WaitReason};
+use crate::drops::DropReason;
+use crate::limits::{ENROLMENT_LIFE, SYNC_RETRY};
+use crate::peer::{Peer, Seeking};
+use crate::state::{Contact, StateFile, encode_contacts, encode_records};
+use std::time::{Duration, Instant};
+use wire::NodeId;
+use wire::control::Message;
+use wire::icmp::Unreachable;
+
+/// While a peer's records stay different from ours, comparing them becomes as rare as this.
+const SYNC_WAIT_MAX: Duration = Duration::from_secs(30);
+
+impl Node {
+    /// Does what is due.
+    pub(super) fn run_timers(&mut self, now: Instant) {
+        let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
+        for node in nodes {
+            self.run_session_timers(node, now);
+            self.run_path_timers(node, now);
+            self.run_handshake_timers(node, now);
+            self.run_sync_timers(node, now);
+        }
+        self.run_ping_timers(now);
+        self.enrolments.retain(|e| !e.is_over(now, ENROLMENT_LIFE));
+        if self.unwritten.records.is_some_and(|at| now >= at) {
+            self.persist_records(now);
+        }
+        if self.unwritten.contacts.is_some_and(|at| now >= at) {
+            self.persist_contacts();
+        }
+        if now >= self.next_review {
+            self.review(now);
+        }
+    }
+
+    fn run_session_timers(&mut self, node: NodeId, now: Instant) {
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        let expired = peer.sessions.take(|held| now >= held.born + crate::limits::REJECT_AFTER);
+        for held in &expired {
+            self.indices.free(held.session.local_index);
+        }
+        self.tables_are_old |= !expired.is_empty();
+        if peer.sessions.rekey(self.rekey_after).is_none_or(|at| now >= at) {
+            peer.seek(now);
+        }
+        let late = peer.take_old_packets(now);
+        self.staged -= late.len();
+        for packet in late {
+            self.refuse_packet(packet, Unreachable::HostUnreachable, DropReason::PeerOffline);
+        }
+    }
+
+    fn run_path_timers(&mut self, node: NodeId, now: Instant) {
+        while let Some(peer) = self.peers.get_mut(&node) {
+            let (rx, tx) = peer.shared.bytes();
+            match peer.paths.poll_output(rx.wrapping_add(tx), now) {
+                nat::Output::Probe(token, remote) => {
+                    let digest = self.registry.digest();
+                    self.send(&node, &Message::Ping { token, digest }, Some(remote));
+                }
+                nat::Output::Lost => {
+                    peer.seek(now);
+                    self.tables_are_old = true;
+                    let name = self.name_of(&node);
+                    self.outputs.push_back(Output::Event(Event::Lost(node, name)));
+                }
+                nat::Output::Wait(..) => return,
+            }
+        }
+    }
+
+    fn run_handshake_timers(&mut self, node: NodeId, now: Instant) {
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        for index in peer.take_old_attempts(now) {
+            self.indices.free(index);
+        }
+        if matches!(peer.seeking, Seeking::Asking { next, .. } if now >= next) {
+            self.create_initiation(node, now);
+        }
+    }
+
+    fn run_sync_timers(&mut self, node: NodeId, now: Instant) {
+        let own = self.registry.digest();
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        if peer.sync_deadline(own).is_some_and(|at| now >= at) {
+            peer.last_sync = now;
+            peer.sync_wait = (peer.sync_wait * 2).clamp(SYNC_RETRY, SYNC_WAIT_MAX);
+            let token = self.random.u64();
+            self.send(&node, &Message::Ping { token, digest: own }, None);
+        }
+    }
+
+    fn run_ping_timers(&mut self, now: Instant) {
+        let mut due = vec![];
+        for ping in &mut self.pings {
+            let connected = self.peers.get(&ping.peer).is_some_and(Peer::is_connected);
+            if ping.sent.is_none() && connected {
+                ping.sent = Some(now);
+                due.push((ping.peer, ping.token));
+            }
+        }
+        let digest = self.registry.digest();
+        for (node, token) in due {
+            self.send(&node, &Message::Ping { token, digest }, None);
+        }
+        while let Some(at) = self.pings.iter().position(|ping| now >= ping.until) {
+            let ticket = self.pings.swap_remove(at).ticket;
+            self.outputs.push_back(Output::PingDone { ticket, outcome: None });
+        }
+    }
+
+    pub(super) fn persist_records(&mut self, _now: Instant) {
+        self.unwritten.records = None;
+        let bytes = encode_records(self.registry.iter());
+        let ticket = self.ticket();
+        self.outputs.push_back(Output::Persist { file: StateFile::Records, bytes, ticket });
+    }
+
+    fn persist_contacts(&mut self) {
+        self.unwritten.contacts = None;
+        let contact = |peer: &Peer| Contact {
+            node: peer.node,
+            noise_key: peer.noise_key,
+            candidates: peer.paths.candidates.remembered().to_vec(),
+        };
+        let contacts = self.peers.values().map(contact).filter(|c| !c.candidates.is_empty()).collect();
+        let ticket = self.ticket();
+        self.outputs.push_back(Output::Persist {
+            file: StateFile::Contacts,
+            bytes: encode_contacts(&contacts),
+            ticket,
+        });
+    }
+
+    pub(super) fn persist_network(&mut self) {
+        let (ticket, bytes) = (self.ticket(), self.members.network.encode());
+        self.outputs.push_back(Output::Persist { file: StateFile::Network, bytes, ticket });
+    }
+
+    /// The earliest deadline and what it is for.
+    pub(super) fn next_deadline(&mut self, now: Instant) -> (Instant, WaitReason) {
+        let mut earliest = (self.next_review, WaitReason::Review);
+        let mut consider = |at: Option<Instant>, reason: WaitReason| {
+            if let Some(at) = at
+                && at < earliest.0
+            {
+                earliest = (at, reason);
+            }
+        };
+        let own = self.registry.digest();
+        for peer in self.peers.values_mut() {
+            if let Seeking::Asking { next, .. } = peer.seeking {
+                consider(Some(next), WaitReason::Handshake);
+            } else {
+                consider(peer.sessions.rekey(self.rekey_after), WaitReason::Session);
+            }
+            consider(peer.sessions.expiry(), WaitReason::Session);
+            consider(peer.staged.front().map(|staged| staged.until), WaitReason::StagedPacket);
+            consider(peer.sync_deadline(own), WaitReason::Sync);
+            let (rx, tx) = peer.shared.bytes();
+            if let nat::Output::Wait(at, reason) = peer.paths.poll_output(rx.wrapping_add(tx), now) {
+                consider(at, WaitReason::Path(reason));
+            }
+        }
+        consider(self.unwritten.records, WaitReason::Persist);
+        consider(self.unwritten.contacts, WaitReason::Persist);
+        consider(self.pings.iter().map(|ping| ping.until).min(), WaitReason::Ping);
+        consider(self.enrolments.iter().map(|e| e.over(ENROLMENT_LIFE)).min(), WaitReason::Enrolment);
+        earliest
+    }
+}
+
+impl Peer {
+    /// When to look again whether the peer's records are the same as ours; never while they are.
+    fn sync_deadline(&self, own_digest: u64) -> Option<Instant> {
+        let differs = self.is_connected() && self.digest != Some(own_digest);
+        differs.then(|| self.last_sync + self.sync_wait)
+    }
+}

@@ -1,0 +1,127 @@
+//! What people and programs are shown of a Node.
+
+use super::Node;
+use crate::peer::PeerState;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+use wire::credential::Claims;
+use wire::handshake::Refusal;
+use wire::{Candidate, Name, NodeId};
+
+/// A picture of the whole Node.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Our own credentials' claims.
+    pub own: Claims,
+    /// The network's name.
+    pub network_name: Name,
+    /// Whether this machine holds the network's root key.
+    pub has_root_key: bool,
+    /// Whether we were revoked.
+    pub is_revoked: bool,
+    /// Where we may be dialled.
+    pub candidates: Vec<Candidate>,
+    /// All other nodes that are or were members, by name.
+    pub peers: Vec<PeerView>,
+    /// Sentences for people: what is wrong and what to do.
+    pub problems: Vec<String>,
+}
+
+/// A picture of one peer.
+#[derive(Debug, Clone)]
+pub struct PeerView {
+    /// Its id.
+    pub node: NodeId,
+    /// Its name.
+    pub name: Name,
+    /// Its mesh addresses.
+    pub addresses: Vec<IpAddr>,
+    /// How it is.
+    pub state: PeerState,
+    /// Remote address of the primary path.
+    pub remote: Option<SocketAddr>,
+    /// Round trip of the primary path.
+    pub round_trip: Option<Duration>,
+    /// Bytes of inner packets received.
+    pub rx_bytes: u64,
+    /// Bytes of inner packets sent.
+    pub tx_bytes: u64,
+    /// Age of the latest handshake.
+    pub last_handshake: Option<Duration>,
+}
+
+impl Node {
+    /// The picture at this moment.
+    #[must_use]
+    pub fn view(&self, now: Instant) -> View {
+        let own = self.members.own().claims().clone();
+        let mut peers: Vec<PeerView> =
+            self.members.members().filter(|c| c.node != own.node).map(|c| self.peer_view(c, now)).collect();
+        peers.extend(self.members.revoked().filter(|c| c.node != own.node).map(|c| revoked_view(c)));
+        peers.sort_by(|a, b| (&a.name, a.node).cmp(&(&b.name, b.node)));
+        View {
+            network_name: self.members.network.name.clone(),
+            has_root_key: self.members.network.root.is_some(),
+            is_revoked: self.is_revoked,
+            candidates: self.candidates.clone(),
+            problems: self.problems(&peers, now),
+            peers,
+            own,
+        }
+    }
+
+    fn peer_view(&self, claims: &Claims, now: Instant) -> PeerView {
+        let peer = self.peers.get(&claims.node);
+        let (rx_bytes, tx_bytes) = peer.map_or((0, 0), |peer| peer.shared.bytes());
+        let connected = peer.filter(|peer| peer.is_connected());
+        PeerView {
+            state: peer.map_or(PeerState::Offline, |peer| peer.state(now)),
+            remote: connected.and_then(|peer| peer.paths.primary()),
+            round_trip: connected.and_then(|peer| peer.paths.round_trip()),
+            rx_bytes,
+            tx_bytes,
+            last_handshake: peer.and_then(|p| p.last_handshake).map(|at| now.saturating_duration_since(at)),
+            ..revoked_view(claims)
+        }
+    }
+
+    fn problems(&self, peers: &[PeerView], now: Instant) -> Vec<String> {
+        let mut problems = vec![];
+        if self.is_revoked {
+            let text = "This machine was revoked from the network. To come back: `hopmesh leave`, then `hopmesh join` with a new invite.";
+            return vec![text.to_owned()];
+        }
+        let unix_s = self.unix_s(now);
+        if let Err(error) = self.members.own().check_dates(unix_s) {
+            problems.push(format!("Our own {error}."));
+        }
+        for peer in self.peers.values() {
+            let Some((refusal, their_clock)) = peer.refusal else { continue };
+            let name = self.name_of(&peer.node);
+            let difference = their_clock.abs_diff(unix_s);
+            problems.push(match refusal {
+                Refusal::Revoked => format!("{name} says that this machine was revoked: ask an admin; `hopmesh leave` and a new invite bring it back."),
+                Refusal::Expired | Refusal::NotYetValid => format!("{name} finds our credentials out of date. Its clock and ours are {difference} s apart: set the clock that is wrong."),
+            });
+        }
+        let unreachable = peers.iter().filter(|p| p.state == PeerState::Offline).count();
+        if unreachable > 0 && peers.iter().all(|p| p.state != PeerState::Connected) {
+            problems.push("No peer answers. Check that this machine is on a network, and that UDP to the peers' ports is not blocked.".to_owned());
+        }
+        problems
+    }
+}
+
+fn revoked_view(claims: &Claims) -> PeerView {
+    PeerView {
+        node: claims.node,
+        name: claims.name.clone(),
+        addresses: vec![IpAddr::V4(claims.ipv4.addr()), IpAddr::V6(claims.ipv6())],
+        state: PeerState::Revoked,
+        remote: None,
+        round_trip: None,
+        rx_bytes: 0,
+        tx_bytes: 0,
+        last_handshake: None,
+    }
+}

@@ -1,0 +1,249 @@
+//! One peer: its keys in use, the handshake under way, its paths, and the packets that wait for it.
+
+use crate::limits::{
+    HANDSHAKE_LIFE, HANDSHAKE_RETRY, HANDSHAKE_RETRY_MAX, OFFLINE_AFTER, REJECT_AFTER, RESPONDER_REKEY_DELAY,
+    STAGED_LIFE, STAGED_PACKETS_MAX, SYNC_RETRY,
+};
+use crate::noise::Handshake;
+use crate::session::{Role, Session};
+use crate::tables::PeerShared;
+use nat::Paths;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wire::gate::{Cookie, GateKeys, MAC_LENGTH};
+use wire::handshake::Refusal;
+use wire::{NodeId, NoisePublicKey};
+
+/// A session and when its keys were made.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    pub(crate) session: Arc<Session>,
+    pub(crate) born: Instant,
+}
+
+/// The three key pairs of a peer.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    /// Still opens what was sent before the rekey.
+    previous: Option<Held>,
+    /// Seals and opens.
+    current: Option<Held>,
+    /// Made as responder; opens, and seals once the peer has used it.
+    next: Option<Held>,
+}
+
+impl Sessions {
+    pub(crate) fn current(&self) -> Option<&Held> {
+        self.current.as_ref()
+    }
+
+    /// Takes a session that seals at once; gives back those that are in use no more.
+    pub(crate) fn install_current(&mut self, held: Held) -> Vec<Held> {
+        let oldest = self.previous.take();
+        self.previous = self.current.replace(held);
+        oldest.into_iter().collect()
+    }
+
+    /// Takes a session that waits for the peer's first datagram; gives back those that are in use no more.
+    pub(crate) fn install_next(&mut self, held: Held) -> Vec<Held> {
+        self.next.replace(held).into_iter().collect()
+    }
+
+    /// The peer has used the session with this index: when it is the next one, it becomes current. `None` when not.
+    pub(crate) fn confirm(&mut self, index: u32) -> Option<Vec<Held>> {
+        let next = self.next.take_if(|next| next.session.local_index == index)?;
+        Some(self.install_current(next))
+    }
+
+    /// Takes out every session, or only those that are too old to be used.
+    pub(crate) fn take(&mut self, mut gone: impl FnMut(&Held) -> bool) -> Vec<Held> {
+        [&mut self.previous, &mut self.current, &mut self.next]
+            .into_iter()
+            .filter_map(|slot| slot.take_if(|held| gone(held)))
+            .collect()
+    }
+
+    /// When the oldest session ends.
+    pub(crate) fn expiry(&self) -> Option<Instant> {
+        [&self.previous, &self.current, &self.next]
+            .into_iter()
+            .flatten()
+            .map(|held| held.born + REJECT_AFTER)
+            .min()
+    }
+
+    /// When the current session is to be replaced.
+    pub(crate) fn rekey(&self, rekey_after: Duration) -> Option<Instant> {
+        let held = self.current.as_ref()?;
+        let delay = match held.session.role {
+            Role::Initiator => Duration::ZERO,
+            Role::Responder => RESPONDER_REKEY_DELAY,
+        };
+        Some(held.born + rekey_after + delay)
+    }
+}
+
+/// An initiation on its way.
+pub(crate) struct Attempt {
+    pub(crate) handshake: Handshake,
+    pub(crate) local_index: u32,
+    /// The Noise message, to be sent again with a cookie.
+    pub(crate) noise: Vec<u8>,
+    pub(crate) mac1: [u8; MAC_LENGTH],
+    pub(crate) sent: Instant,
+}
+
+/// What we do about a session with a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seeking {
+    /// Nothing: there is one, and it is young.
+    Content,
+    /// Asking; the next initiation goes out at `next`.
+    Asking {
+        /// Initiations without an answer.
+        attempts: u32,
+        /// First of them.
+        since: Instant,
+        /// Next of them.
+        next: Instant,
+    },
+}
+
+/// A packet that waits.
+pub(crate) struct Staged {
+    pub(crate) packet: Vec<u8>,
+    pub(crate) until: Instant,
+}
+
+/// How a peer is called in `status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerState {
+    /// There is a session and a path.
+    Connected,
+    /// Asked, not answered yet.
+    Connecting,
+    /// Has not answered for a while; asked again from time to time.
+    Offline,
+    /// No member any more.
+    Revoked,
+}
+
+/// A peer.
+pub(crate) struct Peer {
+    pub(crate) node: NodeId,
+    pub(crate) position: usize,
+    pub(crate) noise_key: NoisePublicKey,
+    pub(crate) gate: GateKeys,
+    pub(crate) sessions: Sessions,
+    pub(crate) seeking: Seeking,
+    pub(crate) attempts: VecDeque<Attempt>,
+    pub(crate) highest_timestamp: u64,
+    pub(crate) cookie: Option<(Cookie, Instant)>,
+    pub(crate) paths: Paths,
+    pub(crate) staged: VecDeque<Staged>,
+    pub(crate) shared: Arc<PeerShared>,
+    pub(crate) last_handshake: Option<Instant>,
+    pub(crate) refusal: Option<(Refusal, u64)>,
+    /// Digest of its records, as it last said, and when we last sent it a summary.
+    pub(crate) digest: Option<u64>,
+    pub(crate) last_summary: Option<Instant>,
+    /// When we last looked whether the digests agree, and how long until we look again while they do not.
+    pub(crate) last_sync: Instant,
+    pub(crate) sync_wait: Duration,
+}
+
+impl Peer {
+    pub(crate) fn new(
+        node: NodeId,
+        position: usize,
+        noise_key: NoisePublicKey,
+        gate: GateKeys,
+        token_seed: u64,
+        now: Instant,
+    ) -> Self {
+        Self {
+            node,
+            position,
+            noise_key,
+            gate,
+            sessions: Sessions::default(),
+            seeking: Seeking::Asking { attempts: 0, since: now, next: now },
+            attempts: VecDeque::new(),
+            highest_timestamp: 0,
+            cookie: None,
+            paths: Paths::new(token_seed),
+            staged: VecDeque::new(),
+            shared: Arc::default(),
+            last_handshake: None,
+            refusal: None,
+            digest: None,
+            last_summary: None,
+            last_sync: now,
+            sync_wait: SYNC_RETRY,
+        }
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.sessions.current().is_some() && self.paths.primary().is_some()
+    }
+
+    pub(crate) fn state(&self, now: Instant) -> PeerState {
+        match self.seeking {
+            _ if self.is_connected() => PeerState::Connected,
+            Seeking::Asking { attempts, since, .. }
+                if attempts > 1 && now.saturating_duration_since(since) >= OFFLINE_AFTER =>
+            {
+                PeerState::Offline
+            }
+            Seeking::Asking { .. } | Seeking::Content => PeerState::Connecting,
+        }
+    }
+
+    /// Begins to ask for a session, at once; goes on asking as before when it does already.
+    pub(crate) fn seek(&mut self, now: Instant) {
+        if self.seeking == Seeking::Content {
+            self.seeking = Seeking::Asking { attempts: 0, since: now, next: now };
+        }
+    }
+
+    /// Asks at once instead of at the end of a long wait, at most once in [`HANDSHAKE_RETRY`].
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        self.seek(now);
+        let asked_lately =
+            self.attempts.back().is_some_and(|a| now.saturating_duration_since(a.sent) < HANDSHAKE_RETRY);
+        if let Seeking::Asking { next, .. } = &mut self.seeking
+            && !asked_lately
+        {
+            *next = now.min(*next);
+        }
+    }
+
+    /// Notes that an initiation goes out; the wait for the next one doubles.
+    pub(crate) fn asked(&mut self, jitter: impl FnOnce(Duration) -> Duration, now: Instant) {
+        if let Seeking::Asking { attempts, next, .. } = &mut self.seeking {
+            let wait = HANDSHAKE_RETRY.saturating_mul(1 << (*attempts).min(8)).min(HANDSHAKE_RETRY_MAX);
+            *attempts += 1;
+            *next = now + jitter(wait);
+        }
+    }
+
+    /// Attempts that are too old to be answered; their indices are free.
+    pub(crate) fn take_old_attempts(&mut self, now: Instant) -> Vec<u32> {
+        let old = self.attempts.iter().take_while(|a| now >= a.sent + HANDSHAKE_LIFE).count();
+        self.attempts.drain(..old).map(|attempt| attempt.local_index).collect()
+    }
+
+    /// Puts a packet to those that wait; gives back the oldest when there are too many.
+    pub(crate) fn stage(&mut self, packet: Vec<u8>, now: Instant) -> Option<Vec<u8>> {
+        let evicted = (self.staged.len() == STAGED_PACKETS_MAX).then(|| self.staged.pop_front()).flatten();
+        self.staged.push_back(Staged { packet, until: now + STAGED_LIFE });
+        evicted.map(|staged| staged.packet)
+    }
+
+    /// Packets that have waited too long.
+    pub(crate) fn take_old_packets(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        let old = self.staged.iter().take_while(|staged| now >= staged.until).count();
+        self.staged.drain(..old).map(|staged| staged.packet).collect()
+    }
+}

@@ -1,0 +1,102 @@
+//! Tables: the immutable snapshot by which workers decide without asking the Node.
+//!
+//! The Node publishes a new snapshot whenever a route, a session, a path or an invite changes. Look-ups
+//! take a prefix or an index to a position in a vector: no hash, no lock.
+
+use crate::session::Session;
+use routing::RouteTable;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use wire::InviteId;
+use wire::gate::GateKeys;
+
+/// Bits of a session index that are a position in the table; the others are random, so that an index of an
+/// earlier session, or a guessed one, does not fit.
+const POSITION_BITS: u32 = 16;
+/// Sessions that a node has at most.
+pub(crate) const SESSIONS_MAX: usize = 1 << POSITION_BITS;
+
+/// What workers and Node share about one peer.
+#[derive(Debug, Default)]
+pub struct PeerShared {
+    /// Bytes of inner packets received.
+    pub rx_bytes: AtomicU64,
+    /// Bytes of inner packets sent.
+    pub tx_bytes: AtomicU64,
+    /// Set by a worker that has told the Node of a new remote address, cleared by the Node when it has looked.
+    pub roam_told: AtomicBool,
+}
+
+impl PeerShared {
+    /// Received and sent bytes.
+    #[must_use]
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.rx_bytes.load(Relaxed), self.tx_bytes.load(Relaxed))
+    }
+}
+
+/// What workers know of one peer.
+#[derive(Debug, Clone)]
+pub struct PeerRow {
+    /// The session that seals; none while there is none.
+    pub session: Option<Arc<Session>>,
+    /// Where the peer is reached, if it is.
+    pub remote: Option<SocketAddr>,
+    /// Counters.
+    pub shared: Arc<PeerShared>,
+}
+
+/// Which peer owns which address, and which addresses are ours.
+#[derive(Debug, Default)]
+pub struct Routes {
+    /// Prefix to position of a peer.
+    pub table: RouteTable<usize>,
+    /// Our own mesh addresses.
+    pub own: Vec<IpAddr>,
+}
+
+/// The snapshot.
+#[derive(Clone)]
+pub struct Tables {
+    pub(crate) routes: Arc<Routes>,
+    pub(crate) peers: Vec<Option<PeerRow>>,
+    pub(crate) sessions: Vec<Option<Arc<Session>>>,
+    pub(crate) gate: GateKeys,
+    /// Invites that an enrolment may begin with, and the keys of their MACs.
+    pub(crate) invites: Arc<Vec<(InviteId, [u8; 32])>>,
+}
+
+impl Tables {
+    /// Our own mesh addresses.
+    #[must_use]
+    pub fn own_addresses(&self) -> &[IpAddr] {
+        &self.routes.own
+    }
+
+    /// Our own mesh address of the same family, to report errors from.
+    #[must_use]
+    pub fn reporter(&self, of: IpAddr) -> Option<IpAddr> {
+        self.routes.own.iter().copied().find(|own| own.is_ipv4() == of.is_ipv4())
+    }
+
+    pub(crate) fn peer(&self, position: usize) -> Option<&PeerRow> {
+        self.peers.get(position)?.as_ref()
+    }
+
+    pub(crate) fn session(&self, index: u32) -> Option<&Arc<Session>> {
+        let session = self.sessions.get(position_of(index))?.as_ref()?;
+        (session.local_index == index).then_some(session)
+    }
+}
+
+/// Position of a session in the table.
+pub(crate) fn position_of(index: u32) -> usize {
+    (index & ((1 << POSITION_BITS) - 1)) as usize
+}
+
+/// A session index out of a position and randomness.
+pub(crate) fn index_at(position: usize, random: u32) -> u32 {
+    debug_assert!(position < SESSIONS_MAX);
+    random << POSITION_BITS | position as u32
+}
