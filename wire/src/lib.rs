@@ -2,7 +2,9 @@
 //!
 //! Every other crate speaks in these types; this one knows no time, no randomness and no state.
 //! Bytes from outside are parsed here, once, and go no further as bytes. `PROTOCOL.md` beside this
-//! crate says the same things for people who write another implementation.
+//! crate says the same things for people who write another implementation; it follows here.
+//!
+#![doc = include_str!("../PROTOCOL.md")]
 
 pub mod address;
 pub mod cbor;

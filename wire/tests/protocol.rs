@@ -1,0 +1,299 @@
+//! `PROTOCOL.md` and the code say the same: every row of its tables is computed here, and every value here has its row.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of a test are part of it")]
+
+use ed25519_dalek::SigningKey;
+use minicbor::bytes::ByteVec;
+use std::collections::BTreeMap;
+use wire::control::{HAVE_ENTRIES_MAX, HaveEntry, Message, WANT_KEYS_MAX};
+use wire::datagram::{self, CookieReply, Datagram, Sealed};
+use wire::gate::{self, GateKeys};
+use wire::handshake::{InitiationPayload, ResponsePayload, Suite};
+use wire::invite::InviteRole;
+use wire::record::{self, Content};
+use wire::{
+    Candidate, Chain, Claims, Invite, InviteId, NetworkId, NetworkSecret, NodeId, NoisePublicKey, Record,
+    Roles, address, cbor, credential, enrolment, handshake, invite, secret,
+};
+
+const DOCUMENT: &str = include_str!("../PROTOCOL.md");
+const NOISE_KEY: NoisePublicKey = NoisePublicKey([2; 32]);
+const SECRET: [u8; 32] = [3; 32];
+const INVITE: InviteId = InviteId([4; 16]);
+const INVITE_SECRET: [u8; 16] = [5; 16];
+
+fn root() -> SigningKey {
+    SigningKey::from_bytes(&[1; 32])
+}
+
+fn network() -> NetworkId {
+    NetworkId::of_root(&root().verifying_key().to_bytes())
+}
+
+fn chain() -> Chain {
+    let claims = Claims {
+        network: network(),
+        node: NodeId(root().verifying_key().to_bytes()),
+        noise_key: NOISE_KEY,
+        name: "a".parse().unwrap(),
+        ipv4: "10.7.0.1/16".parse().unwrap(),
+        prefixes: vec!["192.168.1.0/24".parse().unwrap()],
+        tags: vec!["t".parse().unwrap()],
+        roles: Roles { admin: true, hop: false },
+        serial: 7,
+        not_before_s: 100,
+        expires_s: 1000,
+    };
+    Chain::of_root(claims, &root())
+}
+
+fn member_record() -> Record {
+    let candidates = vec![candidate("192.0.2.1:5")];
+    Content::Member { chain: chain(), candidates }.sign(1, 100, &root(), None).unwrap()
+}
+
+fn candidate(address: &str) -> Candidate {
+    Candidate::new(address.parse().unwrap()).unwrap()
+}
+
+fn gate_keys() -> GateKeys {
+    GateKeys::of_receiver(&NetworkSecret::new(1, SECRET).gate_key(), &NOISE_KEY)
+}
+
+/// The rows of the table under a heading: name to the other cells, without the back-ticks.
+fn table(heading: &str) -> BTreeMap<&'static str, Vec<&'static str>> {
+    let section = DOCUMENT.split_once(&format!("# {heading}\n")).expect("the heading is there").1;
+    let lines = section.lines().skip_while(|line| !line.starts_with('|'));
+    let mut rows = BTreeMap::new();
+    for line in lines.take_while(|line| line.starts_with('|')).skip(2) {
+        let mut cells = line.trim_matches('|').split('|').map(cell);
+        let name = cells.next().unwrap();
+        assert!(rows.insert(name, cells.collect()).is_none(), "{heading}: {name} stands there twice");
+    }
+    rows
+}
+
+/// What stands between back-ticks, spaces and all, or the trimmed cell.
+fn cell(text: &'static str) -> &'static str {
+    let text = text.trim();
+    text.strip_prefix('`').and_then(|text| text.strip_suffix('`')).unwrap_or(text)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn constants_are_those_of_the_code() {
+    let code = BTreeMap::from([
+        ("VERSION", datagram::VERSION as usize),
+        ("HEADER_LENGTH", datagram::HEADER_LENGTH),
+        ("TAG_LENGTH", datagram::TAG_LENGTH),
+        ("OVERHEAD", datagram::OVERHEAD),
+        ("INITIATION_LENGTH", datagram::INITIATION_LENGTH),
+        ("INITIATION_NOISE_LENGTH_MAX", datagram::INITIATION_NOISE_LENGTH_MAX),
+        ("UNPROVED_REPLY_LENGTH_MAX", datagram::UNPROVED_REPLY_LENGTH_MAX),
+        ("SLOW_LENGTH_MAX", datagram::SLOW_LENGTH_MAX),
+        ("ENROLMENT_FIRST_LENGTH", datagram::ENROLMENT_FIRST_LENGTH),
+        ("MAC_LENGTH", gate::MAC_LENGTH),
+        ("COOKIE_NONCE_LENGTH", gate::COOKIE_NONCE_LENGTH),
+        ("SEALED_COOKIE_LENGTH", gate::SEALED_COOKIE_LENGTH),
+        ("CHAIN_LENGTH_MAX", credential::CHAIN_LENGTH_MAX),
+        ("CLOCK_SKEW_S", credential::CLOCK_SKEW_S as usize),
+        ("RECORD_LENGTH_MAX", record::RECORD_LENGTH_MAX),
+        ("NAME_LENGTH_MAX", record::NAME_LENGTH_MAX),
+        ("LABELS_MAX", record::LABELS_MAX),
+        ("CANDIDATES_MAX", record::CANDIDATES_MAX),
+        ("ADDRESSES_MAX", invite::ADDRESSES_MAX),
+        ("HAVE_ENTRIES_MAX", HAVE_ENTRIES_MAX),
+        ("WANT_KEYS_MAX", WANT_KEYS_MAX),
+    ]);
+    let document: BTreeMap<&str, usize> =
+        table("Constants").into_iter().map(|(name, cells)| (name, cells[0].parse().unwrap())).collect();
+    assert_eq!(document, code);
+}
+
+#[test]
+fn first_bytes_and_least_lengths_are_those_of_the_code() {
+    let sealed = Sealed { receiver: 1, counter: 2 };
+    let with_tag = |header: [u8; 16]| [&header[..], &[0; datagram::TAG_LENGTH]].concat();
+    let reply = CookieReply { receiver: 1, nonce: [0; 16], sealed: [0; 32] };
+    let enrolment = |stage| datagram::write_enrolment(stage, &INVITE, 1, b"", &[0; 32]);
+    let code = BTreeMap::from([
+        ("initiation", datagram::write_initiation(1, b"", &gate_keys(), None)),
+        ("response", datagram::write_response(1, 2, b"", &gate_keys())),
+        ("cookie reply", datagram::write_cookie_reply(&reply)),
+        ("data", with_tag(sealed.data_header())),
+        ("control", with_tag(sealed.control_header())),
+        ("enrolment 1", enrolment(1)),
+        ("enrolment 2", enrolment(2)),
+        ("enrolment 3", enrolment(3)),
+        ("enrolment 4", enrolment(4)),
+    ]);
+    for (name, bytes) in &code {
+        assert!(Datagram::parse(bytes).is_some(), "{name}");
+        assert!(Datagram::parse(&bytes[..bytes.len() - 1]).is_none() || *name == "enrolment 1", "{name}");
+    }
+    let code: BTreeMap<&str, (String, usize)> =
+        code.into_iter().map(|(name, bytes)| (name, (hex(&bytes[..4]), bytes.len()))).collect();
+    let document: BTreeMap<&str, (String, usize)> = table("First bytes")
+        .into_iter()
+        .map(|(name, cells)| (name, (cells[0].replace(' ', ""), cells[1].parse().unwrap())))
+        .collect();
+    assert_eq!(document, code);
+}
+
+/// Each label of the document is put to its use; the outcome must be what the code makes.
+#[test]
+fn labels_are_those_of_the_code() {
+    let network_secret = NetworkSecret::new(1, SECRET);
+    let (gate_key, node) = (network_secret.gate_key(), NodeId(root().verifying_key().to_bytes()));
+    let concat = |label: &str, parts: &[&[u8]]| [label.as_bytes(), &parts.concat()].concat();
+    let sha256 = |bytes: &[u8]| ring::digest::digest(&ring::digest::SHA256, bytes).as_ref().to_vec();
+    let derived = |secret: &[u8], label: &str| secret::derive(secret, label.as_bytes()).to_vec();
+    let (record, hash) = (member_record(), [7; 32]);
+
+    let table = table("Labels");
+    assert_eq!(table.len(), 17, "each is put to its use below");
+    let label = |name: &str| table[name][1];
+    assert_eq!(derived(&SECRET, label("session psk")), network_secret.psk());
+    assert_eq!(derived(&SECRET, label("gate key")), gate_key);
+    assert_eq!(derived(&INVITE_SECRET, label("invite mac key")), invite::mac_key(&INVITE_SECRET));
+    assert_eq!(derived(&INVITE_SECRET, label("invite psk")), invite::psk(&INVITE_SECRET));
+    assert_eq!(label("session noise"), handshake::NOISE);
+    assert_eq!(label("enrolment noise"), enrolment::NOISE);
+    assert_eq!(concat(label("session prologue"), &[&network().0]), handshake::prologue(&network()));
+    assert_eq!(
+        concat(label("enrolment prologue"), &[&network().0, &INVITE.0]),
+        enrolment::prologue(&network(), &INVITE)
+    );
+    assert_eq!(
+        concat(label("enrolment proof"), &[&hash, &NOISE_KEY.0]),
+        enrolment::proof_message(&hash, &NOISE_KEY)
+    );
+    assert_eq!(
+        concat(label("revocation of admin"), &[&network().0, &node.0]),
+        record::revocation_of_admin_message(&network(), &node)
+    );
+    let address = sha256(&concat(label("ipv6 address"), &[&network().0, &node.0]));
+    assert_eq!(address[..10], address::ipv6_address(&network(), &node).octets()[6..]);
+    let key_hash = sha256(&[&[0], &node.0[..]].concat());
+    assert_eq!(u64::from_be_bytes(key_hash[..8].try_into().unwrap()), record.key_hash());
+    let version =
+        sha256(&concat(label("record version"), &[&record.key_hash().to_le_bytes(), &1u64.to_le_bytes()]));
+    assert_eq!(u64::from_be_bytes(version[..8].try_into().unwrap()), record.version_hash());
+    let parts: Vec<ByteVec> = cbor::decode(record.bytes()).unwrap();
+    let signed = concat(label("record signature"), &[&parts[0]]);
+    assert_eq!(credential::verify_signature(&node.0, &signed, &parts[1]), Ok(()));
+    assert_eq!(label("suite 0"), Suite::ChaCha20Poly1305.name());
+    assert_eq!(label("suite 1"), Suite::Aes256Gcm.name());
+    gate_labels(label("mac1 key"), label("cookie key"), &gate_key);
+}
+
+fn gate_labels(mac1_label: &str, cookie_label: &str, gate_key: &[u8; 32]) {
+    let keys = gate_keys();
+    let mac1_key = gate::mac(gate_key, &[mac1_label.as_bytes(), &NOISE_KEY.0]);
+    assert_eq!(gate::mac(&mac1_key, &[b"message"]), keys.mac1(b"message"));
+    let (cookie, nonce, mac1) = ([8; 16], [9; 16], [10; 16]);
+    let key = secret::derive(gate_key, &[cookie_label.as_bytes(), &NOISE_KEY.0].concat());
+    let key = secret::derive(&key, &nonce);
+    let key = ring::aead::UnboundKey::new(&ring::aead::CHACHA20_POLY1305, &key).unwrap();
+    let mut sealed = keys.seal_cookie(&cookie, &nonce, &mac1);
+    let opened = ring::aead::LessSafeKey::new(key)
+        .open_in_place(
+            ring::aead::Nonce::assume_unique_for_key([0; 12]),
+            ring::aead::Aad::from(mac1),
+            &mut sealed,
+        )
+        .unwrap();
+    assert_eq!(opened, cookie);
+}
+
+fn example_payloads() -> Vec<(&'static str, Vec<u8>)> {
+    let initiation = InitiationPayload {
+        timestamp: (1 << 42) + 5,
+        unix_s: 100,
+        suites: vec![Suite::Aes256Gcm],
+        chain: vec![1].into(),
+    };
+    let accepted = |observed| ResponsePayload::Accepted {
+        suite: Suite::ChaCha20Poly1305,
+        observed,
+        chain: vec![1].into(),
+    };
+    let refused = ResponsePayload::Refused { refusal: handshake::Refusal::Expired, unix_s: 100 };
+    let request = enrolment::Request {
+        node: NodeId([6; 32]),
+        proof: [7; 64].into(),
+        name: "b".parse().unwrap(),
+        name_is_firm: true,
+    };
+    let answer = enrolment::Answer::Accepted {
+        network_name: "home".parse().unwrap(),
+        chain: vec![1].into(),
+        epoch: 1,
+        secret: SECRET.into(),
+    };
+    let no = enrolment::Answer::Refused { refusal: enrolment::Refusal::NameTaken };
+    vec![
+        ("initiation payload", cbor::encode(&initiation)),
+        ("response payload, observed", cbor::encode(&accepted(Some(candidate("[2001:db8::1]:5"))))),
+        ("response payload, not observed", cbor::encode(&accepted(None))),
+        ("response payload, refused", cbor::encode(&refused)),
+        ("enrolment request", cbor::encode(&request)),
+        ("enrolment answer, accepted", cbor::encode(&answer)),
+        ("enrolment answer, refused", cbor::encode(&no)),
+    ]
+}
+
+fn example_messages() -> Vec<(&'static str, Vec<u8>)> {
+    let pong = |observed| Message::Pong { token: 1, digest: u64::MAX, observed };
+    let entries = vec![HaveEntry { key: 3, sequence: 4 }, HaveEntry { key: 5, sequence: 300 }];
+    vec![
+        ("ping", cbor::encode(&Message::Ping { token: 1, digest: 2 })),
+        ("pong, observed", cbor::encode(&pong(Some(candidate("192.0.2.1:5"))))),
+        ("pong, not observed", cbor::encode(&pong(None))),
+        ("have", cbor::encode(&Message::Have { from: 0, to: 9, entries })),
+        ("want", cbor::encode(&Message::Want { keys: vec![1, 2] })),
+        ("record message", cbor::encode(&Message::Record { bytes: vec![1].into() })),
+        ("close", cbor::encode(&Message::Close)),
+    ]
+}
+
+#[test]
+fn examples_are_what_the_code_writes() {
+    let invite = Invite {
+        network: network(),
+        network_name: "home".parse().unwrap(),
+        issuer: chain().claims().node,
+        id: INVITE,
+        secret: INVITE_SECRET.into(),
+        expires_s: 1000,
+        role: InviteRole::Member,
+        addresses: vec![candidate("192.0.2.1:5")],
+    };
+    let node = chain().claims().node;
+    let response = datagram::write_response(1, 2, b"noise", &gate_keys());
+    let data = Sealed { receiver: 0x0102_0304, counter: 5 };
+    let mut code: BTreeMap<&str, String> =
+        [example_payloads(), example_messages()].concat().iter().map(|(name, b)| (*name, hex(b))).collect();
+    let revocation = Content::Revocation { node, by: Box::new(chain()), by_root: true };
+    code.extend([
+        ("network id", hex(&network().0)),
+        ("printed node id", node.to_string()),
+        ("IPv6 mesh address", address::ipv6_address(&network(), &node).to_string()),
+        ("session psk", hex(&NetworkSecret::new(1, SECRET).psk())),
+        ("response with `noise`, to the Noise key", hex(&response)),
+        ("data header", hex(&data.data_header())),
+        ("chain", hex(&chain().encode())),
+        ("member record", hex(member_record().bytes())),
+        ("revocation by the root", hex(revocation.sign(2, 100, &root(), Some(&root())).unwrap().bytes())),
+        ("invite", invite.to_string()),
+    ]);
+    let document = table("Examples");
+    for (name, value) in &code {
+        let row = document.get(name).map_or("nothing", |cells| cells[0]);
+        assert_eq!(row, value, "the row of {name} must be\n| {name} | `{value}` |\n");
+    }
+    assert_eq!(document.len(), code.len(), "a row of nothing");
+}
