@@ -28,7 +28,6 @@ pub struct Registry {
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
 pub enum Merge {
     /// Its key was not held. Where a quota was full, the highest key of the owner or kind made room for it.
     New,
@@ -155,7 +154,9 @@ impl Registry {
 
     /// The sequence for the next record of a key: one above the highest seen, 1 for the first.
     ///
-    /// At the end of all sequences, where only the owner itself can bring its key, it stays there.
+    /// That is only as good as memory is: a node that may have lost what it wrote last (a crash, a restored disk) begins
+    /// above what it may have signed, or its news is taken for old. At the end of all sequences, where only
+    /// the owner itself can bring its key, it stays there.
     #[must_use]
     pub fn next_sequence(&self, key: &Key) -> u64 {
         self.get(key).map_or(1, |record| record.body().sequence.saturating_add(1))
