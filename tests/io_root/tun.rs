@@ -1,0 +1,121 @@
+//! The TUN device: packets both ways, names, and what is said when there is none.
+
+use std::net::{Ipv4Addr, UdpSocket};
+use std::time::Duration;
+
+use hopmesh::io::poll::{Ready, Wake, wait};
+use hopmesh::io::tun::{Tun, TunError};
+use hopmesh::io::udp::Udp;
+use rustix::mount::{MountFlags, mount};
+use rustix::thread::CapabilitySet;
+
+use crate::namespace::{add_interface, alone, alone_with_netlink, give_up, ip};
+
+const PATIENCE: Option<Duration> = Some(Duration::from_secs(5));
+
+/// An IPv4 UDP packet without a UDP checksum, which IPv4 allows.
+fn udp_packet(source: (Ipv4Addr, u16), destination: (Ipv4Addr, u16), content: &[u8]) -> Vec<u8> {
+    let total = u16::try_from(28 + content.len()).unwrap();
+    let mut packet = vec![0x45, 0];
+    packet.extend(total.to_be_bytes());
+    packet.extend([0, 0, 0x40, 0, 64, 17, 0, 0]);
+    packet.extend(source.0.octets());
+    packet.extend(destination.0.octets());
+    let sum: u32 = packet.chunks(2).map(|w| u32::from(u16::from_be_bytes([w[0], w[1]]))).sum();
+    let checksum = !u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap();
+    packet[10..12].copy_from_slice(&checksum.to_be_bytes());
+    packet.extend(source.1.to_be_bytes());
+    packet.extend(destination.1.to_be_bytes());
+    packet.extend((total - 20).to_be_bytes());
+    packet.extend([0, 0]);
+    packet.extend(content);
+    packet
+}
+
+#[test]
+fn packets_cross_both_ways_and_nothing_is_sent_unasked() {
+    alone_with_netlink(|netlink| async move {
+        let tun = Tun::create("hm-test").unwrap();
+        assert_eq!(tun.name(), "hm-test");
+        assert!(ip("-o link show hm-test").starts_with(&format!("{}: hm-test:", tun.index())));
+        let addresses = ["10.77.0.1/24".parse().unwrap(), "fd77::1/64".parse().unwrap()];
+        let applied = netlink.configure("hm-test", &addresses, &[], 1380, true).await.unwrap();
+        assert!(applied.ipv6);
+
+        let (udp, wake) = (Udp::bind(0).unwrap(), Wake::new().unwrap());
+        let (us, them) = (Ipv4Addr::new(10, 77, 0, 1), Ipv4Addr::new(10, 77, 0, 2));
+        let program = UdpSocket::bind((us, 0)).unwrap();
+        program.set_read_timeout(PATIENCE).unwrap();
+        let port = program.local_addr().unwrap().port();
+
+        program.send_to(b"outbound", (them, 7)).unwrap();
+        assert_eq!(wait(&tun, &udp, &wake, PATIENCE).unwrap(), Ready { tun: true, ..Ready::default() });
+        let mut buffer = [0; 2000];
+        let length = tun.recv(&mut buffer).unwrap();
+        // The first packet of all: no router solicitation or multicast report came before it.
+        assert_eq!(
+            (&buffer[16..20], &buffer[28..length]),
+            (them.octets().as_slice(), b"outbound".as_slice())
+        );
+        assert_eq!(tun.recv(&mut buffer).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+
+        let inbound = udp_packet((them, 7), (us, port), b"inbound");
+        assert_eq!(tun.send(&inbound).unwrap(), inbound.len());
+        let (length, from) = program.recv_from(&mut buffer).unwrap();
+        assert_eq!((&buffer[..length], from), (b"inbound".as_slice(), (them, 7).into()));
+
+        assert!(tun.send(b"").is_err());
+        assert!(tun.send(&[0xff; 100]).is_err(), "what is no IP packet was taken");
+    });
+}
+
+#[test]
+fn a_name_in_use_is_left_alone_whatever_has_it() {
+    alone(|| {
+        add_interface("eth7");
+        ip("tuntap add mode tun name hm-persist");
+        let first = Tun::create("hm-first").unwrap();
+        let before = ip("-d link show");
+        for name in ["eth7", "hm-persist", "hm-first", "lo"] {
+            let error = Tun::create(name).unwrap_err();
+            assert!(matches!(&error, TunError::NameInUse { name: used } if used == name), "{name}: {error}");
+        }
+        assert_eq!(ip("-d link show"), before);
+        drop(first);
+        Tun::create("hm-first").expect("a TUN goes with its process and leaves its name");
+    });
+}
+
+#[test]
+fn an_interface_removed_under_us_is_an_error_and_no_hang() {
+    alone(|| {
+        let tun = Tun::create("hm-gone").unwrap();
+        let (udp, wake) = (Udp::bind(0).unwrap(), Wake::new().unwrap());
+        ip("link del hm-gone");
+        assert!(wait(&tun, &udp, &wake, PATIENCE).unwrap().tun);
+        let error = tun.recv(&mut [0; 100]).unwrap_err();
+        assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
+        assert!(tun.send(&[0x45; 100]).is_err());
+    });
+}
+
+#[test]
+fn without_the_right_the_answer_is_sudo() {
+    alone(|| {
+        give_up(CapabilitySet::NET_ADMIN);
+        let error = Tun::create("hm-denied").unwrap_err();
+        assert!(matches!(error, TunError::NotPermitted), "{error}");
+        assert!(error.to_string().contains("CAP_NET_ADMIN"), "{error}");
+    });
+}
+
+#[test]
+fn without_the_device_the_answer_is_modprobe_and_none_is_made() {
+    alone(|| {
+        mount("tmpfs", "/dev/net", "tmpfs", MountFlags::empty(), None).unwrap();
+        let error = Tun::create("hm-nodev").unwrap_err();
+        assert!(matches!(error, TunError::NoDevice), "{error}");
+        assert!(error.to_string().contains("modprobe tun"), "{error}");
+        assert_eq!(std::fs::read_dir("/dev/net").unwrap().count(), 0);
+    });
+}
