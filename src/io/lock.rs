@@ -133,6 +133,18 @@ mod tests {
     }
 
     #[test]
+    fn a_file_no_longer_in_the_directory_is_told_from_its_successor() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(LOCK_FILE);
+        let held = File::create(&path).unwrap();
+        assert!(is_same_file(&held, &path));
+        std::fs::remove_file(&path).unwrap();
+        assert!(!is_same_file(&held, &path));
+        let _successor = File::create(&path).unwrap();
+        assert!(!is_same_file(&held, &path));
+    }
+
+    #[test]
     fn no_directory_is_a_clear_error() {
         let directory = tempfile::tempdir().unwrap();
         let error = StateLock::acquire(&directory.path().join("absent")).unwrap_err();

@@ -81,6 +81,19 @@ fn an_address_that_changes_takes_the_old_one_along_and_keeps_the_routes() {
 }
 
 #[test]
+fn routes_are_there_at_every_moment_of_a_change() {
+    alone_with_netlink(|netlink| async move {
+        add_interface("hm-a");
+        let _ = netlink.configure("hm-a", &prefixes(["10.77.0.1/16"]), &[], 1340, true).await.unwrap();
+        // Not one of ours, so it is there afterwards only if the kernel never dropped it.
+        ip("route add 10.91.0.0/16 dev hm-a");
+        let _ = netlink.replace_addresses("hm-a", &prefixes(["10.79.0.1/16"]), &[]).await.unwrap();
+        assert!(ip("route show").contains("10.91.0.0/16 dev hm-a"), "{}", ip("route show"));
+        assert!(!ip("route show").contains("10.77"));
+    });
+}
+
+#[test]
 fn where_ipv6_is_switched_off_ipv4_works() {
     alone_with_netlink(|netlink| async move {
         std::fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap();

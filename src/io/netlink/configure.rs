@@ -61,6 +61,8 @@ impl Netlink {
         routes: &[IpNet],
     ) -> Result<Applied, NetlinkError> {
         let index = self.index(interface).await?;
+        // Before any goes: with the last address of a family the kernel drops its routes, and packets for the mesh would
+        // leave by the default route.
         let _ = self.add_addresses(index, addresses).await?;
         for message in self.dump_addresses().await? {
             let Some(address) = address_of(&message) else { continue };
@@ -76,7 +78,7 @@ impl Netlink {
                 Err(error) => return Err(failure(format!("removing {address} from {interface}"), error)),
             }
         }
-        // With an address go its secondaries, and with the last address of a family its routes: set again.
+        // With an address go its secondaries, which may be all the new ones: set again.
         let ipv6_addresses = self.add_addresses(index, addresses).await?;
         let ipv6_routes = self.add_routes(index, routes).await?;
         Ok(Applied { ipv6: ipv6_addresses && ipv6_routes })
