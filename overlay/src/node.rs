@@ -298,8 +298,9 @@ impl Node {
         }
     }
 
-    /// Rebuilds the snapshot and queues it.
-    fn publish(&mut self) {
+    /// The snapshot of this moment, for workers to begin with; later ones come as [`Output::Publish`].
+    #[must_use]
+    pub fn snapshot(&mut self) -> Arc<Tables> {
         if self.routes_are_old {
             self.routes = Arc::new(self.build_routes());
         }
@@ -319,7 +320,13 @@ impl Node {
         };
         self.routes_are_old = false;
         self.tables_are_old = false;
-        self.outputs.push_back(Output::Publish(Arc::new(tables)));
+        Arc::new(tables)
+    }
+
+    /// Rebuilds the snapshot and queues it.
+    fn publish(&mut self) {
+        let tables = self.snapshot();
+        self.outputs.push_back(Output::Publish(tables));
     }
 
     fn build_routes(&self) -> Routes {
@@ -362,4 +369,4 @@ impl Node {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,7 +1,34 @@
-//! The daemon.
+//! The daemon: where the pure Node meets sockets, TUN, files and clock.
+//!
+//! ```text
+//!              ┌──────────── control thread (tokio, current-thread) ────────────┐
+//!  CLI ─gRPC─▶ │ requests ─▶                                    ─▶ state files  │
+//!              │             driver ⇄ overlay::Node             ─▶ netlink      │
+//!              └─────▲───────────┬───────────────────────────────────┬──────────┘
+//!         slow input │           │ tables (arc-swap), packets        │ UDP
+//!              ┌─────┴───────────▼──────────────────┐                │
+//!  apps ─TUN─▶ │ worker thread: fast path           │ ─────────UDP───┴─────▶ peers
+//!              └────────────────────────────────────┘
+//! ```
+//!
+//! [`run`] goes through `start` (locks, sockets, TUN, membership), spawns the `worker`, and lives in `driver`.
+
+mod driver;
+mod enrol;
+mod report;
+mod requests;
+mod start;
+mod state;
+mod worker;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::io::host;
+use crate::paths::Paths;
+use crate::store::StateDirectory;
 
 /// How a node comes up.
 pub enum Launch {
@@ -22,7 +49,7 @@ pub struct LaunchParams {
     pub state_dir: Option<PathBuf>,
     /// Settings.
     pub settings: config::Settings,
-    /// Name wanted.
+    /// The name that this machine wants in a network that it creates or joins; `None`: the host name.
     pub node_name: Option<String>,
     /// How.
     pub launch: Launch,
@@ -33,7 +60,7 @@ pub struct LaunchParams {
 pub struct Ready {
     /// Name of the network.
     pub network_name: String,
-    /// Id of the network in hexadecimal.
+    /// Id of the network.
     pub network_id: String,
     /// Name of the node.
     pub node_name: String,
@@ -53,12 +80,45 @@ pub struct Ready {
     pub invite: Option<String>,
 }
 
-/// Runs the node until it goes down.
-pub fn run(_params: LaunchParams, _on_ready: impl FnOnce(&Ready)) -> anyhow::Result<()> {
-    anyhow::bail!("not there yet")
+/// Runs the node until it goes down, by a signal or a command. `on_ready` is called once, when the interface is up.
+///
+/// # Errors
+/// Everything that keeps a node from coming up, as one sentence that says what to do.
+pub fn run(params: LaunchParams, on_ready: impl FnOnce(&Ready)) -> anyhow::Result<()> {
+    host::protect_memory().context("cannot keep keys out of core files")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let started = start::start(params).await?;
+        driver::run(started, on_ready).await
+    })
 }
 
-/// Gives up membership without a running daemon.
-pub fn leave_offline(_state_dir: &Path, _force: bool) -> anyhow::Result<()> {
-    anyhow::bail!("not there yet")
+/// Gives up the membership of a node that is not running: its keys are overwritten and removed. The other nodes are not
+/// told; an admin may revoke it.
+///
+/// # Errors
+/// When there is no membership, when it holds the root key and `force` is not given, or when a file cannot be removed.
+pub fn leave_offline(state_dir: &Path, force: bool) -> anyhow::Result<()> {
+    if !state_dir.exists() {
+        anyhow::bail!("this machine is no member: there is no state in {}", state_dir.display());
+    }
+    let directory = StateDirectory::open(state_dir)?;
+    if !force {
+        match state::load(&directory)? {
+            Some(loaded) if loaded.network.root.is_some() => {
+                return Err(overlay::CommandError::LastRoot.into());
+            }
+            Some(_) | None => {}
+        }
+    }
+    let wiped = directory.wipe()?;
+    if !wiped.left.is_empty() {
+        tracing::warn!(left = ?wiped.left, "files in the state directory that are not ours were left");
+    }
+    Ok(())
+}
+
+/// The paths of a launch; an invite names its network when the command line does not.
+fn paths_of(params: &LaunchParams, network: Option<&str>) -> Paths {
+    Paths::new(params.network.as_deref().or(network), params.state_dir.as_deref())
 }

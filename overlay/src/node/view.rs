@@ -57,7 +57,7 @@ impl Node {
         let own = self.members.own().claims().clone();
         let mut peers: Vec<PeerView> =
             self.members.members().filter(|c| c.node != own.node).map(|c| self.peer_view(c, now)).collect();
-        peers.extend(self.members.revoked().filter(|c| c.node != own.node).map(|c| revoked_view(c)));
+        peers.extend(self.members.revoked().filter(|c| c.node != own.node).map(revoked_view));
         peers.sort_by(|a, b| (&a.name, a.node).cmp(&(&b.name, b.node)));
         View {
             network_name: self.members.network.name.clone(),

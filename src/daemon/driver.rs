@@ -1,0 +1,364 @@
+//! The driver: the control thread's loop around the Node.
+//!
+//! Whatever happens (slow input, a command, a change of addresses, a signal, a deadline) becomes one call of
+//! the Node, and then `pump` carries out what the Node wants until it waits. A write of state is done before the
+//! next output is taken, so what follows it may depend on it.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use overlay::{Event, InviteRequest, Node, Output, Params};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc as channel, oneshot};
+use wire::address::ipv6_prefix;
+use wire::invite::InviteRole;
+use wire::{Candidate, credential::Claims};
+
+use super::report::{self, Surroundings};
+use super::requests::{Answer, WaitingPing};
+use super::start::{Started, advertised, quick_suites};
+use super::worker::{RELEASED_MAX, SLOW_MAX, Shared, ToNode, ToWorker, Worker};
+use super::{Ready, state};
+use crate::control::{self, REQUESTS_MAX, Reply};
+use crate::io::netlink::Netlink;
+use crate::io::poll::Wake;
+use crate::io::{clock, entropy};
+use crate::store::StateDirectory;
+
+/// How often the wall clock is told to the Node: only credentials and invites depend on it.
+const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(60);
+/// Validity of the invite that a new network comes with.
+const FIRST_INVITE_LIFE: Duration = Duration::from_secs(3600);
+/// Messages of the worker that are taken before the Node's outputs are carried out.
+const SLOW_BATCH: usize = 64;
+
+/// How a node ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It stays a member.
+    Down,
+    /// It gives up its membership.
+    Leave,
+}
+
+/// The control thread's state.
+pub(super) struct Driver {
+    pub(super) node: Node,
+    pub(super) pings: Vec<WaitingPing>,
+    /// The latest write that failed.
+    pub(super) write_failure: Option<String>,
+    directory: StateDirectory,
+    shared: Arc<Shared>,
+    to_worker: mpsc::SyncSender<ToWorker>,
+    deadline: Instant,
+    new_addresses: bool,
+    ending: Option<(Ending, Option<Answer>)>,
+    interface: String,
+    mtu: u32,
+    started: Instant,
+    advertised: Vec<Candidate>,
+    disk_problem: Option<String>,
+    host_problem: Option<String>,
+}
+
+/// Runs a node to its end.
+pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Result<()> {
+    let Started { paths, directory, loaded, is_new, udp, tun, netlink, socket, settings } = started;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut changes = netlink.changes()?;
+    let now = clock::now();
+    let mut node = Node::new(
+        Params {
+            identity: loaded.identity,
+            network: loaded.network,
+            invites: loaded.invites,
+            records: loaded.records,
+            contacts: loaded.contacts,
+            rekey_after: Duration::from_secs(settings.session.rekey_after_s),
+            suites: quick_suites(),
+            seed: entropy::seed(),
+            unix_s: clock::unix_s(),
+        },
+        now,
+    );
+    let tables = node.snapshot();
+    let drops = node.drops();
+    let shared = Arc::new(Shared {
+        udp,
+        tables: ArcSwap::new(tables),
+        drops,
+        wake: Wake::new()?,
+        stop: AtomicBool::new(false),
+    });
+    let (to_node, mut from_worker) = channel::channel(SLOW_MAX);
+    let (to_worker, from_node) = mpsc::sync_channel(RELEASED_MAX);
+    let mut driver = Driver {
+        node,
+        pings: vec![],
+        write_failure: None,
+        directory,
+        shared: shared.clone(),
+        to_worker,
+        deadline: now,
+        new_addresses: false,
+        ending: None,
+        interface: tun.name().to_owned(),
+        mtu: settings.interface.mtu.into(),
+        started: now,
+        advertised: advertised(&settings),
+        disk_problem: None,
+        host_problem: None,
+    };
+    driver.configure_host(&netlink).await?;
+    driver.look_at_addresses(&netlink).await;
+    let worker = spawn_worker(Worker { tun, shared, to_node, from_node })?;
+    let (requests, mut requested) = channel::channel(REQUESTS_MAX);
+    let (shutdown, shut) = oneshot::channel::<()>();
+    let server = tokio::spawn(control::serve(socket, requests, async move {
+        let _closed = shut.await;
+    }));
+    driver.pump();
+    let ready = driver.ready(is_new);
+    on_ready(&ready);
+    tracing::info!(socket = %paths.socket.display(), "up");
+
+    let mut wall_clock = tokio::time::interval(WALL_CLOCK_INTERVAL);
+    while driver.ending.is_none() {
+        let deadline = driver.deadline.into();
+        tokio::select! {
+            message = from_worker.recv() => match message {
+                Some(message) => driver.take_slow(message, &mut from_worker),
+                // The worker has ended by itself: the interface is gone.
+                None => driver.end(Ending::Down, None),
+            },
+            Some(request) = requested.recv() => driver.take_request(request),
+            _ = changes.next() => driver.look_at_addresses(&netlink).await,
+            _ = wall_clock.tick() => driver.node.handle_wall_clock(clock::unix_s(), clock::now()),
+            () = tokio::time::sleep_until(deadline) => driver.pump(),
+            _ = interrupt.recv() => driver.end(Ending::Down, None),
+            _ = terminate.recv() => driver.end(Ending::Down, None),
+        }
+        if std::mem::take(&mut driver.new_addresses) {
+            driver.readdress_host(&netlink).await;
+        }
+    }
+    let outcome = driver.finish(worker);
+    drop(shutdown);
+    server.await.context("the control server failed")?;
+    outcome
+}
+
+fn spawn_worker(worker: Worker) -> Result<JoinHandle<Result<()>>> {
+    Ok(std::thread::Builder::new().name("worker-0".to_owned()).spawn(move || worker.run())?)
+}
+
+impl Driver {
+    /// Carries out what the Node wants, until it waits.
+    pub(super) fn pump(&mut self) {
+        let mut woken = false;
+        loop {
+            match self.node.poll_output(clock::now()) {
+                Output::Transmit { remote, bytes } => {
+                    if self.shared.udp.send(remote, &bytes).is_err() {
+                        self.shared.drops.count(overlay::DropReason::Os);
+                    }
+                }
+                Output::Publish(tables) => self.shared.tables.store(tables),
+                Output::Release(packets) => {
+                    packets.into_iter().for_each(|packet| self.tell_worker(ToWorker::Released(packet)));
+                    woken = true;
+                }
+                Output::Unreachable { packet, reason } => {
+                    self.tell_worker(ToWorker::Unreachable(packet, reason));
+                    woken = true;
+                }
+                Output::Persist { file, bytes, ticket } => {
+                    let written = state::write(&self.directory, file, &bytes);
+                    self.node.handle_persisted(ticket, written.is_ok(), clock::now());
+                    self.disk_problem =
+                        written.as_ref().err().map(|e| format!("State cannot be written: {e}."));
+                    if let Err(error) = written {
+                        tracing::error!("{error}");
+                        self.write_failure = Some(error.to_string());
+                    }
+                }
+                Output::PingDone { ticket, outcome } => self.ping_done(ticket, outcome),
+                Output::Addresses(addresses) => {
+                    tracing::info!(?addresses, "an admin has given this machine other mesh addresses");
+                    self.new_addresses = true;
+                }
+                Output::Event(event) => log(&event),
+                Output::Wait(deadline, _) => {
+                    self.deadline = deadline;
+                    break;
+                }
+            }
+        }
+        if woken {
+            self.shared.wake.wake();
+        }
+    }
+
+    fn tell_worker(&self, message: ToWorker) {
+        if self.to_worker.try_send(message).is_err() {
+            self.shared.drops.count(overlay::DropReason::StagedFull);
+        }
+    }
+
+    fn take_slow(&mut self, first: ToNode, more: &mut channel::Receiver<ToNode>) {
+        let more = std::iter::from_fn(|| more.try_recv().ok()).take(SLOW_BATCH);
+        for message in std::iter::once(first).chain(more) {
+            match message {
+                ToNode::Slow(input, remote) => self.node.handle_slow(input, remote, clock::now()),
+                ToNode::Packet(position, packet) => self.node.handle_packet(position, packet, clock::now()),
+            }
+        }
+        self.pump();
+    }
+
+    /// Ends the loop; who asked for it is answered when the host is left.
+    pub(super) fn end(&mut self, ending: Ending, reply: Option<Answer>) {
+        self.pump();
+        self.node.close();
+        self.pump();
+        self.ending = Some((ending, reply));
+    }
+
+    /// Stops the worker, which takes the interface away, gives the state back or removes it, and answers.
+    fn finish(self, worker: JoinHandle<Result<()>>) -> Result<()> {
+        self.shared.stop.store(true, Relaxed);
+        self.shared.wake.wake();
+        let worked = worker.join().map_err(|_| anyhow::anyhow!("the worker thread failed"))?;
+        let (ending, reply) = self.ending.unwrap_or((Ending::Down, None));
+        if ending == Ending::Leave {
+            let wiped = self.directory.wipe()?;
+            if !wiped.left.is_empty() {
+                tracing::warn!(left = ?wiped.left, "files in the state directory that are not ours were left");
+            }
+        } else {
+            drop(self.directory);
+        }
+        if let Some(reply) = reply {
+            let _gone = reply.send(Ok(Reply::Done));
+        }
+        tracing::info!("down");
+        worked
+    }
+
+    fn own(&self) -> Claims {
+        self.node.view(clock::now()).own
+    }
+
+    async fn configure_host(&mut self, netlink: &Netlink) -> Result<()> {
+        let own = self.own();
+        let clash = |route: &IpNet| {
+            IpNet::V4(own.ipv4.trunc()).contains(route) || route.contains(&IpNet::V4(own.ipv4.trunc()))
+        };
+        let clashes: Vec<_> =
+            netlink.routes().await?.into_iter().filter(clash).map(|r| r.to_string()).collect();
+        if !clashes.is_empty() {
+            let problem = format!(
+                "The network's range {} overlaps with routes of this machine ({}): some addresses on one side cannot be reached.",
+                own.ipv4.trunc(),
+                clashes.join(", ")
+            );
+            tracing::warn!("{problem}");
+            self.host_problem = Some(problem);
+        }
+        let applied =
+            netlink.configure(&self.interface, &interface_addresses(&own), &[], self.mtu, true).await?;
+        if !applied.ipv6 {
+            tracing::warn!("this machine has IPv6 switched off: the mesh is reached by IPv4 only");
+        }
+        Ok(())
+    }
+
+    async fn readdress_host(&mut self, netlink: &Netlink) {
+        let addresses = interface_addresses(&self.own());
+        if let Err(error) = netlink.replace_addresses(&self.interface, &addresses, &[]).await {
+            let problem = format!("The interface could not be given its new addresses: {error}.");
+            tracing::error!("{problem}");
+            self.host_problem = Some(problem);
+        }
+    }
+
+    /// Tells the Node where this machine may be dialled now.
+    async fn look_at_addresses(&mut self, netlink: &Netlink) {
+        let local = match netlink.local_addresses(&self.interface).await {
+            Ok(local) => local,
+            Err(error) => return tracing::warn!("{error}; addresses are taken as they were"),
+        };
+        let port = self.shared.udp.port();
+        let mut candidates = self.advertised.clone();
+        // IPv4 and IPv6 in turn, so that a machine with many of one still tells some of the other.
+        let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = local.into_iter().partition(IpAddr::is_ipv4);
+        for i in 0..v4.len().max(v6.len()) {
+            let both = v4.get(i).into_iter().chain(v6.get(i));
+            candidates.extend(both.filter_map(|ip| Candidate::new((*ip, port).into())));
+        }
+        self.node.handle_candidates(candidates, clock::now());
+        self.pump();
+    }
+
+    pub(super) fn status(&self) -> api::StatusReply {
+        let now = clock::now();
+        let around = Surroundings {
+            interface: &self.interface,
+            mtu: self.mtu,
+            listen: self.shared.udp.local_addresses().iter().map(ToString::to_string).collect(),
+            uptime: now.saturating_duration_since(self.started),
+            drops: &self.shared.drops,
+            problems: self.disk_problem.iter().chain(&self.host_problem).cloned().collect(),
+        };
+        report::status(&self.node.view(now), around)
+    }
+
+    fn ready(&mut self, is_new: bool) -> Ready {
+        let view = self.node.view(clock::now());
+        let request =
+            InviteRequest { name: None, address: None, role: InviteRole::Member, life: FIRST_INVITE_LIFE };
+        let invite = is_new.then(|| self.invite(&request).ok()).flatten();
+        Ready {
+            network_name: view.network_name.to_string(),
+            network_id: view.own.network.to_string(),
+            node_name: view.own.name.to_string(),
+            node_id: view.own.node.to_string(),
+            addresses: vec![IpAddr::V4(view.own.ipv4.addr()), IpAddr::V6(view.own.ipv6())],
+            roles: report::roles(&view.own),
+            interface: self.interface.clone(),
+            mtu: self.mtu,
+            listen: self.shared.udp.local_addresses(),
+            invite: invite.map(|invite| invite.to_string()),
+        }
+    }
+}
+
+/// Our addresses with the network's prefixes, which makes the kernel route the whole mesh to the interface.
+fn interface_addresses(own: &Claims) -> Vec<IpNet> {
+    let length = ipv6_prefix(&own.network).prefix_len();
+    let v6 = IpNet::new(IpAddr::V6(own.ipv6()), length).expect("the network's own prefix length");
+    vec![IpNet::V4(own.ipv4), v6]
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::Connected(_, peer, path) => tracing::info!(%peer, %path, "connected"),
+        Event::Moved(_, peer, path) => tracing::info!(%peer, %path, "path changed"),
+        Event::Lost(_, peer) => tracing::info!(%peer, "does not answer any more"),
+        Event::Closed(_, peer) => tracing::info!(%peer, "went down"),
+        Event::Enrolled(id, node) => tracing::info!(%node, id = %id.short(), "enrolled"),
+        Event::Revoked(id, node) => tracing::info!(%node, id = %id.short(), "revoked"),
+        Event::Reissued(_, node, address) => tracing::info!(%node, %address, "new credentials issued"),
+        Event::RefusedBy(peer, why) => tracing::warn!(%peer, ?why, "refuses us: see `hopmesh status`"),
+        Event::SelfRevoked => tracing::warn!(
+            "this machine was revoked from the network: `hopmesh leave`, then `hopmesh join` with a new invite"
+        ),
+    }
+}

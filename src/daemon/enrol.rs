@@ -1,0 +1,54 @@
+//! Enrolment from the joiner's side: the pure `Joiner` on real sockets, before there is a Node.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use overlay::state::{Contact, Network};
+use overlay::{Identity, JoinOutput, Joiner};
+use wire::{Invite, Name};
+
+use crate::io::poll::{Wake, wait_udp};
+use crate::io::udp::{Family, ReceiveBuffers, Udp};
+use crate::io::{clock, entropy};
+
+/// Shortest sleep, so that a deadline that has just passed is not asked about again and again.
+const SLEEP_MIN: Duration = Duration::from_millis(1);
+
+/// Becomes a member by an invite. Blocks until the issuer has answered, or has not for 20 s.
+pub(super) fn enrol(
+    udp: &Udp,
+    invite: Invite,
+    identity: Identity,
+    name: (Name, bool),
+) -> Result<(Network, Contact)> {
+    if invite.addresses.is_empty() {
+        bail!(
+            "the invite names no address of the machine that made it: make another there, while it is on a network"
+        );
+    }
+    let wake = Wake::new()?;
+    let mut buffers = ReceiveBuffers::new();
+    let mut joiner = Joiner::new(invite, identity, name, entropy::seed(), clock::now());
+    loop {
+        match joiner.poll_output(clock::now()) {
+            JoinOutput::Transmit { remote, bytes } => {
+                // An address that cannot be reached from here is one of several.
+                if let Err(error) = udp.send(remote, &bytes) {
+                    tracing::debug!(%remote, %error, "an address of the invite cannot be reached");
+                }
+            }
+            JoinOutput::Done(network, contact) => return Ok((*network, contact)),
+            JoinOutput::Failed(error) => return Err(error.into()),
+            JoinOutput::Wait(until) => {
+                let timeout = until.saturating_duration_since(clock::now()).max(SLEEP_MIN);
+                wait_udp(udp, &wake, Some(timeout))?;
+                for family in [Family::V4, Family::V6] {
+                    let take =
+                        |remote, datagram: &mut [u8]| joiner.handle_datagram(datagram, remote, clock::now());
+                    // ICMP errors of earlier datagrams come as errors of the socket: the next read goes on.
+                    let _received = udp.receive(family, &mut buffers, take);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What the Node shows of itself, as the control protocol says it.
+
+use std::time::Duration;
+
+use overlay::{Drops, PeerState, PeerView, View};
+use wire::address::ipv6_prefix;
+use wire::credential::Claims;
+
+/// What of a status the Node does not know.
+pub(super) struct Surroundings<'a> {
+    pub(super) interface: &'a str,
+    pub(super) mtu: u32,
+    pub(super) listen: Vec<String>,
+    pub(super) uptime: Duration,
+    pub(super) drops: &'a Drops,
+    pub(super) problems: Vec<String>,
+}
+
+/// The whole status.
+pub(super) fn status(view: &View, around: Surroundings<'_>) -> api::StatusReply {
+    let own = &view.own;
+    let mut problems = view.problems.clone();
+    problems.extend(around.problems);
+    api::StatusReply {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        network: Some(api::Network {
+            name: view.network_name.to_string(),
+            id: own.network.to_string(),
+            ipv4_range: own.ipv4.trunc().to_string(),
+            ipv6_prefix: ipv6_prefix(&own.network).to_string(),
+        }),
+        node: Some(api::Node {
+            name: own.name.to_string(),
+            id: own.node.to_string(),
+            addresses: addresses(own),
+            roles: roles(own),
+        }),
+        interface: Some(api::Interface { name: around.interface.to_owned(), mtu: around.mtu }),
+        listen: around.listen,
+        uptime_s: around.uptime.as_secs(),
+        peers: view.peers.iter().map(peer).collect(),
+        drops: around.drops.counted().map(|(reason, count)| (reason.to_owned(), count)).collect(),
+        problems,
+    }
+}
+
+/// Mesh addresses, IPv4 first.
+pub(super) fn addresses(claims: &Claims) -> Vec<String> {
+    vec![claims.ipv4.addr().to_string(), claims.ipv6().to_string()]
+}
+
+/// Roles as words.
+pub(super) fn roles(claims: &Claims) -> Vec<String> {
+    let mut roles = vec![if claims.roles.admin { "admin" } else { "member" }.to_owned()];
+    if claims.roles.hop {
+        roles.push("hop".to_owned());
+    }
+    roles
+}
+
+fn peer(view: &PeerView) -> api::Peer {
+    let state = match view.state {
+        PeerState::Connected => api::PeerState::Connected,
+        PeerState::Connecting => api::PeerState::Connecting,
+        PeerState::Offline => api::PeerState::Offline,
+        PeerState::Revoked => api::PeerState::Revoked,
+    };
+    api::Peer {
+        name: view.name.to_string(),
+        id: view.node.to_string(),
+        addresses: view.addresses.iter().map(ToString::to_string).collect(),
+        state: state.into(),
+        path: Some(path(view.remote, view.round_trip)),
+        rx_bytes: view.rx_bytes,
+        tx_bytes: view.tx_bytes,
+        last_handshake_s: view.last_handshake.map(|age| age.as_secs_f64()),
+    }
+}
+
+/// A path, or none.
+pub(super) fn path(remote: Option<std::net::SocketAddr>, round_trip: Option<Duration>) -> api::Path {
+    let kind = if remote.is_some() { api::PathKind::Direct } else { api::PathKind::None };
+    api::Path {
+        kind: kind.into(),
+        remote: remote.map(|remote| remote.to_string()),
+        rtt_ms: round_trip.map(|round_trip| round_trip.as_secs_f64() * 1000.0),
+    }
+}

@@ -1,0 +1,156 @@
+//! Commands of people: each becomes a wish to the Node, and its answer a reply.
+
+use overlay::{CommandError, InviteRequest, Selected};
+use tokio::sync::oneshot;
+use wire::invite::InviteRole;
+use wire::{Invite, Name};
+
+use super::driver::{Driver, Ending};
+use super::report;
+use crate::control::{Command, Refusal, RefusalKind, Reply, Request, Role};
+use crate::io::clock;
+
+/// Where an answer goes.
+pub(super) type Answer = oneshot::Sender<Result<Reply, Refusal>>;
+
+/// Somebody who waits for the end of a ping.
+pub(super) struct WaitingPing {
+    pub(super) ticket: u64,
+    pub(super) selected: Selected,
+    pub(super) reply: Answer,
+}
+
+impl Driver {
+    /// Carries out one command; the answers of some come later.
+    pub(super) fn take_request(&mut self, request: Request) {
+        let Request { command, reply } = request;
+        let answer = match command {
+            Command::Status => Ok(Reply::Status(Box::new(self.status()))),
+            Command::Invite { node_name, address, role, expires } => {
+                let request =
+                    node_name.map(|name| name.parse::<Name>()).transpose().map(|name| InviteRequest {
+                        name,
+                        address,
+                        role: match role {
+                            Role::Member => InviteRole::Member,
+                            Role::Admin => InviteRole::Admin,
+                        },
+                        life: expires,
+                    });
+                match request {
+                    Ok(request) => self.invite(&request).map(|invite| {
+                        Reply::Invite(api::InviteReply {
+                            invite: invite.to_string(),
+                            expires_unix: invite.expires_s,
+                        })
+                    }),
+                    Err(error) => Err(Refusal::new(RefusalKind::InvalidArgument, error.to_string())),
+                }
+            }
+            Command::Ping { node, timeout } => match self.node.ping(&node, timeout, clock::now()) {
+                Ok((ticket, selected)) => {
+                    self.pings.push(WaitingPing { ticket, selected, reply });
+                    return self.pump();
+                }
+                Err(error) => Err(refusal(&error)),
+            },
+            Command::Assign { node, address } => {
+                let assigned = self.node.assign(&node, address, clock::now());
+                self.answer_written(assigned, |selected| {
+                    Reply::Assigned(api::AssignReply {
+                        node: selected.name.to_string(),
+                        id: selected.node.to_string(),
+                        address: address.to_string(),
+                    })
+                })
+            }
+            Command::Revoke { node } => {
+                let revoked = self.node.revoke(&node, clock::now());
+                self.answer_written(revoked, |selected| {
+                    Reply::Revoked(api::RevokeReply {
+                        node: selected.name.to_string(),
+                        id: selected.node.to_string(),
+                    })
+                })
+            }
+            Command::Down => return self.end(Ending::Down, Some(reply)),
+            Command::Leave { force } => match self.node.leave(force, clock::now()) {
+                Ok(()) => return self.end(Ending::Leave, Some(reply)),
+                Err(error) => Err(refusal(&error)),
+            },
+        };
+        // Whoever asked may have gone: then nobody is told.
+        let _gone = reply.send(answer);
+        self.pump();
+    }
+
+    /// Makes an invite and writes its journal before anybody sees the line.
+    pub(super) fn invite(&mut self, request: &InviteRequest) -> Result<Invite, Refusal> {
+        let invite = self.node.invite(request, clock::now()).map_err(|error| refusal(&error))?;
+        self.write_failure = None;
+        self.pump();
+        match self.write_failure.take() {
+            None => Ok(invite),
+            Some(failure) => {
+                self.node.forget_invite(&invite.id);
+                self.pump();
+                Err(Refusal::new(RefusalKind::Internal, format!("the invite cannot be kept: {failure}")))
+            }
+        }
+    }
+
+    fn answer_written(
+        &mut self,
+        outcome: Result<Selected, CommandError>,
+        reply: impl FnOnce(Selected) -> Reply,
+    ) -> Result<Reply, Refusal> {
+        self.pump();
+        outcome.map(reply).map_err(|error| refusal(&error))
+    }
+
+    /// Gives whoever waits for a ping its end.
+    pub(super) fn ping_done(
+        &mut self,
+        ticket: u64,
+        outcome: Option<(std::time::Duration, std::net::SocketAddr)>,
+    ) {
+        let Some(place) = self.pings.iter().position(|ping| ping.ticket == ticket) else { return };
+        let WaitingPing { selected, reply, .. } = self.pings.swap_remove(place);
+        let answer = match outcome {
+            Some((round_trip, remote)) => Ok(Reply::Ping(api::PingReply {
+                node: selected.name.to_string(),
+                id: selected.node.to_string(),
+                address: self.address_of(&selected),
+                rtt_ms: round_trip.as_secs_f64() * 1000.0,
+                path: Some(report::path(Some(remote), Some(round_trip))),
+            })),
+            None => Err(Refusal::new(RefusalKind::Timeout, format!("{} does not answer", selected.name))),
+        };
+        let _gone = reply.send(answer);
+    }
+
+    fn address_of(&self, selected: &Selected) -> String {
+        let view = self.node.view(clock::now());
+        let peer = view.peers.iter().find(|peer| peer.node == selected.node);
+        peer.and_then(|peer| peer.addresses.first()).map_or_else(String::new, ToString::to_string)
+    }
+}
+
+fn refusal(error: &CommandError) -> Refusal {
+    let kind = match error {
+        CommandError::NoSuchNode(_) | CommandError::Ambiguous(_) => RefusalKind::NotFound,
+        CommandError::Expiry => RefusalKind::InvalidArgument,
+        CommandError::NotAdmin
+        | CommandError::NotRoot
+        | CommandError::Revoked
+        | CommandError::NameTaken(_)
+        | CommandError::Address(_)
+        | CommandError::Ipv6(..)
+        | CommandError::TooManyInvites
+        | CommandError::Oneself(_)
+        | CommandError::LastRoot
+        | CommandError::TooManyPings => RefusalKind::Precondition,
+        CommandError::Credential(_) => RefusalKind::Internal,
+    };
+    Refusal::new(kind, error.to_string())
+}

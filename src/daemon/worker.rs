@@ -1,0 +1,197 @@
+//! The worker: one thread that moves packets between TUN and UDP by the fast path.
+//!
+//! ```text
+//! TUN ─recv─▶ buffer[16..] ─fastpath::outbound─▶ sealed in place ─▶ UDP
+//! UDP ─batch─▶ datagram ─fastpath::inbound─▶ opened in place ─▶ TUN
+//! ```
+//!
+//! It takes the Node's latest tables once a round, drains what is there before it sleeps, and hands to the
+//! Node what it cannot decide through a bounded channel: full means dropped and counted, never waited for.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc;
+
+use anyhow::Result;
+use arc_swap::ArcSwap;
+use overlay::fastpath::{Inbound, Outbound, SlowInput, inbound, outbound};
+use overlay::{DropReason, Drops, Tables};
+use wire::datagram::{HEADER_LENGTH, OVERHEAD, TAG_LENGTH};
+use wire::icmp::{self, Unreachable};
+use wire::packet::Packet;
+
+use crate::io::poll::{Ready, Wake, wait};
+use crate::io::tun::Tun;
+use crate::io::udp::{Family, ReceiveBuffers, Udp};
+
+/// Messages that may wait for the Node; some 20 ms of its work.
+pub(super) const SLOW_MAX: usize = 512;
+/// Packets that may wait for the worker: what one peer stages, many times over.
+pub(super) const RELEASED_MAX: usize = 4096;
+/// Packets or batches taken from one side before the other gets its turn.
+const ROUND_MAX: usize = 64;
+/// Longest packet from a TUN without offload.
+const PACKET_LENGTH_MAX: usize = 65_535;
+
+/// From the worker to the Node.
+#[derive(Debug)]
+pub(super) enum ToNode {
+    /// A datagram that the fast path could not decide, and where it came from.
+    Slow(SlowInput, SocketAddr),
+    /// A packet for the peer at this position, which has no session.
+    Packet(usize, Vec<u8>),
+}
+
+/// From the Node to the worker.
+pub(super) enum ToWorker {
+    /// A packet that had waited for a session.
+    Released(Vec<u8>),
+    /// A packet that cannot be delivered.
+    Unreachable(Vec<u8>, Unreachable),
+}
+
+/// What worker and control thread share.
+pub(super) struct Shared {
+    pub(super) udp: Udp,
+    pub(super) tables: ArcSwap<Tables>,
+    pub(super) drops: Arc<Drops>,
+    pub(super) wake: Wake,
+    pub(super) stop: AtomicBool,
+}
+
+/// The worker's own side.
+pub(super) struct Worker {
+    pub(super) tun: Tun,
+    pub(super) shared: Arc<Shared>,
+    pub(super) to_node: tokio::sync::mpsc::Sender<ToNode>,
+    pub(super) from_node: mpsc::Receiver<ToWorker>,
+}
+
+impl Worker {
+    /// Moves packets until it is told to stop, or the interface is gone.
+    pub(super) fn run(self) -> Result<()> {
+        let mut packet = vec![0; PACKET_LENGTH_MAX + OVERHEAD];
+        let mut buffers = ReceiveBuffers::new();
+        loop {
+            let ready = wait(&self.tun, &self.shared.udp, &self.shared.wake, None)?;
+            if self.shared.stop.load(Relaxed) {
+                return Ok(());
+            }
+            let tables = self.shared.tables.load();
+            self.round(&tables, ready, &mut packet, &mut buffers)?;
+        }
+    }
+
+    fn round(
+        &self,
+        tables: &Tables,
+        ready: Ready,
+        packet: &mut [u8],
+        buffers: &mut ReceiveBuffers,
+    ) -> Result<()> {
+        if ready.wake {
+            self.take_from_node(tables, packet);
+        }
+        if ready.tun {
+            self.drain_tun(tables, packet)?;
+        }
+        for (family, is_ready) in [(Family::V4, ready.udp_v4), (Family::V6, ready.udp_v6)] {
+            if is_ready {
+                self.drain_udp(tables, family, buffers);
+            }
+        }
+        Ok(())
+    }
+
+    fn drain_tun(&self, tables: &Tables, buffer: &mut [u8]) -> Result<()> {
+        for _ in 0..ROUND_MAX {
+            match self.tun.recv(&mut buffer[HEADER_LENGTH..HEADER_LENGTH + PACKET_LENGTH_MAX]) {
+                Ok(length) => self.send_packet(tables, &mut buffer[..HEADER_LENGTH + length + TAG_LENGTH]),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    return Err(anyhow::anyhow!("the interface {} is gone: {error}", self.tun.name()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the packet inside `buffer`, which has room for header and tag around it.
+    fn send_packet(&self, tables: &Tables, buffer: &mut [u8]) {
+        let packet = |buffer: &[u8]| buffer[HEADER_LENGTH..buffer.len() - TAG_LENGTH].to_vec();
+        match outbound(tables, buffer) {
+            Outbound::Send(remote) => {
+                if self.shared.udp.send(remote, buffer).is_err() {
+                    self.shared.drops.count(DropReason::Os);
+                }
+            }
+            Outbound::Stage(position) => self.tell_node(ToNode::Packet(position, packet(buffer))),
+            Outbound::Unreachable(reason, drop) => {
+                self.shared.drops.count(drop);
+                self.refuse(&buffer[HEADER_LENGTH..buffer.len() - TAG_LENGTH], reason);
+            }
+            Outbound::Drop(reason) => self.shared.drops.count(reason),
+        }
+    }
+
+    fn drain_udp(&self, tables: &Tables, family: Family, buffers: &mut ReceiveBuffers) {
+        for _ in 0..ROUND_MAX {
+            let taken = self
+                .shared
+                .udp
+                .receive(family, buffers, |remote, datagram| self.take_datagram(tables, datagram, remote));
+            // An error is the echo of something that we sent (ICMP): the socket goes on.
+            if matches!(taken, Ok(0)) {
+                return;
+            }
+        }
+    }
+
+    fn take_datagram(&self, tables: &Tables, datagram: &mut [u8], remote: SocketAddr) {
+        match inbound(tables, datagram, remote) {
+            Inbound::Packet(range, notice) => {
+                if self.tun.send(&datagram[range]).is_err() {
+                    self.shared.drops.count(DropReason::Os);
+                }
+                if let Some(notice) = notice {
+                    self.tell_node(ToNode::Slow(notice, remote));
+                }
+            }
+            Inbound::Slow(input) => self.tell_node(ToNode::Slow(input, remote)),
+            Inbound::Drop(reason) => self.shared.drops.count(reason),
+        }
+    }
+
+    fn take_from_node(&self, tables: &Tables, buffer: &mut [u8]) {
+        while let Ok(message) = self.from_node.try_recv() {
+            match message {
+                ToWorker::Released(packet) => {
+                    let end = HEADER_LENGTH + packet.len();
+                    buffer[HEADER_LENGTH..end].copy_from_slice(&packet);
+                    self.send_packet(tables, &mut buffer[..end + TAG_LENGTH]);
+                }
+                ToWorker::Unreachable(packet, reason) => self.refuse(&packet, reason),
+            }
+        }
+    }
+
+    fn tell_node(&self, message: ToNode) {
+        if self.to_node.try_send(message).is_err() {
+            self.shared.drops.count(DropReason::SlowPathFull);
+        }
+    }
+
+    /// Tells the local sender that its packet cannot be delivered. The report comes from the destination itself: Linux
+    /// believes no ICMP error from an address of its own that arrives from outside.
+    fn refuse(&self, packet: &[u8], reason: Unreachable) {
+        let report =
+            Packet::parse(packet).ok().and_then(|p| icmp::unreachable(packet, p.destination, reason));
+        if let Some(report) = report
+            && self.tun.send(&report).is_err()
+        {
+            self.shared.drops.count(DropReason::Os);
+        }
+    }
+}
