@@ -4,14 +4,18 @@
 //! per datagram: batches, segmentation on send (UDP_SEGMENT) and coalescing on receive (UDP_GRO) are the kernel's.
 //! Fragmentation is off (DF), so a datagram too big for the path is an error or a loss, never a fragment.
 
+mod remote;
+
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use rustix::io::Errno;
 use rustix::net::sockopt::{set_socket_recv_buffer_size_force, set_socket_send_buffer_size_force};
 use socket2::{Domain, Protocol, Socket, Type};
+
+use remote::{canonical, is_reachable};
 
 /// Socket buffers: 4 MiB holds what 1 Gbit/s brings in 30 ms, which a busy worker may be away.
 const SOCKET_BUFFER_SIZE: usize = 4 << 20;
@@ -292,26 +296,6 @@ fn refusal(error: io::Error, port: u16) -> BindError {
 fn has_no_ipv6(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
     matches!(errno, Some(Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT | Errno::ADDRNOTAVAIL))
-}
-
-/// `address` as the IPv4 address that it is, if it is one.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    match address.ip().to_canonical() {
-        IpAddr::V4(ip) => SocketAddr::from((ip, address.port())),
-        IpAddr::V6(_) => address,
-    }
-}
-
-/// Whether the kernel would take the address. What it refuses with EINVAL must not reach quinn-udp, which takes EINVAL
-/// for a sign that the socket cannot do segmentation and stops using it: any stranger's candidate could do that.
-fn is_reachable(remote: SocketAddr) -> bool {
-    let valid = match remote {
-        SocketAddr::V4(remote) => remote.ip().octets()[0] != 0,
-        SocketAddr::V6(remote) => {
-            !remote.ip().is_unspecified() && (!remote.ip().is_unicast_link_local() || remote.scope_id() != 0)
-        }
-    };
-    valid && remote.port() != 0
 }
 
 #[cfg(test)]
