@@ -9,5 +9,5 @@ mod limits;
 mod paths;
 
 pub use candidates::{Candidates, Source};
-pub use limits::{PROBE_ACTIVE_INTERVAL, PROBE_IDLE_INTERVAL, PROBE_TIMEOUT, PROBE_TRIES};
+pub use limits::{CHALLENGE_TIME, PROBE_ACTIVE_INTERVAL, PROBE_IDLE_INTERVAL, PROBE_TIMEOUT, PROBE_TRIES};
 pub use paths::{Output, Paths, Pong, WaitReason};

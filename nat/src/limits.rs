@@ -11,8 +11,11 @@ pub const PROBE_IDLE_INTERVAL: Duration = Duration::from_secs(25);
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A path is lost when this many probes in a row had no answer.
 pub const PROBE_TRIES: u32 = 3;
-/// Another address that a peer sends from is probed at most this often.
-pub(crate) const ROAM_PROBE_INTERVAL: Duration = Duration::from_millis(100);
+/// The primary path has this long to answer when the peer is heard from another address that does: longer than most
+/// round trips, short enough that a peer that has moved is followed within a second.
+pub const CHALLENGE_TIME: Duration = Duration::from_millis(300);
+/// The same other address challenges the primary path at most this often.
+pub(crate) const CHALLENGE_INTERVAL: Duration = Duration::from_secs(2);
 /// Probes that may be under way for one peer; the oldest is forgotten first.
 pub(crate) const PROBES_MAX: usize = 16;
 /// Addresses remembered where a peer was once reached.

@@ -6,12 +6,14 @@
 //!                          └──── any answer, from any candidate: that path is primary ◀────┘
 //! ```
 //!
-//! A probe may only promote a path: hearing an authenticated datagram from a new address makes us probe that
-//! address, and only its answer moves the primary path there (a copied datagram proves nothing of where its maker is).
+//! A probe may only promote a path: hearing an authenticated datagram from another address is a challenge. That
+//! address and the primary path are probed at the same time, and the primary path moves only when the other answers and it
+//! does not: a copied datagram proves nothing of where its maker is, and of two paths that work we keep the one we have.
 
 use crate::candidates::{Candidates, Source};
 use crate::limits::{
-    PROBE_ACTIVE_INTERVAL, PROBE_IDLE_INTERVAL, PROBE_TIMEOUT, PROBE_TRIES, PROBES_MAX, ROAM_PROBE_INTERVAL,
+    CHALLENGE_INTERVAL, CHALLENGE_TIME, PROBE_ACTIVE_INTERVAL, PROBE_IDLE_INTERVAL, PROBE_TIMEOUT,
+    PROBE_TRIES, PROBES_MAX,
 };
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -23,6 +25,8 @@ use wire::Candidate;
 pub enum Output {
     /// Send a ping with this token to this address.
     Probe(u64, SocketAddr),
+    /// The primary path is another one now.
+    Promoted(SocketAddr),
     /// The primary path does not answer, and no other does.
     Lost,
     /// Nothing until then; never, when there is no path.
@@ -36,6 +40,8 @@ pub enum WaitReason {
     NextProbe,
     /// The answer to a probe.
     ProbeAnswer,
+    /// The end of a challenge to the primary path.
+    Challenge,
 }
 
 /// What an answer to a probe tells.
@@ -68,6 +74,24 @@ struct Primary {
     last_probe: Instant,
 }
 
+/// Another address that the peer was heard from, and what came of probing it.
+#[derive(Debug, Clone, Copy)]
+struct Challenge {
+    remote: SocketAddr,
+    since: Instant,
+    outcome: Outcome,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// Neither has answered.
+    Open,
+    /// The challenger has answered in this time.
+    Answered(Duration),
+    /// The primary path has answered: it stays.
+    Withstood,
+}
+
 /// The paths to one peer.
 #[derive(Debug)]
 pub struct Paths {
@@ -75,7 +99,7 @@ pub struct Paths {
     pub candidates: Candidates,
     primary: Option<Primary>,
     probes: VecDeque<Probe>,
-    roam_probe: Option<(SocketAddr, Instant)>,
+    challenge: Option<Challenge>,
     queue: VecDeque<SocketAddr>,
     traffic: u64,
     tokens: u64,
@@ -89,7 +113,7 @@ impl Paths {
             candidates: Candidates::default(),
             primary: None,
             probes: VecDeque::new(),
-            roam_probe: None,
+            challenge: None,
             queue: VecDeque::new(),
             traffic: 0,
             tokens: seed,
@@ -130,13 +154,16 @@ impl Paths {
 
     /// An authenticated datagram came from this address.
     pub fn handle_datagram(&mut self, remote: SocketAddr, now: Instant) {
-        let told_lately = self
-            .roam_probe
-            .is_some_and(|(to, at)| to == remote && now.saturating_duration_since(at) < ROAM_PROBE_INTERVAL);
-        if self.primary() != Some(remote) && !told_lately {
-            self.roam_probe = Some((remote, now));
-            self.queue.push_back(remote);
+        if self.primary() == Some(remote) {
+            return;
         }
+        let lately =
+            |challenge: Challenge| now.saturating_duration_since(challenge.since) < CHALLENGE_INTERVAL;
+        if self.challenge.is_some_and(|challenge| challenge.remote == remote && lately(challenge)) {
+            return;
+        }
+        self.challenge = Some(Challenge { remote, since: now, outcome: Outcome::Open });
+        self.queue.extend(self.primary().into_iter().chain([remote]));
     }
 
     /// An authenticated answer to a probe came from this address; `None` when it answers no probe of ours.
@@ -144,15 +171,33 @@ impl Paths {
         let position = self.probes.iter().position(|probe| probe.token == token && probe.remote == remote)?;
         let probe = self.probes.remove(position)?;
         let round_trip = now.saturating_duration_since(probe.sent);
-        let promoted = self.primary() != Some(remote);
-        self.promote(remote, Some(round_trip), now);
-        Some(Pong { round_trip, promoted })
+        let is_primary = self.primary() == Some(remote);
+        let is_needed = match self.primary.map(|primary| primary.liveness) {
+            None => true,
+            Some(Liveness::Suspect { unanswered, .. }) => unanswered > 0,
+            Some(Liveness::Alive { .. }) => false,
+        };
+        if is_primary || is_needed {
+            self.promote(remote, Some(round_trip), now);
+        }
+        if let Some(challenge) = &mut self.challenge
+            && challenge.outcome != Outcome::Withstood
+        {
+            if is_primary {
+                challenge.outcome = Outcome::Withstood;
+            } else if challenge.remote == remote {
+                challenge.outcome = Outcome::Answered(round_trip);
+            }
+        }
+        Some(Pong { round_trip, promoted: is_needed && !is_primary })
     }
 
-    /// Our own addresses or routes changed: probe the primary path at once, so that the peer learns where we are.
+    /// Our own addresses or routes changed: probe the primary path at once, so that the peer learns where we are, and
+    /// the others soon if it does not answer.
     pub fn handle_local_change(&mut self, now: Instant) {
         if let Some(primary) = &mut self.primary {
-            primary.liveness = Liveness::Suspect { unanswered: 0, next: now };
+            primary.liveness = Liveness::Suspect { unanswered: 0, next: now + CHALLENGE_TIME };
+            self.queue.push_back(primary.remote);
         }
     }
 
@@ -161,7 +206,7 @@ impl Paths {
         self.primary = None;
         self.probes.clear();
         self.queue.clear();
-        self.roam_probe = None;
+        self.challenge = None;
     }
 
     fn promote(&mut self, remote: SocketAddr, round_trip: Option<Duration>, now: Instant) {
@@ -178,10 +223,13 @@ impl Paths {
         if let Some(remote) = self.queue.pop_front() {
             return self.probe(remote, now);
         }
+        if let Some(remote) = self.judge_challenge(now) {
+            return Output::Promoted(remote);
+        }
         let Some(primary) = &mut self.primary else { return Output::Wait(None, WaitReason::NextProbe) };
         match primary.liveness {
-            Liveness::Alive { next } if now < next => Output::Wait(Some(next), WaitReason::NextProbe),
-            Liveness::Suspect { next, .. } if now < next => Output::Wait(Some(next), WaitReason::ProbeAnswer),
+            Liveness::Alive { next } if now < next => self.wait(next, WaitReason::NextProbe),
+            Liveness::Suspect { next, .. } if now < next => self.wait(next, WaitReason::ProbeAnswer),
             Liveness::Alive { .. } => {
                 let flows = std::mem::replace(&mut self.traffic, traffic) != traffic;
                 let due = primary.last_probe + PROBE_IDLE_INTERVAL;
@@ -204,6 +252,28 @@ impl Paths {
                 self.queue.extend(self.targets());
                 self.poll_output(traffic, now)
             }
+        }
+    }
+
+    /// The address that has won a challenge, now the primary path.
+    fn judge_challenge(&mut self, now: Instant) -> Option<SocketAddr> {
+        let challenge = self.challenge?;
+        let Outcome::Answered(round_trip) = challenge.outcome else { return None };
+        if now < challenge.since + CHALLENGE_TIME || self.primary() == Some(challenge.remote) {
+            return None;
+        }
+        self.challenge = None;
+        self.promote(challenge.remote, Some(round_trip), now);
+        Some(challenge.remote)
+    }
+
+    fn wait(&self, next: Instant, reason: WaitReason) -> Output {
+        let is_open = |challenge: &Challenge| {
+            matches!(challenge.outcome, Outcome::Answered(_)) && self.primary() != Some(challenge.remote)
+        };
+        match self.challenge.filter(is_open).map(|challenge| challenge.since + CHALLENGE_TIME) {
+            Some(end) if end < next => Output::Wait(Some(end), WaitReason::Challenge),
+            Some(_) | None => Output::Wait(Some(next), reason),
         }
     }
 

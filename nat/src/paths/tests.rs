@@ -1,4 +1,5 @@
 use super::*;
+use crate::limits::CHALLENGE_TIME;
 
 struct Fixture {
     paths: Paths,
@@ -86,7 +87,7 @@ fn a_silent_path_is_lost_after_three_more_probes() {
                 probes += 1;
             }
             Output::Lost => break,
-            Output::Wait(..) => unreachable!("advance passes over waits"),
+            other => unreachable!("{other:?}"),
         }
     }
     assert_eq!(probes, 1 + PROBE_TRIES);
@@ -112,17 +113,40 @@ fn another_candidate_that_answers_takes_over() {
 }
 
 #[test]
-fn a_new_address_is_probed_before_it_is_believed() {
+fn a_peer_that_has_moved_is_followed_when_its_old_address_is_silent() {
     let mut f = Fixture::connected();
     f.paths.handle_datagram(address(9), f.now);
     f.paths.handle_datagram(address(9), f.now);
     assert_eq!(f.paths.primary(), Some(address(1)), "a datagram alone moves nothing");
+    assert_eq!(f.probe().1, address(1));
     let (token, remote) = f.probe();
     assert_eq!(remote, address(9));
-    assert!(matches!(f.poll(), Output::Wait(..)), "one probe for many datagrams");
+    assert!(matches!(f.poll(), Output::Wait(..)), "one challenge for many datagrams");
     assert_eq!(f.paths.handle_pong(token, address(8), f.now), None, "the answer of another address");
-    assert!(f.paths.handle_pong(token, address(9), f.now).unwrap().promoted);
+    assert!(!f.paths.handle_pong(token, address(9), f.now).unwrap().promoted);
+    assert_eq!(f.advance(), (CHALLENGE_TIME, Output::Promoted(address(9))));
     assert_eq!(f.paths.primary(), Some(address(9)));
+}
+
+#[test]
+fn of_two_paths_that_work_the_primary_stays() {
+    let mut f = Fixture::connected();
+    f.paths.handle_datagram(address(9), f.now);
+    let (first, second) = (f.probe(), f.probe());
+    f.paths.handle_pong(second.0, second.1, f.now).unwrap();
+    f.paths.handle_pong(first.0, first.1, f.now).unwrap();
+    assert_eq!(f.advance().1, Output::Probe(second.0 + 1, address(1)), "the next regular probe");
+    assert_eq!(f.paths.primary(), Some(address(1)));
+}
+
+#[test]
+fn an_address_that_does_not_answer_takes_nothing_over() {
+    let mut f = Fixture::connected();
+    f.paths.handle_datagram(address(9), f.now);
+    let (first, _) = (f.probe(), f.probe());
+    f.paths.handle_pong(first.0, first.1, f.now).unwrap();
+    assert_eq!(f.advance().0, PROBE_IDLE_INTERVAL);
+    assert_eq!(f.paths.primary(), Some(address(1)));
 }
 
 #[test]

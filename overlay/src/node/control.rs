@@ -82,11 +82,16 @@ impl Node {
         if let Some(pong) = peer.paths.handle_pong(token, remote, now)
             && pong.promoted
         {
-            self.unwritten.contacts.get_or_insert(now + crate::limits::PERSIST_DELAY);
-            let name = self.name_of(&node);
-            self.outputs.push_back(Output::Event(Event::Moved(node, name, remote)));
-            self.release(node);
+            self.path_moved(node, remote, now);
         }
+    }
+
+    /// The primary path of a peer is another one.
+    pub(super) fn path_moved(&mut self, node: NodeId, remote: SocketAddr, now: Instant) {
+        self.unwritten.contacts.get_or_insert(now + crate::limits::PERSIST_DELAY);
+        let name = self.name_of(&node);
+        self.outputs.push_back(Output::Event(Event::Moved(node, name, remote)));
+        self.release(node);
     }
 
     /// Compares a peer's digest of all records with ours; when they differ, says what we have.

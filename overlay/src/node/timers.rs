@@ -61,6 +61,7 @@ impl Node {
                     let digest = self.registry.digest();
                     self.send(&node, &Message::Ping { token, digest }, Some(remote));
                 }
+                nat::Output::Promoted(remote) => self.path_moved(node, remote, now),
                 nat::Output::Lost => {
                     peer.seek(now);
                     self.tables_are_old = true;
