@@ -1,0 +1,270 @@
+//! Real messages to begin with: what the corpus of each target is made of, always the same.
+
+use crate::{state, world};
+use overlay::state::{Contact, IssuedInvite, encode_contacts, encode_invites, encode_records};
+use wire::control::{HaveEntry, Message};
+use wire::datagram::{self, CookieReply, Sealed};
+use wire::gate::GateKeys;
+use wire::handshake::{InitiationPayload, ResponsePayload, Suite};
+use wire::icmp::{Unreachable, unreachable};
+use wire::invite::InviteRole;
+use wire::record::Content;
+use wire::{Candidate, Chain, Invite, InviteId, NoisePublicKey, Record, cbor, enrolment, handshake};
+
+/// One input: its target, its name, its bytes. What is to be refused has a name that says so.
+pub type Seed = (&'static str, &'static str, Vec<u8>);
+
+/// The whole corpus.
+#[must_use]
+pub fn corpus() -> Vec<Seed> {
+    [datagrams(), credentials(), records(), messages(), texts(), packets(), states()].concat()
+}
+
+fn candidates() -> Vec<Candidate> {
+    let literals = ["192.0.2.1:41820", "[2001:db8::1]:41820"];
+    literals.iter().filter_map(|text| Candidate::new(text.parse().expect("a literal"))).collect()
+}
+
+fn datagrams() -> Vec<Seed> {
+    let keys = GateKeys::of_receiver(&[1; 32], &NoisePublicKey([2; 32]));
+    let sealed = Sealed { receiver: 0x0102_0304, counter: 5 };
+    let behind = |header: [u8; 16], length| [&header[..], &vec![7; length]].concat();
+    let reply = CookieReply { receiver: 3, nonce: [4; 16], sealed: [5; 32] };
+    let enrolment = |stage, length: usize| {
+        datagram::write_enrolment(stage, &InviteId([6; 16]), 8, &vec![9; length], &[3; 32])
+    };
+    [
+        ("initiation", datagram::write_initiation(1, &[8; 200], &keys, None)),
+        ("initiation-with-cookie", datagram::write_initiation(1, &[8; 1190], &keys, Some(&[9; 16]))),
+        ("response", datagram::write_response(1, 2, &[8; 100], &keys)),
+        ("cookie-reply", datagram::write_cookie_reply(&reply)),
+        ("data", behind(sealed.data_header(), 84)),
+        ("data-keepalive", behind(sealed.data_header(), 16)),
+        ("control", behind(sealed.control_header(), 40)),
+        ("enrolment-1", enrolment(1, 48)),
+        ("enrolment-2", enrolment(2, 96)),
+        ("enrolment-3", enrolment(3, 300)),
+        ("enrolment-4", enrolment(4, 600)),
+        ("refused-stun", [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[1; 12]].concat()),
+    ]
+    .map(|(name, bytes)| ("datagram", name, bytes))
+    .to_vec()
+}
+
+fn rich_chain() -> Chain {
+    let mut claims = world::claims(&world::member(), 3, false);
+    claims.prefixes = ["192.168.1.0/24", "2001:db8::/32"].map(|p| p.parse().expect("a literal")).to_vec();
+    claims.tags = vec!["web".parse().expect("a literal")];
+    claims.roles.hop = true;
+    world::admin_chain().extend(claims, &world::admin()).expect("the admin may sign a member")
+}
+
+/// The claim set inside of a chain's own credential: behind the last protected header and the byte of an empty map.
+fn claim_set(chain: &Chain) -> Vec<u8> {
+    let bytes = chain.encode();
+    let start = bytes.windows(5).rposition(|window| window == [0x43, 0xa1, 0x01, 0x27, 0xa0]);
+    let start = start.expect("every credential has that header") + 5;
+    minicbor::decode::<minicbor::bytes::ByteVec>(&bytes[start..]).expect("the payload follows").to_vec()
+}
+
+fn credentials() -> Vec<Seed> {
+    let mut rich_admin = world::claims(&world::admin(), 1, true);
+    rich_admin.prefixes = vec!["10.9.0.0/16".parse().expect("a literal")];
+    rich_admin.tags = vec!["web".parse().expect("a literal"), "db".parse().expect("a literal")];
+    let chains = [
+        ("admin", world::admin_chain()),
+        ("member", world::member_chain()),
+        ("member-with-prefixes", rich_chain()),
+        ("admin-with-prefixes", Chain::of_root(rich_admin, &world::root())),
+    ];
+    let whole = chains.iter().map(|(name, chain)| ("chain", *name, chain.encode()));
+    whole.chain(chains.iter().map(|(name, chain)| ("claims", *name, claim_set(chain)))).collect()
+}
+
+fn signed_records() -> Vec<(&'static str, u8, Record)> {
+    let (root, admin, member) = (world::root(), world::admin(), world::member());
+    let revocation = |node, chain: Chain, by_root| Content::Revocation { node, by: Box::new(chain), by_root };
+    let of_member = Content::Member { chain: world::member_chain(), candidates: candidates() };
+    let of_admin = Content::Member { chain: world::admin_chain(), candidates: vec![] };
+    let by_admin = revocation(world::node(&member), world::admin_chain(), false);
+    let by_root = revocation(world::node(&admin), world::admin_chain(), true);
+    let leaving = revocation(world::node(&member), world::member_chain(), false);
+    let reissue = Content::Reissue { chain: rich_chain() };
+    // The numbers are what the body of `content` picks kind, owner and name by.
+    [
+        ("member", 4, of_member, &member, None),
+        ("member-admin", 0, of_admin, &admin, None),
+        ("revocation", 1 + 16, by_admin, &admin, None),
+        ("revocation-by-root", 1 + 8, by_root, &admin, Some(&root)),
+        ("revocation-of-itself", 1 + 4 + 16, leaving, &member, None),
+        ("reissue", 2 + 16, reissue, &admin, None),
+    ]
+    .map(|(name, choice, content, key, root)| {
+        (name, choice, content.sign(1, world::NOT_BEFORE_S, key, root).expect("short enough"))
+    })
+    .to_vec()
+}
+
+fn records() -> Vec<Seed> {
+    let records = signed_records();
+    let whole = records.iter().map(|(name, _, record)| ("record", *name, record.bytes().to_vec()));
+    let payloads = records.iter().map(|(name, choice, record)| {
+        ("content", *name, [&[*choice], record.body().payload.as_slice()].concat())
+    });
+    whole.chain(payloads).collect()
+}
+
+fn messages() -> Vec<Seed> {
+    let record = signed_records().swap_remove(0).2;
+    let hash = record.key_hash();
+    let entries = vec![HaveEntry { key: hash, sequence: 3 }];
+    let observed = candidates().pop();
+    let control = [
+        ("ping", Message::Ping { token: 1, digest: u64::MAX }),
+        ("pong", Message::Pong { token: 1, digest: 2, observed }),
+        ("pong-unobserved", Message::Pong { token: 1, digest: 2, observed: None }),
+        ("have", Message::Have { from: 0, to: u64::MAX, entries }),
+        ("have-nothing", Message::Have { from: 0, to: u64::MAX, entries: vec![] }),
+        ("want", Message::Want { keys: vec![hash, 2] }),
+        ("record", Message::Record { bytes: record.bytes().to_vec().into() }),
+        ("close", Message::Close),
+    ]
+    .map(|(name, message)| ("control", name, cbor::encode(&message)));
+    [control.to_vec(), handshakes(observed), enrolments()].concat()
+}
+
+fn handshakes(observed: Option<Candidate>) -> Vec<Seed> {
+    let initiation = InitiationPayload {
+        timestamp: (1 << 42) + 5,
+        unix_s: world::NOT_BEFORE_S,
+        suites: vec![Suite::Aes256Gcm, Suite::ChaCha20Poly1305],
+        chain: world::member_chain().encode().into(),
+    };
+    let chain = world::admin_chain().encode().into();
+    let accepted = ResponsePayload::Accepted { suite: Suite::Aes256Gcm, observed, chain };
+    let refused = ResponsePayload::Refused { refusal: handshake::Refusal::Expired, unix_s: 9 };
+    vec![
+        ("handshake", "initiation", cbor::encode(&initiation)),
+        ("handshake", "accepted", cbor::encode(&accepted)),
+        ("handshake", "refused", cbor::encode(&refused)),
+    ]
+}
+
+fn enrolments() -> Vec<Seed> {
+    let request = enrolment::Request {
+        node: world::node(&world::member()),
+        proof: [2; 64].into(),
+        name: "laptop".parse().expect("a literal"),
+        name_is_firm: true,
+    };
+    let accepted = enrolment::Answer::Accepted {
+        network_name: "home".parse().expect("a literal"),
+        chain: world::member_chain().encode().into(),
+        epoch: 1,
+        secret: [4; 32].into(),
+    };
+    let refused = enrolment::Answer::Refused { refusal: enrolment::Refusal::NameTaken };
+    vec![
+        ("enrolment", "request", cbor::encode(&request)),
+        ("enrolment", "accepted", cbor::encode(&accepted)),
+        ("enrolment", "refused", cbor::encode(&refused)),
+    ]
+}
+
+fn texts() -> Vec<Seed> {
+    let invite = |role, addresses| Invite {
+        network: world::network(),
+        network_name: "home".parse().expect("a literal"),
+        issuer: world::node(&world::admin()),
+        id: InviteId([3; 16]),
+        secret: [4; 16].into(),
+        expires_s: world::NOT_BEFORE_S,
+        role,
+        addresses,
+    };
+    let shouted = format!("  {}\n", invite(InviteRole::Admin, vec![])).to_uppercase();
+    let example = include_str!("../../../config/example.toml");
+    let live: String =
+        example.lines().filter(|line| !line.starts_with("# ")).flat_map(|l| [l, "\n"]).collect();
+    let text = |text: &str| text.as_bytes().to_vec();
+    vec![
+        ("invite", "member", text(&invite(InviteRole::Member, candidates()).to_string())),
+        ("invite", "admin-shouted", text(&shouted)),
+        ("invite", "refused-version", text("hopmesh2abc")),
+        ("name", "plain", text("Web-1")),
+        ("name", "longest", text(&"x".repeat(63))),
+        ("name", "refused-reserved", text("localhost")),
+        ("configuration", "example", text(example)),
+        ("configuration", "live", text(&live.replace('#', ""))),
+        ("configuration", "refused-key", text("[listen]\nprot = 1\n")),
+        ("configuration", "refused-value", text("[interface]\nmtu = \"a\"\n")),
+        ("configuration", "refused-syntax", text("[[[")),
+    ]
+}
+
+/// An IPv4 packet with these options and payload.
+fn ipv4(protocol: u8, options: &[u8], payload: &[u8]) -> Vec<u8> {
+    let words = 5 + options.len() as u8 / 4;
+    let length = (20 + options.len() + payload.len()) as u16;
+    let [high, low] = length.to_be_bytes();
+    let header = [0x40 | words, 0, high, low, 0, 0, 0, 0, 64, protocol, 0, 0, 10, 7, 0, 2, 10, 7, 0, 3];
+    [&header, options, payload].concat()
+}
+
+/// An IPv6 packet with this payload.
+fn ipv6(next: u8, payload: &[u8]) -> Vec<u8> {
+    let [high, low] = (payload.len() as u16).to_be_bytes();
+    let address = |last| [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last];
+    [&[0x60, 0, 0, 0, high, low, next, 64][..], &address(2), &address(3), payload].concat()
+}
+
+fn packets() -> Vec<Seed> {
+    let fragment = [17, 0, 0, 9, 0, 0, 0, 1];
+    let options_then_udp = [17, 0, 1, 4, 0, 0, 0, 0];
+    let reporter = "10.7.0.1".parse().expect("a literal");
+    let error =
+        unreachable(&ipv4(17, &[], &[1; 20]), reporter, Unreachable::NoRoute).expect("UDP is answered");
+    [
+        ("ipv4-udp", ipv4(17, &[], &[1; 20])),
+        ("ipv4-options", ipv4(6, &[1, 1, 1, 0], &[1; 20])),
+        ("refused-ipv4-source-route", ipv4(6, &[131, 3, 4, 0], &[1; 20])),
+        ("ipv4-echo", ipv4(1, &[], &[8, 0, 0, 0, 0, 1, 0, 1])),
+        ("ipv4-error", error),
+        ("ipv4-long", ipv4(17, &[], &[1; 900])),
+        ("ipv6-udp", ipv6(17, &[1; 20])),
+        ("ipv6-fragment", ipv6(44, &[&fragment[..], &[1; 8]].concat())),
+        ("ipv6-options", ipv6(0, &[&options_then_udp[..], &[1; 8]].concat())),
+        ("refused-ipv6-routing", ipv6(43, &[17, 0, 0, 1, 0, 0, 0, 0])),
+        ("ipv6-echo", ipv6(58, &[128, 0, 0, 0, 0, 1, 0, 1])),
+        ("ipv6-nothing", ipv6(59, &[])),
+    ]
+    .map(|(name, bytes)| ("packet", name, bytes))
+    .to_vec()
+}
+
+fn states() -> Vec<Seed> {
+    let identity = state::identity();
+    let name = |text: &str| text.parse().expect("a literal");
+    let range = "10.7.0.0/16".parse().expect("a literal");
+    let network = overlay::found(name("home"), name("a"), range, &identity, world::NOT_BEFORE_S, [5; 32]);
+    let invite = IssuedInvite {
+        id: InviteId([1; 16]),
+        secret: [2; 16].into(),
+        expires_s: 3,
+        role: InviteRole::Admin,
+        name: Some(name("laptop")),
+        ipv4: Some(0x0a07_0009),
+        used_by: None,
+        chain: None,
+    };
+    let contact =
+        Contact { node: identity.node(), noise_key: identity.noise_key(), candidates: candidates() };
+    let records: Vec<Record> = signed_records().into_iter().map(|(_, _, record)| record).take(2).collect();
+    vec![
+        ("state", "identity", identity.encode().to_vec()),
+        ("state", "network", network.encode().to_vec()),
+        ("state", "invites", encode_invites(&vec![invite]).to_vec()),
+        ("state", "contacts", encode_contacts(&vec![contact]).to_vec()),
+        ("state", "records", encode_records(records.iter()).to_vec()),
+    ]
+}

@@ -1,0 +1,57 @@
+//! Datagrams: what is parsed is all of what was there, and writing it again gives the same bytes up to the MACs.
+
+use wire::NoisePublicKey;
+use wire::datagram::{
+    Datagram, ENROLMENT_FIRST_LENGTH, Gate, HEADER_LENGTH, INITIATION_LENGTH, OVERHEAD, SLOW_LENGTH_MAX,
+    Sealed, write_cookie_reply, write_enrolment, write_initiation, write_response,
+};
+use wire::gate::{GateKeys, MAC_LENGTH};
+
+pub(crate) fn datagram(bytes: &[u8]) -> bool {
+    let parsed = Datagram::parse(bytes);
+    let is_data = matches!(parsed, Some(Datagram::Data(_)));
+    assert!(!is_data || Datagram::is_data(bytes), "the fast path sees all data");
+    let Some(parsed) = parsed else { return false };
+    let keys = GateKeys::of_receiver(&[1; 32], &NoisePublicKey([2; 32]));
+    match parsed {
+        Datagram::Data(sealed) => check_sealed(bytes, sealed, sealed.data_header()),
+        Datagram::Control(sealed) => check_sealed(bytes, sealed, sealed.control_header()),
+        Datagram::Initiation(initiation) => {
+            assert_eq!(bytes.len(), INITIATION_LENGTH);
+            let written = write_initiation(initiation.sender, initiation.noise, &keys, None);
+            check_gate(bytes, &written, &initiation.gate, &keys);
+        }
+        Datagram::Response(response) => {
+            let written = write_response(response.sender, response.receiver, response.noise, &keys);
+            check_gate(bytes, &written, &response.gate, &keys);
+        }
+        Datagram::CookieReply(reply) => assert_eq!(write_cookie_reply(&reply), bytes),
+        Datagram::Enrolment(message) => {
+            let written =
+                write_enrolment(message.stage, &message.invite, message.conversation, message.body, &[3; 32]);
+            let (covered, mac) = bytes.split_at(bytes.len() - MAC_LENGTH);
+            assert_eq!((message.covered, &message.mac[..]), (covered, mac));
+            let length = HEADER_LENGTH + 10 + message.body.len();
+            assert_eq!(covered[..length], written[..length]);
+            assert!(covered[length..].iter().all(|byte| *byte == 0), "nothing hides in the padding");
+            assert!(message.stage != 1 || written.len() == ENROLMENT_FIRST_LENGTH || length > 496);
+        }
+    }
+    let is_sealed = matches!(parsed, Datagram::Data(_) | Datagram::Control(_));
+    assert!(is_sealed || bytes.len() <= SLOW_LENGTH_MAX);
+    true
+}
+
+fn check_sealed(bytes: &[u8], sealed: Sealed, header: [u8; HEADER_LENGTH]) {
+    assert!(bytes.len() >= OVERHEAD);
+    assert_eq!(bytes[..HEADER_LENGTH], header);
+    assert_eq!(Sealed::parse(bytes), Some(sealed));
+}
+
+fn check_gate(bytes: &[u8], written: &[u8], gate: &Gate<'_>, keys: &GateKeys) {
+    let covered = bytes.len() - 2 * MAC_LENGTH;
+    assert_eq!(gate.covered, &bytes[..covered]);
+    assert_eq!(bytes[..covered], written[..covered]);
+    assert_eq!([gate.mac1, gate.mac2].concat(), bytes[covered..]);
+    assert_eq!(gate.passes(keys), bytes[covered..][..MAC_LENGTH] == written[covered..][..MAC_LENGTH]);
+}

@@ -1,0 +1,45 @@
+//! What every parser promises about any bytes, as one function for each: it panics when a promise is broken.
+//!
+//! cargo-fuzz calls these with bytes of its own (`fuzz/fuzz_targets`), and an ordinary test replays the corpus and
+//! its damaged variants with them (`tests/replay.rs`). Beyond "no panic" the promise is mostly: what is accepted
+//! encodes back to the very same bytes, so that nothing has two encodings.
+
+pub mod corpus;
+mod credential;
+mod datagram;
+mod message;
+mod packet;
+mod record;
+mod text;
+pub mod world;
+
+mod state;
+
+/// A body: takes any bytes, returns when all promises hold, and says whether the bytes were accepted as something.
+pub type Body = fn(&[u8]) -> bool;
+
+/// Every target by the name of its file in `fuzz/fuzz_targets` and its folder in `fuzz/corpus`.
+pub const TARGETS: [(&str, Body); 13] = [
+    ("chain", credential::chain),
+    ("claims", credential::claims),
+    ("configuration", text::configuration),
+    ("content", record::content),
+    ("control", message::control),
+    ("datagram", datagram::datagram),
+    ("enrolment", message::enrolment),
+    ("handshake", message::handshake),
+    ("invite", text::invite),
+    ("name", text::name),
+    ("packet", packet::packet),
+    ("record", record::record),
+    ("state", state::state),
+];
+
+/// The body of a target.
+///
+/// # Panics
+/// When there is no such target.
+#[must_use]
+pub fn body(target: &str) -> Body {
+    TARGETS.iter().find(|(name, _)| *name == target).expect("targets are listed in TARGETS").1
+}

@@ -1,0 +1,67 @@
+//! Records: what is verified keeps its bytes, what is judged can be said again.
+
+use crate::world;
+use std::collections::BTreeMap;
+use wire::record::{Body, CANDIDATES_MAX, Content, LABELS_MAX, NAME_LENGTH_MAX, RECORD_LENGTH_MAX};
+use wire::{Kind, Record};
+
+pub(crate) fn record(bytes: &[u8]) -> bool {
+    let Ok(record) = Record::verify(bytes) else { return false };
+    assert_eq!(record.bytes(), bytes);
+    assert!(bytes.len() <= RECORD_LENGTH_MAX);
+    assert!(record.body().name.len() <= NAME_LENGTH_MAX && record.body().labels.len() <= LABELS_MAX);
+    assert_eq!(record.key().owner, record.body().owner);
+    judge(&record);
+    true
+}
+
+/// The first byte picks kind, owner and name; the rest is signed as payload, so that what stands behind the
+/// signature is reached.
+pub(crate) fn content(bytes: &[u8]) -> bool {
+    let Some((choice, payload)) = bytes.split_first() else { return false };
+    let kind = match choice & 3 {
+        0 => Kind::Member,
+        1 => Kind::Revocation,
+        _ => Kind::Reissue,
+    };
+    let key = if choice & 4 == 0 { world::admin() } else { world::member() };
+    let name = match choice & 24 {
+        0 => String::new(),
+        8 => world::node(&world::admin()).to_string(),
+        _ => world::node(&world::member()).to_string(),
+    };
+    let body = Body {
+        kind,
+        owner: world::node(&key),
+        name,
+        sequence: 1,
+        not_before_s: world::NOT_BEFORE_S,
+        ttl_s: 0,
+        labels: BTreeMap::new(),
+        payload: payload.to_vec().into(),
+    };
+    let Ok(record) = Record::sign(body, &key) else {
+        assert!(payload.len() > RECORD_LENGTH_MAX - 300, "only its length can be wrong");
+        return false;
+    };
+    let Some(content) = judge(&record) else { return false };
+    let root = matches!(content, Content::Revocation { by_root: true, .. }).then(world::root);
+    let again = content.sign(1, world::NOT_BEFORE_S, &key, root.as_ref());
+    assert_eq!(again, Ok(record), "what is said has one way to say it");
+    true
+}
+
+fn judge(record: &Record) -> Option<Content> {
+    let content = record.content(&world::network()).ok()?;
+    let owner = record.body().owner;
+    match &content {
+        Content::Member { chain, candidates } => {
+            assert!(chain.claims().node == owner && candidates.len() <= CANDIDATES_MAX);
+        }
+        Content::Revocation { node, by, .. } => {
+            assert!(by.claims().node == owner && (*node == owner || by.claims().roles.admin));
+        }
+        Content::Reissue { chain } => assert!(chain.admin().is_none_or(|admin| admin.node == owner)),
+    }
+    Some(content)
+}
