@@ -37,11 +37,6 @@ pub const KEYS: &[Key] = &[
         "advertise",
         "at most 6 addresses with ports, like [\"198.51.100.7:51820\", \"[2001:db8::7]:51820\"]",
     ),
-    key(
-        "addresses",
-        "seeds",
-        "at most 64 addresses with ports, like [\"198.51.100.7:51820\", \"[2001:db8::7]:51820\"]",
-    ),
     key("session", "rekey_after_s", "a number of seconds from 2 to 120"),
     key("log", "level", "\"error\", \"warn\", \"info\", \"debug\" or \"trace\""),
     key("dht", "enabled", "false (this version has no DHT yet)"),

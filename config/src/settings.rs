@@ -90,9 +90,6 @@ pub struct Addresses {
     /// Addresses and UDP ports at which others can dial this machine, besides those it sees itself.
     #[serde(deserialize_with = "value::advertise")]
     pub advertise: Vec<SocketAddr>,
-    /// Addresses and UDP ports of members to try, besides those that are remembered.
-    #[serde(deserialize_with = "value::seeds")]
-    pub seeds: Vec<SocketAddr>,
 }
 
 /// `[session]`: the keys in use between two nodes.

@@ -23,8 +23,6 @@ pub const REKEY_AFTER_S_MIN: u64 = 2;
 pub const REKEY_AFTER_S_MAX: u64 = 120;
 /// Most addresses a node advertises by hand: others probe no more than this of one kind.
 pub const ADVERTISE_LENGTH_MAX: usize = 6;
-/// Most seeds.
-pub const SEEDS_LENGTH_MAX: usize = 64;
 
 pub(crate) fn label<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error> {
     let text = String::deserialize(input)?;
@@ -58,22 +56,14 @@ pub(crate) fn ipv4_range<'de, D: Deserializer<'de>>(input: D) -> Result<Option<I
 }
 
 pub(crate) fn advertise<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<SocketAddr>, D::Error> {
-    addresses(input, ADVERTISE_LENGTH_MAX)
-}
-
-pub(crate) fn seeds<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<SocketAddr>, D::Error> {
-    addresses(input, SEEDS_LENGTH_MAX)
+    let list = Vec::<SocketAddr>::deserialize(input)?;
+    let dialable = list.iter().all(|a| a.port() != 0 && !a.ip().is_unspecified() && !a.ip().is_multicast());
+    allowed(dialable && list.len() <= ADVERTISE_LENGTH_MAX, list)
 }
 
 pub(crate) fn rekey_after_s<'de, D: Deserializer<'de>>(input: D) -> Result<u64, D::Error> {
     let seconds = u64::deserialize(input)?;
     allowed((REKEY_AFTER_S_MIN..=REKEY_AFTER_S_MAX).contains(&seconds), seconds)
-}
-
-fn addresses<'de, D: Deserializer<'de>>(input: D, length_max: usize) -> Result<Vec<SocketAddr>, D::Error> {
-    let list = Vec::<SocketAddr>::deserialize(input)?;
-    let dialable = list.iter().all(|a| a.port() != 0 && !a.ip().is_unspecified() && !a.ip().is_multicast());
-    allowed(dialable && list.len() <= length_max, list)
 }
 
 fn allowed<T, E: Error>(yes: bool, value: T) -> Result<T, E> {

@@ -11,7 +11,7 @@ fn every_key_is_read() {
     let settings = parse(
         "[node]\nname = 'laptop-2'\n[listen]\nport = 51820\n[interface]\nname = 'hm0'\nmtu = 9000\n\
          [network]\nipv4_range = '10.8.0.0/24'\n[addresses]\nadvertise = ['198.51.100.7:1']\n\
-         seeds = ['[2001:db8::7]:2', '192.0.2.1:3']\n[session]\nrekey_after_s = 2\n[log]\nlevel = 'trace'\n\
+         [session]\nrekey_after_s = 2\n[log]\nlevel = 'trace'\n\
          [dht]\nenabled = false\n[port_mapping]\nenabled = false\n",
     )
     .unwrap();
@@ -21,7 +21,6 @@ fn every_key_is_read() {
     assert_eq!(settings.interface.mtu, 9000);
     assert_eq!(settings.network.ipv4_range, Some("10.8.0.0/24".parse().unwrap()));
     assert_eq!(settings.addresses.advertise, ["198.51.100.7:1".parse().unwrap()]);
-    assert_eq!(settings.addresses.seeds, ["[2001:db8::7]:2", "192.0.2.1:3"].map(|a| a.parse().unwrap()));
     assert_eq!(settings.session.rekey_after_s, 2);
     assert_eq!(settings.log.level, LogLevel::Trace);
 }
@@ -94,22 +93,20 @@ fn a_value_that_is_not_allowed_is_named_with_what_is() {
         refusal("listen.port = 'https'\n"),
         "line 1: `port` in [listen] cannot be 'https': it takes a UDP port from 1 to 65535, or 0 to pick a free one and keep it"
     );
-    let sentence = refusal("[addresses]\nseeds = [\n  '192.0.2.1:1',\n  'example.com:2',\n]\n");
-    assert!(sentence.starts_with("line 4: `seeds` in [addresses] cannot be 'example.com:2': "), "{sentence}");
-    assert!(sentence.contains("it takes at most 64 addresses with ports"), "{sentence}");
+    let sentence = refusal("[addresses]\nadvertise = [\n  '192.0.2.1:1',\n  'example.com:2',\n]\n");
+    assert!(sentence.starts_with("line 4: `advertise` in [addresses] cannot be 'example.com:2': "), "{sentence}");
+    assert!(sentence.contains("it takes at most 6 addresses with ports"), "{sentence}");
 }
 
 #[test]
 fn the_limits_are_where_the_sentences_say() {
     let many = |n: usize| vec!["'192.0.2.1:1'"; n].join(",");
-    let seeds = |n| format!("seeds = [{}]", many(n));
     let advertise = |n| format!("advertise = [{}]", many(n));
     let name = |n: usize| format!("name = '{}'", "a".repeat(n));
     for (table, good, bad) in [
         ("node", vec![name(1), name(63)], vec![name(0), name(64)]),
         ("interface", vec![name(1), name(15)], vec![name(0), name(16)]),
-        ("addresses", vec![seeds(0), seeds(64)], vec![seeds(65)]),
-        ("addresses", vec![advertise(6)], vec![advertise(7)]),
+        ("addresses", vec![advertise(0), advertise(6)], vec![advertise(7)]),
     ] {
         limits(table, &good, &bad);
     }
@@ -133,9 +130,9 @@ fn numbers_words_and_prefixes_have_their_limits() {
         ),
         (
             "addresses",
-            "seeds = ['[fe80::1%2]:1']",
-            "seeds = ['192.0.2.1']|seeds = ['192.0.2.1:0']|seeds = ['0.0.0.0:1']|seeds = ['[::]:1']|\
-             seeds = ['224.0.0.1:1']|seeds = '192.0.2.1:1'|seeds = [1]",
+            "advertise = ['[fe80::1%2]:1']",
+            "advertise = ['192.0.2.1']|advertise = ['192.0.2.1:0']|advertise = ['0.0.0.0:1']|advertise = ['[::]:1']|\
+             advertise = ['224.0.0.1:1']|seeds = '192.0.2.1:1'|advertise = [1]",
         ),
     ] {
         let list = |text: &str| text.split('|').map(str::to_owned).collect::<Vec<_>>();

@@ -5,6 +5,7 @@
 //! next output is taken, so what follows it may depend on it.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -61,6 +62,7 @@ pub(super) struct Driver {
     ending: Option<(Ending, Option<Answer>)>,
     interface: String,
     mtu: u32,
+    socket: PathBuf,
     started: Instant,
     advertised: Vec<Candidate>,
     disk_problem: Option<String>,
@@ -111,6 +113,7 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
         ending: None,
         interface: tun.name().to_owned(),
         mtu: settings.interface.mtu.into(),
+        socket: paths.socket.clone(),
         started: now,
         advertised: advertised(&settings),
         disk_problem: None,
@@ -238,6 +241,8 @@ impl Driver {
         let worked = worker.join().map_err(|_| anyhow::anyhow!("the worker thread failed"))?;
         let (ending, reply) = self.ending.unwrap_or((Ending::Down, None));
         if ending == Ending::Leave {
+            // The socket may lie in the directory; whoever has called is answered all the same.
+            let _absent = std::fs::remove_file(&self.socket);
             let wiped = self.directory.wipe()?;
             if !wiped.left.is_empty() {
                 tracing::warn!(left = ?wiped.left, "files in the state directory that are not ours were left");
