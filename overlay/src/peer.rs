@@ -51,8 +51,15 @@ impl Sessions {
     }
 
     /// The peer has used the session with this index: when it is the next one, it becomes current. `None` when not.
-    pub(crate) fn confirm(&mut self, index: u32) -> Option<Vec<Held>> {
+    ///
+    /// When both have begun at once there are two new sessions, and both nodes must seal by the same one: else
+    /// both rekey at the same instant, and lose what flies. It is the one that `we_go_first` speaks of.
+    pub(crate) fn confirm(&mut self, index: u32, we_go_first: bool) -> Option<Vec<Held>> {
         let next = self.next.take_if(|next| next.session.local_index == index)?;
+        let crossed = |ours: &Held| ours.session.role == Role::Initiator && ours.born >= next.born;
+        if we_go_first && self.current.as_ref().is_some_and(crossed) {
+            return Some(self.previous.replace(next).into_iter().collect());
+        }
         Some(self.install_current(next))
     }
 

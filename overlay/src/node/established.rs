@@ -20,9 +20,6 @@ impl Node {
         peer.refusal = None;
         peer.digest = None;
         peer.paths.handle_handshake(remote, now);
-        for attempt in peer.attempts.drain(..) {
-            self.indices.free(attempt.local_index);
-        }
         self.unwritten.contacts.get_or_insert(now + crate::limits::PERSIST_DELAY);
         if !is_rekey {
             self.outputs.push_back(Output::Event(Event::Connected(node, name, remote)));
@@ -52,8 +49,9 @@ impl Node {
         session.confirm();
         let peer = self.peers.get_mut(&node)?;
         peer.shared.roam_told.store(false, Relaxed);
-        if let Some(gone) = peer.sessions.confirm(index) {
+        if let Some(gone) = peer.sessions.confirm(index, self.identity.node() < node) {
             gone.iter().for_each(|held| self.indices.free(held.session.local_index));
+            peer.attempts.drain(..).for_each(|attempt| self.indices.free(attempt.local_index));
             self.established(node, remote, now);
         } else {
             peer.paths.handle_datagram(remote, now);

@@ -189,6 +189,8 @@ impl Node {
         let payload =
             peer.attempts[place].handshake.read(response.noise).map_err(|_| DropReason::Handshake)?;
         let attempt = peer.attempts.remove(place).ok_or(DropReason::NoSession)?;
+        // The responder keeps only what it made last: when it has answered a later attempt, that one must end too.
+        peer.attempts.drain(..place).for_each(|earlier| self.indices.free(earlier.local_index));
         // From here on the responder has proved its key: what it says ends the attempt, one way or the other.
         let position = peer.position;
         let outcome = self.judge_response(node, &payload, &network, now);

@@ -1,0 +1,153 @@
+//! Flights: what leaves, what arrives, and the passing of time.
+
+use super::{Flight, Lab};
+use crate::fastpath::{self, Inbound, Outbound, SlowInput};
+use crate::joiner::JoinOutput;
+use crate::node::Output;
+use std::time::{Duration, Instant};
+use wire::datagram::{HEADER_LENGTH, TAG_LENGTH};
+
+impl Lab {
+    /// What a worker does with a packet from the TUN.
+    pub(crate) fn outbound(&mut self, at: usize, packet: &[u8]) -> Outbound {
+        let now = self.now;
+        let machine = &mut self.machines[at];
+        let mut buffer = [&[0; HEADER_LENGTH], packet, &[0; TAG_LENGTH]].concat();
+        let outcome = fastpath::outbound(&machine.tables, &mut buffer);
+        match &outcome {
+            Outbound::Send(remote) => {
+                let (from, to) = (machine.remote, *remote);
+                self.fly(Flight { from, to, bytes: buffer });
+            }
+            Outbound::Stage(position) => machine.node.handle_packet(*position, packet.to_vec(), now),
+            Outbound::Unreachable(reason, drop) => {
+                machine.node.drops().count(*drop);
+                machine.unreachable.push((packet.to_vec(), *reason));
+            }
+            Outbound::Drop(reason) => machine.node.drops().count(*reason),
+        }
+        outcome
+    }
+
+    /// Puts a datagram on the wire.
+    pub(crate) fn fly(&mut self, flight: Flight) {
+        if !(self.lose)(&flight) {
+            self.flights.insert((self.now + self.latency, self.sent.len()), flight.clone());
+        }
+        self.sent.push(flight);
+    }
+
+    /// What a worker does with a datagram; it arrives at once, whatever the wire loses.
+    pub(crate) fn arrive(&mut self, flight: &Flight) {
+        if let Some(at) = self.machines.iter().position(|m| m.remote == flight.to && m.is_up) {
+            let machine = &mut self.machines[at];
+            let mut bytes = flight.bytes.clone();
+            match fastpath::inbound(&machine.tables, &mut bytes, flight.from) {
+                Inbound::Packet(range, news) => {
+                    machine.tun.push(bytes[range].to_vec());
+                    news.into_iter().for_each(|news| machine.node.handle_slow(news, flight.from, self.now));
+                }
+                Inbound::Slow(input) => machine.node.handle_slow(input, flight.from, self.now),
+                Inbound::Drop(reason) => machine.node.drops().count(reason),
+            }
+            self.poll(at);
+        } else if let Some(at) = self.applicants.iter().position(|a| a.remote == flight.to) {
+            self.applicants[at].joiner.handle_datagram(&flight.bytes, flight.from, self.now);
+            self.poll_applicant(at);
+        }
+    }
+
+    /// Gives a node a datagram past the gate, as a member that knows its keys could.
+    pub(crate) fn arrive_past_the_gate(&mut self, flight: &Flight) {
+        let at = self.machines.iter().position(|m| m.remote == flight.to).expect("a machine's address");
+        let input = SlowInput::Datagram(flight.bytes.clone());
+        self.command(at, |node, now| node.handle_slow(input, flight.from, now));
+    }
+
+    pub(super) fn poll(&mut self, at: usize) {
+        if !self.machines[at].is_up {
+            return;
+        }
+        for _ in 0..10_000 {
+            let now = self.now;
+            let machine = &mut self.machines[at];
+            let (from, written) = (machine.remote, machine.disk);
+            match machine.node.poll_output(now) {
+                Output::Transmit { remote, bytes } => self.fly(Flight { from, to: remote, bytes }),
+                Output::Publish(tables) => machine.tables = tables,
+                Output::Release(packets) => packets.iter().for_each(|packet| {
+                    self.outbound(at, packet);
+                }),
+                Output::Unreachable { packet, reason } => machine.unreachable.push((packet, reason)),
+                Output::Persist { file, bytes, ticket } => match written {
+                    None => machine.held_writes.push(ticket),
+                    Some(written) => {
+                        if written {
+                            machine.files.insert(file, bytes.to_vec());
+                        }
+                        machine.node.handle_persisted(ticket, written, now);
+                    }
+                },
+                Output::PingDone { ticket, outcome } => machine.pings.push((ticket, outcome)),
+                Output::Addresses(list) => machine.addresses.push(list),
+                Output::Event(event) => machine.events.push(event),
+                Output::Wait(deadline, reason) => {
+                    assert!(deadline > now, "{reason:?} is due and not done: machine {at} would spin");
+                    machine.deadline = deadline;
+                    return;
+                }
+            }
+        }
+        panic!("machine {at} never waits");
+    }
+
+    pub(super) fn poll_applicant(&mut self, at: usize) {
+        for _ in 0..1000 {
+            let applicant = &mut self.applicants[at];
+            let from = applicant.remote;
+            match applicant.joiner.poll_output(self.now) {
+                JoinOutput::Transmit { remote, bytes } => self.fly(Flight { from, to: remote, bytes }),
+                JoinOutput::Done(network, contact) => applicant.outcome = Some(Ok((*network, contact))),
+                JoinOutput::Failed(error) => applicant.outcome = Some(Err(error)),
+                JoinOutput::Wait(deadline) => {
+                    assert!(deadline > self.now || applicant.outcome.is_some(), "applicant {at} would spin");
+                    applicant.deadline = deadline;
+                    return;
+                }
+            }
+        }
+        panic!("applicant {at} never waits");
+    }
+
+    /// Lets time pass, and everything happen that is due in it.
+    pub(crate) fn run(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while let Some(at) = self.next_event().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            if let Some(entry) = self.flights.first_entry().filter(|entry| entry.key().0 <= at) {
+                let flight = entry.remove();
+                self.arrive(&flight);
+                continue;
+            }
+            for i in 0..self.machines.len() {
+                if self.machines[i].is_up && self.machines[i].deadline <= at {
+                    self.machines[i].wake_ups += 1;
+                    self.poll(i);
+                }
+            }
+            for i in 0..self.applicants.len() {
+                if self.applicants[i].is_busy() && self.applicants[i].deadline <= at {
+                    self.poll_applicant(i);
+                }
+            }
+        }
+        self.now = end;
+    }
+
+    fn next_event(&self) -> Option<Instant> {
+        let flight = self.flights.keys().next().map(|(at, _)| *at);
+        let nodes = self.machines.iter().filter(|m| m.is_up).map(|m| m.deadline);
+        let joiners = self.applicants.iter().filter(|a| a.is_busy()).map(|a| a.deadline);
+        flight.into_iter().chain(nodes).chain(joiners).min()
+    }
+}

@@ -1,0 +1,82 @@
+//! Machines: what hangs on the wire.
+
+use crate::joiner::{JoinError, Joiner};
+use crate::state::{Contact, Network, StateFile, decode_contacts, decode_invites, decode_records};
+use crate::tables::Tables;
+use crate::{Event, Identity, Node, Params};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wire::handshake::Suite;
+use wire::icmp::Unreachable;
+
+/// A datagram on its way.
+#[derive(Clone)]
+pub(crate) struct Flight {
+    pub(crate) from: SocketAddr,
+    pub(crate) to: SocketAddr,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// A machine with a node on it, and everything that the node has told it.
+pub(crate) struct Machine {
+    pub(crate) node: Node,
+    pub(crate) remote: SocketAddr,
+    pub(crate) tables: Arc<Tables>,
+    pub(crate) is_up: bool,
+    /// What a write ends with; `None` holds writes back.
+    pub(crate) disk: Option<bool>,
+    pub(crate) held_writes: Vec<u64>,
+    pub(crate) files: BTreeMap<StateFile, Vec<u8>>,
+    pub(crate) tun: Vec<Vec<u8>>,
+    pub(crate) unreachable: Vec<(Vec<u8>, Unreachable)>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) pings: Vec<(u64, Option<(Duration, SocketAddr)>)>,
+    pub(crate) addresses: Vec<Vec<IpAddr>>,
+    pub(crate) wake_ups: usize,
+    pub(crate) rekey_after: Duration,
+    pub(crate) suites: Vec<Suite>,
+    pub(super) identity: Identity,
+    pub(super) network: Network,
+    pub(super) deadline: Instant,
+}
+
+/// A machine that wants to join.
+pub(crate) struct Applicant {
+    pub(crate) outcome: Option<Result<(Network, Contact), JoinError>>,
+    pub(crate) remote: SocketAddr,
+    pub(super) joiner: Joiner,
+    pub(super) identity: Identity,
+    pub(super) deadline: Instant,
+}
+
+impl Applicant {
+    pub(super) fn is_busy(&self) -> bool {
+        self.outcome.is_none()
+    }
+}
+
+pub(super) fn start(
+    identity: &Identity,
+    network: &Network,
+    files: &BTreeMap<StateFile, Vec<u8>>,
+    (rekey_after, suites): (Duration, &[Suite]),
+    (now, unix_s): (Instant, u64),
+) -> Node {
+    let file = |file| files.get(&file).map(Vec::as_slice);
+    let mut seed = identity.node().0;
+    seed[0] ^= identity.starts as u8;
+    let params = Params {
+        identity: identity.clone(),
+        network: network.clone(),
+        invites: file(StateFile::Invites).map_or(vec![], |bytes| decode_invites(bytes).unwrap()),
+        records: file(StateFile::Records).map_or(vec![], |bytes| decode_records(bytes).unwrap()),
+        contacts: file(StateFile::Contacts).map_or(vec![], |bytes| decode_contacts(bytes).unwrap()),
+        rekey_after,
+        suites: suites.to_vec(),
+        seed,
+        unix_s,
+    };
+    Node::new(params, now)
+}
