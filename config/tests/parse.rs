@@ -132,7 +132,7 @@ fn numbers_words_and_prefixes_have_their_limits() {
             "addresses",
             "advertise = ['[fe80::1%2]:1']",
             "advertise = ['192.0.2.1']|advertise = ['192.0.2.1:0']|advertise = ['0.0.0.0:1']|advertise = ['[::]:1']|\
-             advertise = ['224.0.0.1:1']|seeds = '192.0.2.1:1'|advertise = [1]",
+             advertise = ['224.0.0.1:1']|advertise = '192.0.2.1:1'|advertise = [1]",
         ),
     ] {
         let list = |text: &str| text.split('|').map(str::to_owned).collect::<Vec<_>>();

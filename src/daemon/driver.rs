@@ -13,22 +13,23 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
-use ipnet::IpNet;
-use overlay::{Event, InviteRequest, Node, Output, Params};
+use overlay::{InviteRequest, Node, Output, Params};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc as channel, oneshot};
-use wire::address::ipv6_prefix;
 use wire::invite::InviteRole;
 use wire::{Candidate, credential::Claims};
 
+use super::Ready;
+use super::events;
 use super::report::{self, Surroundings};
 use super::requests::{Answer, WaitingPing};
 use super::start::{Started, advertised, quick_suites};
+use super::state::{self, Loaded};
 use super::worker::{RELEASED_MAX, SLOW_MAX, Shared, ToNode, ToWorker, Worker};
-use super::{Ready, state};
-use crate::control::{self, REQUESTS_MAX, Reply};
+use crate::control::{self, REQUESTS_MAX, Reply, Request};
 use crate::io::netlink::Netlink;
 use crate::io::poll::Wake;
+use crate::io::udp::Udp;
 use crate::io::{clock, entropy};
 use crate::store::StateDirectory;
 
@@ -55,107 +56,58 @@ pub(super) struct Driver {
     /// The latest write that failed.
     pub(super) write_failure: Option<String>,
     directory: StateDirectory,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     to_worker: mpsc::SyncSender<ToWorker>,
     deadline: Instant,
     new_addresses: bool,
     ending: Option<(Ending, Option<Answer>)>,
-    interface: String,
-    mtu: u32,
+    pub(super) interface: String,
+    pub(super) mtu: u32,
     socket: PathBuf,
     started: Instant,
-    advertised: Vec<Candidate>,
+    pub(super) advertised: Vec<Candidate>,
     disk_problem: Option<String>,
-    host_problem: Option<String>,
+    pub(super) host_problem: Option<String>,
 }
 
 /// Runs a node to its end.
 pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Result<()> {
     let Started { paths, directory, loaded, is_new, udp, tun, netlink, socket, settings } = started;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut changes = netlink.changes()?;
-    let now = clock::now();
-    let mut node = Node::new(
-        Params {
-            identity: loaded.identity,
-            network: loaded.network,
-            invites: loaded.invites,
-            records: loaded.records,
-            contacts: loaded.contacts,
-            rekey_after: Duration::from_secs(settings.session.rekey_after_s),
-            suites: quick_suites(),
-            seed: entropy::seed(),
-            unix_s: clock::unix_s(),
-        },
-        now,
-    );
-    let tables = node.snapshot();
-    let drops = node.drops();
-    let shared = Arc::new(Shared {
-        udp,
-        tables: ArcSwap::new(tables),
-        drops,
-        wake: Wake::new()?,
-        stop: AtomicBool::new(false),
-    });
-    let (to_node, mut from_worker) = channel::channel(SLOW_MAX);
+    let node = make_node(loaded, &settings);
+    let (to_node, from_worker) = channel::channel(SLOW_MAX);
     let (to_worker, from_node) = mpsc::sync_channel(RELEASED_MAX);
-    let mut driver = Driver {
-        node,
-        pings: vec![],
-        write_failure: None,
-        directory,
-        shared: shared.clone(),
-        to_worker,
-        deadline: now,
-        new_addresses: false,
-        ending: None,
-        interface: tun.name().to_owned(),
-        mtu: settings.interface.mtu.into(),
-        socket: paths.socket.clone(),
-        started: now,
-        advertised: advertised(&settings),
-        disk_problem: None,
-        host_problem: None,
-    };
+    let mut driver = Driver::new(node, udp, directory, to_worker, &settings, (tun.name(), paths.socket))?;
     driver.configure_host(&netlink).await?;
     driver.look_at_addresses(&netlink).await;
-    let worker = spawn_worker(Worker { tun, shared, to_node, from_node })?;
-    let (requests, mut requested) = channel::channel(REQUESTS_MAX);
+    let worker = spawn_worker(Worker { tun, shared: driver.shared.clone(), to_node, from_node })?;
+    let (requests, requested) = channel::channel(REQUESTS_MAX);
     let (shutdown, shut) = oneshot::channel::<()>();
     let server = tokio::spawn(control::serve(socket, requests, async move {
         let _closed = shut.await;
     }));
-    driver.pump();
     let ready = driver.ready(is_new);
     on_ready(&ready);
-    tracing::info!(socket = %paths.socket.display(), "up");
-
-    let mut wall_clock = tokio::time::interval(WALL_CLOCK_INTERVAL);
-    while driver.ending.is_none() {
-        let deadline = driver.deadline.into();
-        tokio::select! {
-            message = from_worker.recv() => match message {
-                Some(message) => driver.take_slow(message, &mut from_worker),
-                // The worker has ended by itself: the interface is gone.
-                None => driver.end(Ending::Down, None),
-            },
-            Some(request) = requested.recv() => driver.take_request(request),
-            _ = changes.next() => driver.look_at_addresses(&netlink).await,
-            _ = wall_clock.tick() => driver.node.handle_wall_clock(clock::unix_s(), clock::now()),
-            () = tokio::time::sleep_until(deadline) => driver.pump(),
-            _ = interrupt.recv() => driver.end(Ending::Down, None),
-            _ = terminate.recv() => driver.end(Ending::Down, None),
-        }
-        if std::mem::take(&mut driver.new_addresses) {
-            driver.readdress_host(&netlink).await;
-        }
-    }
+    tracing::info!(interface = %driver.interface, "up");
+    driver.turn(&netlink, from_worker, requested).await?;
     let outcome = driver.finish(worker);
     drop(shutdown);
     server.await.context("the control server failed")?;
     outcome
+}
+
+fn make_node(loaded: Loaded, settings: &config::Settings) -> Node {
+    let params = Params {
+        identity: loaded.identity,
+        network: loaded.network,
+        invites: loaded.invites,
+        records: loaded.records,
+        contacts: loaded.contacts,
+        rekey_after: Duration::from_secs(settings.session.rekey_after_s),
+        suites: quick_suites(),
+        seed: entropy::seed(),
+        unix_s: clock::unix_s(),
+    };
+    Node::new(params, clock::now())
 }
 
 fn spawn_worker(worker: Worker) -> Result<JoinHandle<Result<()>>> {
@@ -163,6 +115,75 @@ fn spawn_worker(worker: Worker) -> Result<JoinHandle<Result<()>>> {
 }
 
 impl Driver {
+    fn new(
+        mut node: Node,
+        udp: Udp,
+        directory: StateDirectory,
+        to_worker: mpsc::SyncSender<ToWorker>,
+        settings: &config::Settings,
+        (interface, socket): (&str, PathBuf),
+    ) -> Result<Self> {
+        let shared = Shared {
+            udp,
+            tables: ArcSwap::new(node.snapshot()),
+            drops: node.drops(),
+            wake: Wake::new()?,
+            stop: AtomicBool::new(false),
+        };
+        let now = clock::now();
+        Ok(Self {
+            node,
+            pings: vec![],
+            write_failure: None,
+            directory,
+            shared: Arc::new(shared),
+            to_worker,
+            deadline: now,
+            new_addresses: false,
+            ending: None,
+            interface: interface.to_owned(),
+            mtu: settings.interface.mtu.into(),
+            socket,
+            started: now,
+            advertised: advertised(settings),
+            disk_problem: None,
+            host_problem: None,
+        })
+    }
+
+    /// The loop: waits for whatever comes first, until the node is to end.
+    async fn turn(
+        &mut self,
+        netlink: &Netlink,
+        mut from_worker: channel::Receiver<ToNode>,
+        mut requested: channel::Receiver<Request>,
+    ) -> Result<()> {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut changes = netlink.changes()?;
+        let mut wall_clock = tokio::time::interval(WALL_CLOCK_INTERVAL);
+        while self.ending.is_none() {
+            let deadline = self.deadline.into();
+            tokio::select! {
+                message = from_worker.recv() => match message {
+                    Some(message) => self.take_slow(message, &mut from_worker),
+                    // The worker has ended by itself: the interface is gone.
+                    None => self.end(Ending::Down, None),
+                },
+                Some(request) = requested.recv() => self.take_request(request),
+                Ok(()) = changes.next() => self.look_at_addresses(netlink).await,
+                _ = wall_clock.tick() => self.node.handle_wall_clock(clock::unix_s(), clock::now()),
+                () = tokio::time::sleep_until(deadline) => self.pump(),
+                _ = interrupt.recv() => self.end(Ending::Down, None),
+                _ = terminate.recv() => self.end(Ending::Down, None),
+            }
+            if std::mem::take(&mut self.new_addresses) {
+                self.readdress_host(netlink).await;
+            }
+        }
+        Ok(())
+    }
+
     /// Carries out what the Node wants, until it waits.
     pub(super) fn pump(&mut self) {
         let mut woken = false;
@@ -197,7 +218,7 @@ impl Driver {
                     tracing::info!(?addresses, "an admin has given this machine other mesh addresses");
                     self.new_addresses = true;
                 }
-                Output::Event(event) => log(&event),
+                Output::Event(event) => events::log(&event),
                 Output::Wait(deadline, _) => {
                     self.deadline = deadline;
                     break;
@@ -257,59 +278,8 @@ impl Driver {
         worked
     }
 
-    fn own(&self) -> Claims {
+    pub(super) fn own(&self) -> Claims {
         self.node.view(clock::now()).own
-    }
-
-    async fn configure_host(&mut self, netlink: &Netlink) -> Result<()> {
-        let own = self.own();
-        let clash = |route: &IpNet| {
-            IpNet::V4(own.ipv4.trunc()).contains(route) || route.contains(&IpNet::V4(own.ipv4.trunc()))
-        };
-        let clashes: Vec<_> =
-            netlink.routes().await?.into_iter().filter(clash).map(|r| r.to_string()).collect();
-        if !clashes.is_empty() {
-            let problem = format!(
-                "The network's range {} overlaps with routes of this machine ({}): some addresses on one side cannot be reached.",
-                own.ipv4.trunc(),
-                clashes.join(", ")
-            );
-            tracing::warn!("{problem}");
-            self.host_problem = Some(problem);
-        }
-        let applied =
-            netlink.configure(&self.interface, &interface_addresses(&own), &[], self.mtu, true).await?;
-        if !applied.ipv6 {
-            tracing::warn!("this machine has IPv6 switched off: the mesh is reached by IPv4 only");
-        }
-        Ok(())
-    }
-
-    async fn readdress_host(&mut self, netlink: &Netlink) {
-        let addresses = interface_addresses(&self.own());
-        if let Err(error) = netlink.replace_addresses(&self.interface, &addresses, &[]).await {
-            let problem = format!("The interface could not be given its new addresses: {error}.");
-            tracing::error!("{problem}");
-            self.host_problem = Some(problem);
-        }
-    }
-
-    /// Tells the Node where this machine may be dialled now.
-    async fn look_at_addresses(&mut self, netlink: &Netlink) {
-        let local = match netlink.local_addresses(&self.interface).await {
-            Ok(local) => local,
-            Err(error) => return tracing::warn!("{error}; addresses are taken as they were"),
-        };
-        let port = self.shared.udp.port();
-        let mut candidates = self.advertised.clone();
-        // IPv4 and IPv6 in turn, so that a machine with many of one still tells some of the other.
-        let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = local.into_iter().partition(IpAddr::is_ipv4);
-        for i in 0..v4.len().max(v6.len()) {
-            let both = v4.get(i).into_iter().chain(v6.get(i));
-            candidates.extend(both.filter_map(|ip| Candidate::new((*ip, port).into())));
-        }
-        self.node.handle_candidates(candidates, clock::now());
-        self.pump();
     }
 
     pub(super) fn status(&self) -> api::StatusReply {
@@ -342,28 +312,5 @@ impl Driver {
             listen: self.shared.udp.local_addresses(),
             invite: invite.map(|invite| invite.to_string()),
         }
-    }
-}
-
-/// Our addresses with the network's prefixes, which makes the kernel route the whole mesh to the interface.
-fn interface_addresses(own: &Claims) -> Vec<IpNet> {
-    let length = ipv6_prefix(&own.network).prefix_len();
-    let v6 = IpNet::new(IpAddr::V6(own.ipv6()), length).expect("the network's own prefix length");
-    vec![IpNet::V4(own.ipv4), v6]
-}
-
-fn log(event: &Event) {
-    match event {
-        Event::Connected(_, peer, path) => tracing::info!(%peer, %path, "connected"),
-        Event::Moved(_, peer, path) => tracing::info!(%peer, %path, "path changed"),
-        Event::Lost(_, peer) => tracing::info!(%peer, "does not answer any more"),
-        Event::Closed(_, peer) => tracing::info!(%peer, "went down"),
-        Event::Enrolled(id, node) => tracing::info!(%node, id = %id.short(), "enrolled"),
-        Event::Revoked(id, node) => tracing::info!(%node, id = %id.short(), "revoked"),
-        Event::Reissued(_, node, address) => tracing::info!(%node, %address, "new credentials issued"),
-        Event::RefusedBy(peer, why) => tracing::warn!(%peer, ?why, "refuses us: see `hopmesh status`"),
-        Event::SelfRevoked => tracing::warn!(
-            "this machine was revoked from the network: `hopmesh leave`, then `hopmesh join` with a new invite"
-        ),
     }
 }

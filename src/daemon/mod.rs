@@ -15,6 +15,8 @@
 
 mod driver;
 mod enrol;
+mod events;
+mod machine;
 mod report;
 mod requests;
 mod start;
