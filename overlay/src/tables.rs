@@ -80,6 +80,15 @@ impl Tables {
         self.routes.own.iter().copied().find(|own| own.is_ipv4() == of.is_ipv4())
     }
 
+    /// The same tables for a worker that takes these addresses for our own: what a malicious member does to send from
+    /// another's address. For tests of the source check.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn claiming(&self, own: Vec<IpAddr>) -> Self {
+        let table = self.routes.table.clone();
+        Self { routes: Arc::new(Routes { table, own }), ..self.clone() }
+    }
+
     pub(crate) fn peer(&self, position: usize) -> Option<&PeerRow> {
         self.peers.get(position)?.as_ref()
     }
