@@ -1,0 +1,190 @@
+//! One simulated machine: its disk, its addresses, its TUN, and the Node or Joiner that runs on it.
+
+use overlay::limits::REKEY_AFTER;
+use overlay::state::{
+    Contact, Network, StateFile, decode_contacts, decode_invites, decode_records, encode_contacts,
+};
+use overlay::{Drops, Identity, JoinError, Joiner, Node, Params, Tables};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wire::handshake::Suite;
+use wire::{Candidate, Invite, Name, NodeId};
+
+/// What a machine is doing.
+pub enum State {
+    /// It is switched off, or its daemon does not run.
+    Off,
+    /// It enrols.
+    Joining(Box<Joining>),
+    /// Its Node runs.
+    Up(Box<Up>),
+}
+
+/// An enrolment under way.
+pub struct Joining {
+    pub(crate) joiner: Joiner,
+    pub(crate) invite: Invite,
+}
+
+/// A Node that runs, and what workers have of it.
+pub struct Up {
+    pub(crate) node: Node,
+    pub(crate) tables: Arc<Tables>,
+    pub(crate) drops: Arc<Drops>,
+    /// Packets that the Node keeps, counted from outside.
+    pub(crate) staged: usize,
+}
+
+/// A write that the disk has not finished.
+pub(crate) struct Write {
+    pub(crate) file: StateFile,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) ticket: u64,
+}
+
+/// Files, and how the disk behaves.
+#[derive(Default)]
+pub struct Disk {
+    pub(crate) files: BTreeMap<StateFile, Vec<u8>>,
+    pub(crate) pending: VecDeque<Write>,
+    /// Chance out of a thousand that a write fails.
+    pub failure: u32,
+    /// How long a write takes; none waits for its end.
+    pub slowness: Option<Duration>,
+    /// Whether the last write of a file went well.
+    pub(crate) went_well: BTreeMap<StateFile, bool>,
+}
+
+/// A machine.
+pub struct Machine {
+    /// How it wants to be called.
+    pub name: Name,
+    /// Its keys.
+    pub identity: Identity,
+    /// Its files.
+    pub disk: Disk,
+    /// Its underlay addresses, at most one of each family.
+    pub addresses: Vec<SocketAddr>,
+    /// What its daemon believes that they are; differs behind a NAT that has forgotten.
+    pub believed: Vec<SocketAddr>,
+    /// What it is doing.
+    pub state: State,
+    /// How the latest enrolment ended.
+    pub joined: Option<Result<NodeId, JoinError>>,
+    /// Age at which its sessions are replaced.
+    pub rekey_after: Duration,
+    /// Ciphers that it is quick at.
+    pub suites: Vec<Suite>,
+    /// How far its clock is ahead.
+    pub clock_ahead_s: u64,
+    /// Overlay pings that were answered, and that were not.
+    pub pings: (usize, usize),
+    /// Counts the starts of the Node, so that what belongs to an earlier one is told apart.
+    pub(crate) incarnation: u32,
+    pub(crate) wake: Option<Instant>,
+    pub(crate) activity: Activity,
+}
+
+/// How busy a machine is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Deadlines that were due.
+    pub wakes: u64,
+    /// Datagrams sent.
+    pub datagrams: u64,
+    /// Bytes of UDP payload sent.
+    pub bytes: u64,
+}
+
+impl Machine {
+    pub(crate) fn new(name: Name, identity: Identity, addresses: Vec<SocketAddr>) -> Self {
+        Self {
+            name,
+            identity,
+            disk: Disk::default(),
+            believed: addresses.clone(),
+            addresses,
+            state: State::Off,
+            joined: None,
+            rekey_after: REKEY_AFTER,
+            suites: vec![Suite::Aes256Gcm, Suite::ChaCha20Poly1305],
+            clock_ahead_s: 0,
+            pings: (0, 0),
+            incarnation: 0,
+            wake: None,
+            activity: Activity::default(),
+        }
+    }
+
+    /// Its node id.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.identity.node()
+    }
+
+    /// Whether its Node runs.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, State::Up(_))
+    }
+
+    /// Whether it has credentials.
+    #[must_use]
+    pub fn is_enrolled(&self) -> bool {
+        self.disk.files.contains_key(&StateFile::Network)
+    }
+
+    /// The Node, while it runs.
+    #[must_use]
+    pub fn node(&self) -> Option<&Node> {
+        match &self.state {
+            State::Up(up) => Some(&up.node),
+            State::Off | State::Joining(_) => None,
+        }
+    }
+
+    pub(crate) fn up(&mut self) -> Option<&mut Up> {
+        match &mut self.state {
+            State::Up(up) => Some(up),
+            State::Off | State::Joining(_) => None,
+        }
+    }
+
+    pub(crate) fn candidates(&self) -> Vec<Candidate> {
+        self.believed.iter().filter_map(|address| Candidate::new(*address)).collect()
+    }
+
+    /// Its own address of the family of another.
+    pub(crate) fn address_towards(&self, remote: SocketAddr) -> Option<SocketAddr> {
+        self.addresses.iter().copied().find(|own| own.is_ipv4() == remote.is_ipv4())
+    }
+
+    /// Writes what an enrolment or a founding gave.
+    pub(crate) fn write_membership(&mut self, network: &Network, contact: Option<Contact>) {
+        self.disk.files.insert(StateFile::Network, network.encode().to_vec());
+        if let Some(contact) = contact {
+            self.disk.files.insert(StateFile::Contacts, encode_contacts(&vec![contact]).to_vec());
+        }
+    }
+
+    /// What the daemon would start its Node with, read from the disk; the count of starts is written before.
+    pub(crate) fn params(&mut self, seed: [u8; 32], unix_s: u64) -> Params {
+        self.identity.starts += 1;
+        self.disk.files.insert(StateFile::Identity, self.identity.encode().to_vec());
+        let file = |file: StateFile| self.disk.files.get(&file).map_or(&b"\x80"[..], Vec::as_slice);
+        let identity = Identity::decode(file(StateFile::Identity)).expect("it was just written");
+        Params {
+            network: Network::decode(file(StateFile::Network), &identity).expect("a Node wrote it"),
+            invites: decode_invites(file(StateFile::Invites)).expect("a Node wrote it"),
+            records: decode_records(file(StateFile::Records)).expect("a Node wrote it"),
+            contacts: decode_contacts(file(StateFile::Contacts)).expect("a Node wrote it"),
+            identity,
+            rekey_after: self.rekey_after,
+            suites: self.suites.clone(),
+            seed,
+            unix_s,
+        }
+    }
+}

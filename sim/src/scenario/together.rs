@@ -1,0 +1,75 @@
+//! Whether everybody is together: connected, and of one mind about who is a member, by what name and address.
+
+use crate::machine::Machine;
+use crate::world::World;
+use overlay::{PeerState, View};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use wire::{Name, NodeId};
+
+/// What a node believes of all nodes: name, addresses, and whether it is a member.
+type Beliefs = BTreeMap<NodeId, (Name, Vec<IpAddr>, bool)>;
+
+fn beliefs(view: &View) -> Beliefs {
+    let addresses = vec![IpAddr::V4(view.own.ipv4.addr()), IpAddr::V6(view.own.ipv6())];
+    let own = (view.own.node, (view.own.name.clone(), addresses, !view.is_revoked));
+    let others = view.peers.iter().map(|peer| {
+        (peer.node, (peer.name.clone(), peer.addresses.clone(), peer.state != PeerState::Revoked))
+    });
+    others.chain([own]).collect()
+}
+
+/// Machines that must be together: those that run and are members in the eyes of machine 0, whose role nobody can take.
+pub(super) fn required(world: &World) -> Vec<usize> {
+    let Some(view) = world.view(0) else { return vec![] };
+    let truth = beliefs(&view);
+    let counts = |machine: &Machine| {
+        machine.is_up() && truth.get(&machine.id()).is_none_or(|(_, _, is_member)| *is_member)
+    };
+    (0..world.machines().len()).filter(|number| counts(&world.machines()[*number])).collect()
+}
+
+/// Whether everybody is together.
+#[must_use]
+pub fn is_together(world: &World) -> bool {
+    apart(world).is_none()
+}
+
+/// Why not everybody is together.
+#[must_use]
+pub fn apart(world: &World) -> Option<String> {
+    let views: BTreeMap<usize, View> =
+        required(world).into_iter().filter_map(|machine| Some((machine, world.view(machine)?))).collect();
+    let Some(founder) = views.get(&0) else { return Some("machine 0 is down".to_owned()) };
+    let truth = beliefs(founder);
+    for (machine, view) in &views {
+        let mine = beliefs(view);
+        if mine != truth {
+            let differs = |node: &&NodeId| mine.get(*node) != truth.get(*node);
+            let node = mine.keys().chain(truth.keys()).find(differs);
+            let of = |beliefs: &Beliefs| node.and_then(|node| beliefs.get(node)).cloned();
+            return Some(format!("machine {machine} believes {:?}, 0 {:?}", of(&mine), of(&truth)));
+        }
+        for other in views.keys().filter(|other| *other != machine) {
+            let id = world.machines()[*other].id();
+            let state = view.peers.iter().find(|peer| peer.node == id).map(|peer| peer.state);
+            if state != Some(PeerState::Connected) {
+                return Some(format!("machine {other} is {state:?} at {machine}"));
+            }
+        }
+    }
+    claimed_twice(&truth)
+}
+
+fn claimed_twice(truth: &Beliefs) -> Option<String> {
+    let (mut names, mut addresses) = (BTreeSet::new(), BTreeSet::new());
+    for (name, owned, _) in truth.values().filter(|(_, _, is_member)| *is_member) {
+        if !names.insert(name) {
+            return Some(format!("two nodes are called {name}"));
+        }
+        if let Some(address) = owned.iter().find(|address| !addresses.insert(**address)) {
+            return Some(format!("two nodes own {address}"));
+        }
+    }
+    None
+}

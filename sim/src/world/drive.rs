@@ -1,0 +1,220 @@
+//! What the daemon does with a Node: datagrams and packets through the fast path, the rest to the Node, and then what the
+//! Node asks for, until it waits.
+
+use super::{Happening, World};
+use crate::machine::{State, Write};
+use overlay::fastpath::{self, Inbound, Outbound};
+use overlay::state::StateFile;
+use overlay::{JoinOutput, Output};
+use std::net::SocketAddr;
+use std::time::Duration;
+use wire::datagram::{HEADER_LENGTH, TAG_LENGTH};
+
+/// Outputs of one Node at one instant before it must wait: a flood of all records to all peers stays below.
+const POLLS_MAX: usize = 5_000;
+/// Datagrams that are remembered for replay.
+const OVERHEARD_MAX: usize = 64;
+
+impl World {
+    /// A datagram reaches a machine.
+    pub(super) fn arrive(&mut self, machine: usize, from: SocketAddr, bytes: Vec<u8>, is_damaged: bool) {
+        if is_damaged {
+            self.arrive_damaged(machine, from, bytes);
+        } else {
+            self.inbound(machine, from, bytes);
+            self.drive(machine);
+        }
+    }
+
+    pub(super) fn inbound(&mut self, machine: usize, from: SocketAddr, mut bytes: Vec<u8>) {
+        let now = self.now();
+        match &mut self.machines[machine].state {
+            State::Off => {}
+            State::Joining(joining) => joining.joiner.handle_datagram(&bytes, from, now),
+            State::Up(up) => match fastpath::inbound(&up.tables, &mut bytes, from) {
+                Inbound::Packet(range, news) => {
+                    if let Some(news) = news {
+                        up.node.handle_slow(news, from, now);
+                    }
+                    let packet = bytes[range].to_vec();
+                    self.deliver(machine, &packet);
+                }
+                Inbound::Slow(input) => up.node.handle_slow(input, from, now),
+                Inbound::Drop(reason) => {
+                    up.drops.count(reason);
+                    self.trace.note(self.at, machine, reason.as_str(), &[]);
+                }
+            },
+        }
+    }
+
+    /// A packet from the TUN, or again after the Node has let it go.
+    pub(super) fn outbound(&mut self, machine: usize, packet: Vec<u8>) {
+        let now = self.now();
+        let Some(up) = self.machines[machine].up() else { return };
+        let mut buffer = [&[0; HEADER_LENGTH], &packet[..], &[0; TAG_LENGTH]].concat();
+        match fastpath::outbound(&up.tables, &mut buffer) {
+            Outbound::Send(remote) => self.transmit(machine, remote, buffer),
+            Outbound::Stage(position) => {
+                up.staged += 1;
+                up.node.handle_packet(position, packet, now);
+            }
+            Outbound::Unreachable(_, reason) | Outbound::Drop(reason) => {
+                up.drops.count(reason);
+                self.refuse(machine, &packet, reason.as_str());
+            }
+        }
+    }
+
+    pub(super) fn refuse(&mut self, machine: usize, packet: &[u8], why: &str) {
+        let number = self.ledger.number(packet);
+        self.trace.note(self.at, machine, why, &number.unwrap_or(usize::MAX).to_be_bytes());
+        if let Some(number) = number {
+            self.ledger.packet_mut(number).refused = true;
+        }
+    }
+
+    /// Puts a datagram on the wire.
+    pub(super) fn transmit(&mut self, machine: usize, remote: SocketAddr, bytes: Vec<u8>) {
+        self.check_datagram(machine, &bytes);
+        self.note_datagram(machine, "sends", &bytes);
+        let sender = &mut self.machines[machine];
+        sender.activity.datagrams += 1;
+        sender.activity.bytes += bytes.len() as u64;
+        let Some(from) = sender.address_towards(remote) else { return };
+        if self.overheard.len() == OVERHEARD_MAX {
+            let at = self.random.below(OVERHEARD_MAX);
+            self.overheard.swap_remove(at);
+        }
+        self.overheard.push((from, remote, bytes.clone()));
+        let Some(to) = self.machines.iter().position(|m| m.addresses.contains(&remote)) else { return };
+        for copy in self.network.carry(machine, to, &bytes) {
+            let (bytes, is_damaged) = (copy.bytes, copy.is_damaged);
+            self.plan(copy.after, Happening::Datagram { from, to: remote, bytes, is_damaged });
+        }
+    }
+
+    /// Does what a machine asks for until it waits.
+    pub(super) fn drive(&mut self, machine: usize) {
+        for _ in 0..POLLS_MAX {
+            let goes_on = match self.machines[machine].state {
+                State::Off => false,
+                State::Joining(_) => self.drive_joiner(machine),
+                State::Up(_) => self.drive_node(machine),
+            };
+            if !goes_on || self.violation.is_some() {
+                return;
+            }
+        }
+        self.violate(format!("machine {machine} is busy: {POLLS_MAX} outputs and no Wait"));
+    }
+
+    fn drive_node(&mut self, machine: usize) -> bool {
+        let now = self.now();
+        let Some(up) = self.machines[machine].up() else { return false };
+        match up.node.poll_output(now) {
+            Output::Transmit { remote, bytes } => self.transmit(machine, remote, bytes),
+            Output::Publish(tables) => up.tables = tables,
+            Output::Release(packets) => {
+                up.staged = up.staged.saturating_sub(packets.len());
+                packets.into_iter().for_each(|packet| self.outbound(machine, packet));
+            }
+            Output::Unreachable { packet, reason } => {
+                up.staged = up.staged.saturating_sub(1);
+                self.refuse(machine, &packet, &format!("{reason:?}"));
+            }
+            Output::Persist { file, bytes, ticket } => {
+                self.write(machine, Write { file, bytes: bytes.to_vec(), ticket });
+            }
+            Output::PingDone { outcome, .. } => {
+                let (answered, not) = &mut self.machines[machine].pings;
+                *if outcome.is_some() { answered } else { not } += 1;
+            }
+            Output::Addresses(_) => self.trace.note(self.at, machine, "has new addresses", &[]),
+            Output::Event(event) => self.trace.note(self.at, machine, &format!("{event:?}"), &[]),
+            Output::Wait(deadline, reason) => {
+                self.trace.note(self.at, machine, &format!("waits for {reason:?}"), &[]);
+                self.deadline(machine, deadline);
+                self.check_machine(machine);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn drive_joiner(&mut self, machine: usize) -> bool {
+        let now = self.now();
+        let State::Joining(joining) = &mut self.machines[machine].state else { return false };
+        let invite = joining.invite.id;
+        match joining.joiner.poll_output(now) {
+            JoinOutput::Transmit { remote, bytes } => self.transmit(machine, remote, bytes),
+            JoinOutput::Wait(deadline) => {
+                self.deadline(machine, deadline);
+                return false;
+            }
+            JoinOutput::Failed(error) => {
+                self.trace.note(self.at, machine, &format!("cannot join: {error:?}"), &[]);
+                let failed = &mut self.machines[machine];
+                failed.joined = Some(Err(error));
+                failed.state = State::Off;
+            }
+            JoinOutput::Done(network, contact) => {
+                self.trace.note(self.at, machine, "has joined", &[]);
+                let id = self.machines[machine].id();
+                if *self.enrolled.entry(invite).or_insert(id) != id {
+                    self.violate(format!("machine {machine} was enrolled by an invite that was used"));
+                }
+                let member = &mut self.machines[machine];
+                member.write_membership(&network, Some(contact));
+                member.joined = Some(Ok(id));
+                member.state = State::Off;
+                self.start(machine);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn write(&mut self, machine: usize, write: Write) {
+        let writer = &mut self.machines[machine];
+        let incarnation = writer.incarnation;
+        writer.disk.pending.push_back(write);
+        // Writes end in the order in which they began, whatever the slowness is by then.
+        let others_wait = writer.disk.pending.len() > 1;
+        match writer.disk.slowness {
+            None if !others_wait => self.finish_write(machine),
+            slowness => {
+                let after = slowness.unwrap_or(Duration::from_millis(1));
+                self.plan(after, Happening::Written { machine, incarnation });
+            }
+        }
+    }
+
+    /// The oldest write ends, well or not.
+    pub(super) fn finish_write(&mut self, machine: usize) {
+        let now = self.now();
+        let writer = &mut self.machines[machine];
+        let Some(write) = writer.disk.pending.pop_front() else { return };
+        let went_well = !self.random.per_mille(writer.disk.failure);
+        let what = if went_well { "writes " } else { "cannot write " };
+        self.trace.note(self.at, machine, &format!("{what}{}", write.file.name()), &write.bytes);
+        writer.disk.went_well.insert(write.file, went_well);
+        if went_well {
+            writer.disk.files.insert(write.file, write.bytes);
+        }
+        if let Some(up) = writer.up() {
+            up.node.handle_persisted(write.ticket, went_well, now);
+        }
+    }
+
+    /// Finishes all writes now, as a daemon does before it answers a person; whether a file's last one went well.
+    pub(super) fn flush(&mut self, machine: usize, file: StateFile) -> bool {
+        self.machines[machine].disk.went_well.remove(&file);
+        self.drive(machine);
+        while !self.machines[machine].disk.pending.is_empty() {
+            self.finish_write(machine);
+            self.drive(machine);
+        }
+        self.machines[machine].disk.went_well.get(&file).copied().unwrap_or(true)
+    }
+}
