@@ -179,7 +179,14 @@ impl Joiner {
         if let Some(output) = self.outputs.pop_front() {
             return output;
         }
-        if !matches!(self.stage, Stage::Over) && now >= self.started + ENROLMENT_PATIENCE {
+        let (stage, body, remotes) = match &self.stage {
+            Stage::AwaitSecond { first, .. } => {
+                (1, first, self.invite.addresses.iter().map(Candidate::socket_address).collect())
+            }
+            Stage::AwaitAnswer { third, remote, .. } => (3, third, vec![*remote]),
+            Stage::Over => return JoinOutput::Wait(now + ENROLMENT_PATIENCE),
+        };
+        if now >= self.started + ENROLMENT_PATIENCE {
             self.stage = Stage::Over;
             return JoinOutput::Failed(JoinError::NoAnswer);
         }
@@ -187,13 +194,6 @@ impl Joiner {
             return JoinOutput::Wait(self.next.min(self.started + ENROLMENT_PATIENCE));
         }
         self.next = now + ENROLMENT_RETRY;
-        let (stage, body, remotes) = match &self.stage {
-            Stage::AwaitSecond { first, .. } => {
-                (1, first, self.invite.addresses.iter().map(Candidate::socket_address).collect())
-            }
-            Stage::AwaitAnswer { third, remote, .. } => (3, third, vec![*remote]),
-            Stage::Over => return JoinOutput::Wait(self.next),
-        };
         let bytes = write_enrolment(stage, &self.invite.id, self.conversation, body, &self.invite.mac_key());
         for remote in remotes {
             self.outputs.push_back(JoinOutput::Transmit { remote, bytes: bytes.clone() });

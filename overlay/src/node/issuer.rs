@@ -82,7 +82,10 @@ impl Node {
             return Some(());
         }
         if self.enrolments.len() >= ENROLMENTS_MAX {
-            return None;
+            // Who was answered has had its turn: its place goes first, the oldest before all.
+            let answered = |e: &&Enrolment| matches!(e.stage, Stage::Answered { .. });
+            let oldest = self.enrolments.iter().filter(answered).map(|e| (e.since, e.conversation)).min()?;
+            self.enrolments.retain(|e| (e.since, e.conversation) != oldest);
         }
         let (psk, network) = (wire::invite::psk(&invite.secret), self.members.id());
         let noise = EnrolmentNoise {

@@ -2,6 +2,7 @@
 
 use super::lab::{Flight, Lab, UNIX_S, any_member};
 use crate::joiner::JoinError;
+use crate::limits::ENROLMENTS_MAX;
 use crate::{CommandError, DropReason, Event, Identity, InviteRequest};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -226,6 +227,17 @@ fn of_two_joiners_at_the_same_instant_exactly_one_gets_in() {
         let refused = both[accepted.iter().position(|accepted| !accepted).unwrap()];
         assert_eq!(lab.refusal_of(refused), JoinError::Refused(Refusal::Used));
         assert_eq!(lab.view(0).peers.len(), 1);
+    }
+}
+
+#[test]
+fn who_was_answered_makes_room_for_who_waits() {
+    let mut lab = Lab::new();
+    let invite = lab.invite(0, &any_member());
+    for n in 0..ENROLMENTS_MAX + 4 {
+        let applicant = lab.apply(&invite, "b");
+        lab.run(SECOND / 10);
+        assert!(lab.applicants[applicant].outcome.is_some(), "applicant {n}");
     }
 }
 

@@ -203,7 +203,7 @@ impl Lab {
     /// Lets an applicant that was accepted become a node; its position among the machines.
     pub(crate) fn move_in(&mut self, applicant: usize) -> usize {
         let Applicant { outcome, identity, remote, .. } = &mut self.applicants[applicant];
-        let (network, contact) = outcome.take().expect("an answer came").expect("and it was accepted");
+        let (network, contact) = outcome.clone().expect("an answer came").expect("and it was accepted");
         let (identity, remote) = (identity.clone(), *remote);
         self.add(identity, network, remote, Some(contact));
         self.machines.len() - 1
