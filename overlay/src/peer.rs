@@ -226,10 +226,11 @@ impl Peer {
         }
     }
 
-    /// Notes that an initiation goes out; the wait for the next one doubles.
+    /// Notes that an initiation goes out; the wait for the next one doubles, unless packets wait for the answer.
     pub(crate) fn asked(&mut self, jitter: impl FnOnce(Duration) -> Duration, now: Instant) {
         if let Seeking::Asking { attempts, next, .. } = &mut self.seeking {
-            let wait = HANDSHAKE_RETRY.saturating_mul(1 << (*attempts).min(8)).min(HANDSHAKE_RETRY_MAX);
+            let doublings = if self.staged.is_empty() { (*attempts).min(8) } else { 0 };
+            let wait = HANDSHAKE_RETRY.saturating_mul(1 << doublings).min(HANDSHAKE_RETRY_MAX);
             *attempts += 1;
             *next = now + jitter(wait);
         }

@@ -3,3 +3,5 @@
 mod enrolment;
 mod handshake;
 pub(crate) mod lab;
+mod session;
+mod staged;
