@@ -24,7 +24,7 @@ const INVITE_LENGTH_MAX: u64 = 4096;
     invite for the next machine.")]
 pub(super) struct Up {
     /// Name of this machine in a new network (default: the host name)
-    #[arg(long, value_name = "N", value_parser = value::label)]
+    #[arg(long, value_name = "N", value_parser = value::label, allow_hyphen_values = true)]
     node_name: Option<String>,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Join {
     #[arg(value_name = "INVITE")]
     invite: String,
     /// Name of this machine in the network (default: the host name)
-    #[arg(long, value_name = "N", value_parser = value::label)]
+    #[arg(long, value_name = "N", value_parser = value::label, allow_hyphen_values = true)]
     node_name: Option<String>,
 }
 
@@ -145,7 +145,12 @@ fn read_invite(input: impl Read) -> Result<String, Failure> {
 pub(super) fn announce(context: &mut Context<'_>, ready: &Ready) -> Result<(), Failure> {
     if context.json() {
         return context.print_json(&json!({
-            "network": { "name": ready.network_name, "id": ready.network_id },
+            "network": {
+                "name": ready.network_name,
+                "id": ready.network_id,
+                "ipv4_range": ready.ipv4_range,
+                "ipv6_prefix": ready.ipv6_prefix,
+            },
             "node": {
                 "name": ready.node_name,
                 "id": ready.node_id,

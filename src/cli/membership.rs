@@ -17,7 +17,7 @@ use super::value;
     The line is a secret: whoever uses it first is in.")]
 pub(super) struct Invite {
     /// Name the machine will have (default: it chooses)
-    #[arg(long, value_name = "N", value_parser = value::label)]
+    #[arg(long, value_name = "N", value_parser = value::label, allow_hyphen_values = true)]
     node_name: Option<String>,
     /// IPv4 mesh address the machine will have (default: a free one)
     #[arg(long, value_name = "A")]

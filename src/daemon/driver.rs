@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
 use overlay::{InviteRequest, Node, Output, Params};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc as channel, oneshot};
 use wire::invite::InviteRole;
 use wire::{Candidate, credential::Claims};
@@ -73,6 +73,7 @@ pub(super) struct Driver {
 /// Runs a node to its end.
 pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Result<()> {
     let Started { paths, directory, loaded, is_new, udp, tun, netlink, socket, settings } = started;
+    let signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
     let node = make_node(loaded, &settings);
     let (to_node, from_worker) = channel::channel(SLOW_MAX);
     let (to_worker, from_node) = mpsc::sync_channel(RELEASED_MAX);
@@ -88,7 +89,7 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     let ready = driver.ready(is_new);
     on_ready(&ready);
     tracing::info!(interface = %driver.interface, "up");
-    driver.turn(&netlink, from_worker, requested).await?;
+    driver.turn(&netlink, signals, from_worker, requested).await?;
     let outcome = driver.finish(worker);
     drop(shutdown);
     server.await.context("the control server failed")?;
@@ -155,11 +156,10 @@ impl Driver {
     async fn turn(
         &mut self,
         netlink: &Netlink,
+        [mut interrupt, mut terminate]: [Signal; 2],
         mut from_worker: channel::Receiver<ToNode>,
         mut requested: channel::Receiver<Request>,
     ) -> Result<()> {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
         let mut changes = netlink.changes()?;
         let mut wall_clock = tokio::time::interval(WALL_CLOCK_INTERVAL);
         while self.ending.is_none() {
@@ -303,6 +303,8 @@ impl Driver {
         Ready {
             network_name: view.network_name.to_string(),
             network_id: view.own.network.to_string(),
+            ipv4_range: view.own.ipv4.trunc().to_string(),
+            ipv6_prefix: wire::address::ipv6_prefix(&view.own.network).to_string(),
             node_name: view.own.name.to_string(),
             node_id: view.own.node.to_string(),
             addresses: vec![IpAddr::V4(view.own.ipv4.addr()), IpAddr::V6(view.own.ipv6())],

@@ -64,6 +64,10 @@ pub struct Ready {
     pub network_name: String,
     /// Id of the network.
     pub network_id: String,
+    /// Prefix of the IPv4 mesh addresses.
+    pub ipv4_range: String,
+    /// Prefix of the IPv6 mesh addresses.
+    pub ipv6_prefix: String,
     /// Name of the node.
     pub node_name: String,
     /// Id of the node.

@@ -178,7 +178,7 @@ impl Node {
             (Some(_), _) => return Err(Refusal::Used),
             (None, _) => {}
         }
-        if self.unix_s(now) > issued.expires_s {
+        if self.unix_s(now) >= issued.expires_s {
             return Err(Refusal::Expired);
         }
         let name = self.name_for(issued.name.as_ref(), joiner)?;

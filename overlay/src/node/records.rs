@@ -30,7 +30,11 @@ impl Node {
             Merge::Same | Merge::Old => return,
             Merge::Refused(_) => return self.drops.count(DropReason::Record),
         }
-        self.unwritten.records.get_or_insert(now + PERSIST_DELAY);
+        self.unwritten.records.get_or_insert(match content {
+            // Whatever happens to us in the next moment: a node that was revoked stays out.
+            Content::Revocation { .. } => now,
+            Content::Member { .. } | Content::Reissue { .. } => now + PERSIST_DELAY,
+        });
         // Passed on before it is applied: a revoked node is told so by its own revocation.
         let others: Vec<NodeId> = self
             .peers

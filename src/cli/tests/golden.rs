@@ -138,6 +138,8 @@ pub(super) fn ready() -> Ready {
     Ready {
         network_name: "home".to_owned(),
         network_id: "0011".to_owned(),
+        ipv4_range: "10.7.0.0/16".to_owned(),
+        ipv6_prefix: "fd12::/48".to_owned(),
         node_name: "a".to_owned(),
         node_id: "a0".to_owned(),
         addresses: vec!["10.7.0.1".parse().unwrap(), "fd12::1".parse().unwrap()],
@@ -159,7 +161,7 @@ fn up() {
         serde_json::from_slice::<serde_json::Value>(&out).unwrap()
     };
     let golden = json!({
-        "network": { "name": "home", "id": "0011" },
+        "network": { "name": "home", "id": "0011", "ipv4_range": "10.7.0.0/16", "ipv6_prefix": "fd12::/48" },
         "node": { "name": "a", "id": "a0", "addresses": ["10.7.0.1", "fd12::1"], "roles": ["admin"] },
         "interface": { "name": "hm-home", "mtu": 1420 },
         "listen": ["0.0.0.0:41641", "[::]:41641"],
