@@ -1,1 +1,293 @@
+use super::*;
+use crate::node::tests::lab::{Flight, Lab, packet};
+use crate::state::StateFile;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use wire::datagram::TAG_LENGTH;
 
+const SECOND: Duration = Duration::from_secs(1);
+
+fn buffer(packet: &[u8]) -> Vec<u8> {
+    [&[0; HEADER_LENGTH], packet, &[0; TAG_LENGTH]].concat()
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// Two connected machines: what `a` seals, `b` opens.
+struct Pair {
+    lab: Lab,
+    a: [IpAddr; 2],
+    b: [IpAddr; 2],
+}
+
+impl Pair {
+    fn new() -> Self {
+        let lab = Lab::with(&["b"]);
+        Self { a: lab.mesh(0), b: lab.mesh(1), lab }
+    }
+
+    fn tables(&self, at: usize) -> Arc<Tables> {
+        self.lab.machines[at].tables.clone()
+    }
+
+    fn outbound(&self, packet: &[u8]) -> (Outbound, Vec<u8>) {
+        let mut buffer = buffer(packet);
+        let outcome = outbound(&self.tables(0), &mut buffer);
+        (outcome, buffer)
+    }
+
+    /// Seals any bytes with `a`'s session for `b`, as an `a` that means harm could.
+    fn sealed(&self, kind: Kind, plaintext: &[u8]) -> Vec<u8> {
+        let mut buffer = buffer(plaintext);
+        self.lab.session(0, 1).unwrap().seal(kind, &mut buffer).unwrap();
+        buffer
+    }
+
+    fn inbound(&self, datagram: &[u8]) -> Inbound {
+        self.inbound_from(datagram, self.lab.machines[0].remote)
+    }
+
+    fn inbound_from(&self, datagram: &[u8], remote: SocketAddr) -> Inbound {
+        inbound(&self.tables(1), &mut datagram.to_vec(), remote)
+    }
+
+    fn forged_packet(&self, source: IpAddr, destination: IpAddr) -> Inbound {
+        self.inbound(&self.sealed(Kind::Data, &packet(source, destination, b"x")))
+    }
+
+    /// The first datagram of this kind that went from machine to machine.
+    fn sent(&self, is_wanted: impl Fn(&Datagram<'_>) -> bool, to: usize) -> Flight {
+        let to = self.lab.machines[to].remote;
+        let wanted = |f: &&Flight| f.to == to && Datagram::parse(&f.bytes).is_some_and(|d| is_wanted(&d));
+        self.lab.sent.iter().find(wanted).unwrap().clone()
+    }
+}
+
+#[test]
+fn a_packet_becomes_a_datagram_and_the_same_packet_again() {
+    let pair = Pair::new();
+    for family in [0, 1] {
+        for length in [1, 100, 1400] {
+            let packet = packet(pair.a[family], pair.b[family], &vec![7; length]);
+            let (outcome, datagram) = pair.outbound(&packet);
+            assert_eq!(outcome, Outbound::Send(pair.lab.machines[1].remote));
+            assert!(!datagram.windows(20).any(|part| part == &packet[..20]), "no plaintext");
+            let mut buffer = datagram.clone();
+            let from = pair.lab.machines[0].remote;
+            let Inbound::Packet(range, None) = inbound(&pair.tables(1), &mut buffer, from) else { panic!() };
+            assert_eq!(buffer[range], packet);
+        }
+    }
+}
+
+#[test]
+fn both_sides_count_the_bytes_of_packets() {
+    let mut pair = Pair::new();
+    let before = (pair.lab.peer(0, 1).unwrap().tx_bytes, pair.lab.peer(1, 0).unwrap().rx_bytes);
+    pair.lab.send(0, 1, &[0; 80]);
+    pair.lab.run(SECOND);
+    let after = (pair.lab.peer(0, 1).unwrap().tx_bytes, pair.lab.peer(1, 0).unwrap().rx_bytes);
+    assert_eq!(after, (before.0 + 100, before.1 + 100));
+}
+
+#[test]
+fn a_packet_without_a_session_is_handed_over_untouched() {
+    let mut pair = Pair::new();
+    pair.lab.lose = Box::new(|_| true);
+    pair.lab.run(200 * SECOND);
+    let packet = packet(pair.a[0], pair.b[0], b"wait");
+    let (outcome, kept) = pair.outbound(&packet);
+    assert!(matches!(outcome, Outbound::Stage(_)), "{outcome:?}");
+    assert_eq!(kept, buffer(&packet));
+}
+
+#[test]
+fn packets_that_must_not_leave_are_dropped_for_a_reason() {
+    let pair = Pair::new();
+    let outcome =
+        |source: IpAddr, destination: &str| pair.outbound(&packet(source, address(destination), b"x")).0;
+    let no_route = Outbound::Unreachable(Unreachable::NoRoute, DropReason::NoRoute);
+    assert_eq!(outcome(pair.a[0], "10.7.0.99"), no_route, "nobody's address of the range");
+    assert_eq!(outcome(pair.a[0], "192.0.2.1"), no_route);
+    assert_eq!(outcome(pair.a[1], "fd00::1"), no_route);
+    assert_eq!(
+        outcome(pair.a[0], &pair.a[0].to_string()),
+        no_route,
+        "our own address is the kernel's business"
+    );
+    for foreign in ["10.7.0.2", "10.7.0.99", "192.168.1.1"] {
+        let foreign = outcome(address(foreign), "10.7.0.2");
+        assert_eq!(foreign, Outbound::Drop(DropReason::ForeignSource));
+    }
+    for nowhere in ["127.0.0.1", "224.0.0.1", "255.255.255.255", "169.254.1.1", "0.0.0.0"] {
+        assert_eq!(outcome(pair.a[0], nowhere), Outbound::Drop(DropReason::MalformedPacket), "{nowhere}");
+    }
+    for nowhere in ["ff02::2", "::1", "fe80::1", "::ffff:10.7.0.2"] {
+        assert_eq!(outcome(pair.a[1], nowhere), Outbound::Drop(DropReason::MalformedPacket), "{nowhere}");
+    }
+}
+
+#[test]
+fn buffers_of_any_length_are_survived() {
+    let pair = Pair::new();
+    let whole = packet(pair.a[0], pair.b[0], b"payload");
+    for length in 0..HEADER_LENGTH + TAG_LENGTH + whole.len() {
+        let mut short = buffer(&whole)[..length].to_vec();
+        let outcome = outbound(&pair.tables(0), &mut short);
+        assert_eq!(outcome, Outbound::Drop(DropReason::MalformedPacket), "{length}");
+    }
+    let datagram = pair.sealed(Kind::Data, &whole);
+    for length in 0..datagram.len() {
+        assert!(matches!(pair.inbound(&datagram[..length]), Inbound::Drop(_)), "{length}");
+    }
+    for first in 0..=255 {
+        for length in [1, 4, 31, 32, 33, 500, 1232, 1233, 65_507] {
+            let mut garbage = vec![0x5a; length];
+            garbage[0] = first;
+            assert!(matches!(pair.inbound(&garbage), Inbound::Drop(_)), "{first} {length}");
+        }
+    }
+    assert!(matches!(pair.inbound(&[]), Inbound::Drop(DropReason::Unknown)));
+    assert!(matches!(pair.inbound(&datagram), Inbound::Packet(..)), "and nothing has moved");
+}
+
+#[test]
+fn the_inner_source_must_belong_to_the_sender() {
+    let mut pair = Pair::new();
+    let c = pair.lab.enrol("c");
+    pair.lab.run(3 * SECOND);
+    let [c4, c6] = pair.lab.mesh(c);
+    let spoofed = Inbound::Drop(DropReason::SourceCheck);
+    for source in [c4, pair.b[0], address("10.7.0.99"), address("192.168.1.1"), address("127.0.0.1")] {
+        assert_eq!(pair.forged_packet(source, pair.b[0]), spoofed, "{source}");
+    }
+    let IpAddr::V4(a4) = pair.a[0] else { panic!() };
+    for source in [c6, pair.b[1], address("fd00::1"), address("::1"), a4.to_ipv6_mapped().into()] {
+        assert_eq!(pair.forged_packet(source, pair.b[1]), spoofed, "{source}");
+    }
+    let from_c = pair.lab.peer(1, c).unwrap().rx_bytes;
+    assert_eq!(from_c, 0, "nothing is counted for whom it pretends to be");
+}
+
+#[test]
+fn the_inner_destination_must_be_ours() {
+    let pair = Pair::new();
+    let elsewhere = Inbound::Drop(DropReason::Destination);
+    for destination in ["10.7.0.1", "10.7.0.3", "192.168.1.1", "8.8.8.8"] {
+        assert_eq!(pair.forged_packet(pair.a[0], address(destination)), elsewhere, "{destination}");
+    }
+    assert_eq!(pair.forged_packet(pair.a[1], address("fd00::9")), elsewhere);
+    for nowhere in ["127.0.0.1", "224.0.0.1", "255.255.255.255"] {
+        let outcome = pair.forged_packet(pair.a[0], address(nowhere));
+        assert_eq!(outcome, Inbound::Drop(DropReason::MalformedPacket), "{nowhere}");
+    }
+}
+
+#[test]
+fn sealed_garbage_is_no_packet() {
+    let pair = Pair::new();
+    let good = packet(pair.a[0], pair.b[0], b"x");
+    for plaintext in [&b""[..], b"\x45", b"hello, this is no packet", &good[..good.len() - 1]] {
+        let outcome = pair.inbound(&pair.sealed(Kind::Data, plaintext));
+        assert_eq!(outcome, Inbound::Drop(DropReason::MalformedPacket));
+    }
+}
+
+#[test]
+fn forged_replayed_and_homeless_datagrams_are_told_apart() {
+    let pair = Pair::new();
+    let good = pair.sealed(Kind::Data, &packet(pair.a[0], pair.b[0], b"x"));
+    for at in 0..good.len() {
+        let mut forged = good.clone();
+        forged[at] ^= 0x40;
+        let expected = match at {
+            0..4 => DropReason::Unknown,
+            4..8 => DropReason::NoSession,
+            // A counter that no session ever reaches.
+            13..16 => DropReason::Unknown,
+            _ => DropReason::Forged,
+        };
+        assert_eq!(pair.inbound(&forged), Inbound::Drop(expected), "byte {at}");
+    }
+    assert!(matches!(pair.inbound(&good), Inbound::Packet(..)));
+    assert_eq!(pair.inbound(&good), Inbound::Drop(DropReason::Replayed));
+    let control = pair.sealed(Kind::Control, b"anything");
+    assert!(matches!(pair.inbound(&control), Inbound::Slow(SlowInput::Control { .. })));
+    assert_eq!(pair.inbound(&control), Inbound::Drop(DropReason::Replayed));
+    let mut forged = pair.sealed(Kind::Control, b"anything");
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(pair.inbound(&forged), Inbound::Drop(DropReason::Forged));
+}
+
+#[test]
+fn a_new_address_is_told_once_until_the_node_has_looked() {
+    let mut pair = Pair::new();
+    let elsewhere = "198.51.100.1:9".parse().unwrap();
+    let inner = packet(pair.a[0], pair.b[0], b"x");
+    let session = pair.lab.session(0, 1).unwrap().remote_index;
+    let Inbound::Packet(_, news) = pair.inbound_from(&pair.sealed(Kind::Data, &inner), elsewhere) else {
+        panic!()
+    };
+    let news = news.expect("a new address is news");
+    assert_eq!(news, SlowInput::Notice { session });
+    let again = pair.inbound_from(&pair.sealed(Kind::Data, &inner), elsewhere);
+    assert!(matches!(again, Inbound::Packet(_, None)), "{again:?}");
+    assert!(matches!(pair.inbound(&pair.sealed(Kind::Data, &inner)), Inbound::Packet(_, None)));
+    pair.lab.command(1, |node, now| node.handle_slow(news, elsewhere, now));
+    let later = pair.inbound_from(&pair.sealed(Kind::Data, &inner), elsewhere);
+    assert!(matches!(later, Inbound::Packet(_, Some(_))), "{later:?}");
+}
+
+#[test]
+fn the_first_use_of_a_session_is_told_once() {
+    let mut pair = Pair::new();
+    pair.lab.machines[0].is_up = false;
+    pair.lab.lose = Box::new(|f| matches!(Datagram::parse(&f.bytes), Some(Datagram::Control(_))));
+    pair.lab.restart(0);
+    pair.lab.run(SECOND / 4);
+    let inner = packet(pair.a[0], pair.b[0], b"x");
+    let session = pair.lab.session(0, 1).unwrap().remote_index;
+    let first = pair.inbound(&pair.sealed(Kind::Data, &inner));
+    let Inbound::Packet(_, Some(SlowInput::Notice { session: told })) = first else { panic!("{first:?}") };
+    assert_eq!(told, session);
+    assert!(matches!(pair.inbound(&pair.sealed(Kind::Data, &inner)), Inbound::Packet(_, None)));
+}
+
+#[test]
+fn handshake_messages_pass_the_gate_only_of_whom_they_are_for() {
+    let mut pair = Pair::new();
+    pair.lab.restart(0);
+    pair.lab.run(SECOND);
+    let initiation = pair.sent(|d| matches!(d, Datagram::Initiation(_)), 1);
+    let response = pair.sent(|d| matches!(d, Datagram::Response(_)), 0);
+    for (flight, to) in [(&initiation, 1), (&response, 0)] {
+        for at in [0, 1] {
+            let outcome = inbound(&pair.tables(at), &mut flight.bytes.clone(), flight.from);
+            let slow = Inbound::Slow(SlowInput::Datagram(flight.bytes.clone()));
+            let expected = if at == to { slow } else { Inbound::Drop(DropReason::Gate) };
+            assert_eq!(outcome, expected);
+        }
+        let mut altered = flight.bytes.clone();
+        altered[5] ^= 1;
+        let outcome = inbound(&pair.tables(to), &mut altered, flight.from);
+        assert_eq!(outcome, Inbound::Drop(DropReason::Gate));
+    }
+}
+
+#[test]
+fn an_enrolment_passes_only_with_an_invite_of_ours() {
+    let mut pair = Pair::new();
+    let first = pair.sent(|d| matches!(d, Datagram::Enrolment(e) if e.stage == 1), 0);
+    let at_issuer = inbound(&pair.tables(0), &mut first.bytes.clone(), first.from);
+    assert_eq!(at_issuer, Inbound::Slow(SlowInput::Datagram(first.bytes.clone())), "known, though used");
+    assert_eq!(pair.inbound(&first.bytes), Inbound::Drop(DropReason::Gate), "another node's invite");
+    let Some(Datagram::Enrolment(enrolment)) = Datagram::parse(&first.bytes) else { panic!() };
+    let id = enrolment.invite;
+    pair.lab.command(0, |node, _| node.forget_invite(&id));
+    let forgotten = inbound(&pair.tables(0), &mut first.bytes.clone(), first.from);
+    assert_eq!(forgotten, Inbound::Drop(DropReason::Gate));
+    assert!(pair.lab.machines[0].files.contains_key(&StateFile::Invites));
+}

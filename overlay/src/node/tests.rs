@@ -1,7 +1,10 @@
 //! Tests of the Node through its public API, over a wire in memory.
 
+mod command;
 mod enrolment;
 mod handshake;
+mod idle;
 pub(crate) mod lab;
+mod record;
 mod session;
 mod staged;
