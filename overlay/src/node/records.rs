@@ -30,11 +30,12 @@ impl Node {
             Merge::Same | Merge::Old => return,
             Merge::Refused(_) => return self.drops.count(DropReason::Record),
         }
-        self.unwritten.records.get_or_insert(match content {
+        let write_at = match content {
             // Whatever happens to us in the next moment: a node that was revoked stays out.
             Content::Revocation { .. } => now,
             Content::Member { .. } | Content::Reissue { .. } => now + PERSIST_DELAY,
-        });
+        };
+        self.unwritten.records = Some(self.unwritten.records.map_or(write_at, |at| at.min(write_at)));
         // Passed on before it is applied: a revoked node is told so by its own revocation.
         let others: Vec<NodeId> = self
             .peers
