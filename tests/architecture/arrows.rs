@@ -32,7 +32,7 @@ const fn above(name: &'static str, folder: &'static str, may: &'static [&'static
 }
 
 /// Every crate of the workspace; a new one is entered here first.
-pub(crate) const CRATES: [Crate; 11] = [
+pub(crate) const CRATES: [Crate; 12] = [
     below("hopmesh-wire", "wire", &[]),
     below("hopmesh-nat", "nat", &["hopmesh-wire"]),
     below("hopmesh-routing", "routing", &["hopmesh-wire"]),
@@ -44,6 +44,11 @@ pub(crate) const CRATES: [Crate; 11] = [
     ),
     below("hopmesh-config", "config", &[]),
     below("hopmesh-sim", "sim", &["hopmesh-overlay", "hopmesh-wire"]),
+    below(
+        "hopmesh-fuzz-bodies",
+        "fuzz/bodies",
+        &["hopmesh-config", "hopmesh-overlay", "hopmesh-registry", "hopmesh-wire"],
+    ),
     above("hopmesh-api", "api", &[]),
     above("hopmesh", "src", &["hopmesh-api", "hopmesh-config", "hopmesh-overlay", "hopmesh-wire"]),
     above("hopmesh-netns-tests", "netns-tests", &["hopmesh-api"]),

@@ -19,7 +19,7 @@ mod kind {
 /// Second byte of handshake and enrolment messages: the version of the protocol.
 pub const VERSION: u8 = 1;
 
-/// Bytes before a sealed packet: kind, flags, two zeros, receiver index, counter.
+/// Bytes before a sealed packet: kind, three zeros, receiver index, counter.
 pub const HEADER_LENGTH: usize = 16;
 /// Bytes behind a sealed packet.
 pub const TAG_LENGTH: usize = 16;
@@ -265,7 +265,8 @@ fn parse_enrolment(bytes: &[u8]) -> Option<Datagram<'_>> {
     let length = usize::from(u16::from_le_bytes([covered[24], covered[25]]));
     let (body, padding) = covered[ENROLMENT_HEADER..].split_at_checked(length)?;
     let zeros = padding.iter().all(|&byte| byte == 0);
-    zeros.then_some(Datagram::Enrolment(Enrolment {
+    let padded = if stage == 1 { bytes.len() == ENROLMENT_FIRST_LENGTH } else { padding.is_empty() };
+    (zeros && padded).then_some(Datagram::Enrolment(Enrolment {
         stage,
         invite: covered[4..20].try_into().ok()?,
         conversation: u32_at(covered, 20)?,

@@ -47,13 +47,13 @@ impl From<cbor::CborError> for RecordError {
 pub enum Kind {
     /// A member speaks of itself: its credentials and where it can be dialled.
     #[n(1)]
-    Member,
+    Member = 1,
     /// A node is no member any more.
     #[n(2)]
-    Revocation,
+    Revocation = 2,
     /// New credentials for a node, on their way to it.
     #[n(3)]
-    Reissue,
+    Reissue = 3,
 }
 
 /// What a record is kept under.

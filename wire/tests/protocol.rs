@@ -177,7 +177,7 @@ fn labels_are_those_of_the_code() {
     );
     let address = sha256(&concat(label("ipv6 address"), &[&network().0, &node.0]));
     assert_eq!(address[..10], address::ipv6_address(&network(), &node).octets()[6..]);
-    let key_hash = sha256(&[&[0], &node.0[..]].concat());
+    let key_hash = sha256(&[&[1], &node.0[..]].concat());
     assert_eq!(u64::from_be_bytes(key_hash[..8].try_into().unwrap()), record.key_hash());
     let version =
         sha256(&concat(label("record version"), &[&record.key_hash().to_le_bytes(), &1u64.to_le_bytes()]));

@@ -250,9 +250,11 @@ impl Node {
         claims.tags.clone_from(&old.tags);
         claims.roles = old.roles;
         let chain = self.sign_claims(claims)?;
-        let key = Key { kind: Kind::Reissue, owner: self.identity.node(), name: old.node.to_string() };
+        let signer = chain.admin().map_or(NodeId(*chain.root()), |admin| admin.node);
+        let key = Key { kind: Kind::Reissue, owner: signer, name: old.node.to_string() };
         let event = Event::Reissued(old.node, chain.claims().name.clone(), IpAddr::V4(address));
-        self.publish_record(&Content::Reissue { chain }, &key, None, now);
+        let root = self.members.network.root.clone();
+        self.publish_record(&Content::Reissue { chain }, &key, root.as_ref(), now);
         self.outputs.push_back(Output::Event(event));
         Ok(())
     }

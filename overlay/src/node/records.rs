@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 use wire::control::Message;
 use wire::record::{Content, Key};
-use wire::{Chain, Kind, NodeId, Record};
+use wire::{Candidate, Chain, Kind, NodeId, Record};
 
 impl Node {
     /// Takes a record from a peer, or one of our own when `from` is nobody.
@@ -50,23 +50,22 @@ impl Node {
             peer.sync_wait = SYNC_RETRY;
             peer.last_sync = now;
         }
+        let is_our_old_word = from.is_some()
+            && matches!(&content, Content::Member { chain, .. } if chain.claims().node == self.identity.node());
         self.apply(content, now);
+        if is_our_old_word {
+            // Said before our state was lost, or set back: say what holds now.
+            self.announce(now);
+        }
     }
 
     /// Lets what a record says take effect.
     pub(super) fn apply(&mut self, content: Content, now: Instant) {
         match content {
             Content::Member { chain, candidates } => {
-                let claims = chain.claims().clone();
-                self.learn_chain(chain.clone());
-                let known = self.members.chain(&claims.node);
-                let is_out = known.is_some_and(|chain| self.members.is_revoked(chain))
-                    || self.members.is_revoked(&chain);
-                if is_out {
-                    self.expel(claims.node, now);
-                } else if let Some(peer) = self.ensure_peer(claims.node, claims.noise_key, now) {
-                    peer.paths.handle_candidates(Source::Record, &candidates);
-                }
+                let node = chain.claims().node;
+                self.learn_chain(chain);
+                self.take_in(node, &candidates, now);
             }
             Content::Revocation { node, by, by_root } => {
                 self.members.note_revocation(node, by.claims().node, by_root);
@@ -74,14 +73,35 @@ impl Node {
                 self.expel_revoked(now);
             }
             Content::Reissue { chain } => {
-                let is_ours = chain.claims().node == self.identity.node();
-                let is_newer = chain.claims().serial > self.members.own().claims().serial;
-                if is_ours && is_newer {
-                    self.adopt(chain, now);
-                } else {
+                let node = chain.claims().node;
+                if node != self.identity.node() {
                     self.learn_chain(chain);
+                    // Revoked with the admin that had signed it, it is back.
+                    let candidates = self.announced_candidates(node);
+                    self.take_in(node, &candidates, now);
+                } else if self.members.outranks(&chain, self.members.own()) {
+                    self.adopt(chain, now);
                 }
             }
+        }
+    }
+
+    /// Makes a node a peer, or none, as its credentials say.
+    fn take_in(&mut self, node: NodeId, candidates: &[Candidate], now: Instant) {
+        let Some(chain) = self.members.chain(&node) else { return };
+        let noise_key = chain.claims().noise_key;
+        if self.members.is_revoked(chain) {
+            self.expel(node, now);
+        } else if let Some(peer) = self.ensure_peer(node, noise_key, now) {
+            peer.paths.handle_candidates(Source::Record, candidates);
+        }
+    }
+
+    fn announced_candidates(&self, node: NodeId) -> Vec<Candidate> {
+        let key = Key { kind: Kind::Member, owner: node, name: String::new() };
+        match self.registry.get(&key).map(|record| record.content(&self.members.id())) {
+            Some(Ok(Content::Member { candidates, .. })) => candidates,
+            _ => vec![],
         }
     }
 
@@ -95,7 +115,8 @@ impl Node {
     /// Ends everything with a node that is no member any more; with all of them when it is ourselves.
     fn expel(&mut self, node: NodeId, now: Instant) {
         if node == self.identity.node() {
-            if !self.is_revoked {
+            // When it is but the admin that signed us, other credentials may be on their way to us.
+            if !self.is_revoked && self.members.is_revoked_itself(self.members.own().claims()) {
                 self.is_revoked = true;
                 self.peers.keys().copied().collect::<Vec<_>>().iter().for_each(|peer| self.forget_peer(peer));
                 self.routes_are_old = true;
@@ -139,7 +160,7 @@ impl Node {
         }
     }
 
-    /// Signs a record with our key under the next sequence, and spreads it.
+    /// Signs a record under the next sequence, with our key or with the root key when that owns it, and spreads it.
     pub(super) fn publish_record(
         &mut self,
         content: &Content,
@@ -147,8 +168,13 @@ impl Node {
         root: Option<&SigningKey>,
         now: Instant,
     ) {
-        let sequence = self.registry.next_sequence(key);
-        match content.sign(sequence, self.unix_s(now), &self.identity.signing, root) {
+        // Above all that an earlier run may have signed and not written.
+        let sequence = self.registry.next_sequence(key).max(self.identity.starts << 32);
+        let key = match root {
+            Some(root) if root.verifying_key().to_bytes() == key.owner.0 => root,
+            Some(_) | None => &self.identity.signing,
+        };
+        match content.sign(sequence, self.unix_s(now), key, root) {
             Ok(record) => self.merge(record, content.clone(), None, now),
             Err(_) => self.drops.count(DropReason::Record),
         }

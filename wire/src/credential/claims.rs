@@ -2,6 +2,7 @@
 
 use super::CredentialError;
 use crate::address::ipv6_address;
+use crate::packet::Forbidden;
 use crate::{Name, NetworkId, NodeId, NoisePublicKey};
 use coset::cbor::Value;
 use coset::cwt::{ClaimName, ClaimsSet, ClaimsSetBuilder, Timestamp};
@@ -139,9 +140,22 @@ impl Claims {
             not_before_s: unix(set.not_before.as_ref()?)?,
             expires_s: unix(set.expiration_time.as_ref()?)?,
         };
-        let routed_are_trimmed = claims.prefixes.iter().all(|p| p.trunc() == *p && p.prefix_len() > 0);
-        (routed_are_trimmed && claims.not_before_s < claims.expires_s).then_some(claims)
+        let routable = claims.prefixes.iter().all(is_routable) && is_host(claims.ipv4);
+        (routable && claims.not_before_s < claims.expires_s).then_some(claims)
     }
+}
+
+/// Whether an address can be a node's own: neither the first nor the last of its range, and of a kind that is sent to.
+fn is_host(address: Ipv4Net) -> bool {
+    let ip = address.addr();
+    ip != address.network() && ip != address.broadcast() && Forbidden::of(ip.into()).is_none()
+}
+
+/// Whether a prefix can lie behind a node: not so short that a few of them make a default route (RFC 1122 has no
+/// network shorter than /8), and of a kind that is sent to.
+fn is_routable(prefix: &IpNet) -> bool {
+    let length_min = if prefix.addr().is_ipv4() { 8 } else { 16 };
+    prefix.trunc() == *prefix && prefix.prefix_len() >= length_min && Forbidden::of(prefix.addr()).is_none()
 }
 
 fn seconds(unix_s: u64) -> Timestamp {

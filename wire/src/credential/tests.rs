@@ -114,3 +114,32 @@ fn dates_tolerate_an_hour_of_skew() {
     assert_eq!(chain.check_dates(NOW + 1000 + CLOCK_SKEW_S), Ok(()));
     assert_eq!(chain.check_dates(NOW + 1001 + CLOCK_SKEW_S), Err(CredentialError::Expired));
 }
+
+#[test]
+fn addresses_and_prefixes_that_lead_nowhere_or_everywhere_are_refused() {
+    let network = network();
+    let node = SigningKey::from_bytes(&[3; 32]);
+    let verdict = |claims: Claims| {
+        let chain = network.chain.extend(claims, &network.admin).unwrap();
+        Chain::verify(&chain.encode(), &network.id()).map(|_| ())
+    };
+    let good = claims(network.id(), &node, "b", "10.7.0.2/16", false);
+    assert_eq!(verdict(good.clone()), Ok(()));
+    for address in ["10.7.0.0/16", "10.7.255.255/16"] {
+        let claims = Claims { ipv4: address.parse().unwrap(), ..good.clone() };
+        assert_eq!(verdict(claims), Err(CredentialError::Malformed), "{address}");
+    }
+    for prefix in [
+        "0.0.0.0/0",
+        "128.0.0.0/1",
+        "127.0.0.0/8",
+        "224.0.0.0/8",
+        "::/0",
+        "8000::/1",
+        "::ffff:0:0/96",
+        "10.1.2.3/24",
+    ] {
+        let claims = Claims { prefixes: vec![prefix.parse().unwrap()], ..good.clone() };
+        assert_eq!(verdict(claims), Err(CredentialError::Malformed), "{prefix}");
+    }
+}

@@ -132,8 +132,8 @@ impl Record {
             }
             Kind::Reissue => {
                 let chain = chain(payload)?;
-                // The signature inside the chain is what counts; the owner only answers for the quota.
-                let may = chain.admin().is_none_or(|admin| admin.node == *owner);
+                // Whoever signed the credentials answers for the record: the admin, or the root key itself.
+                let may = chain.admin().map_or(chain.root(), |admin| &admin.node.0) == &owner.0;
                 let name = chain.claims().node.to_string();
                 (Content::Reissue { chain }, may, name)
             }

@@ -104,4 +104,10 @@ fn reissues_carry_their_authority_in_the_chain() {
     assert_eq!(record.content(&keys.network), Ok(content.clone()));
     let by_member = content.sign(1, 2, &keys.member, None).unwrap();
     assert_eq!(by_member.content(&keys.network), Err(RecordError::Authority));
+    // What the root key has signed, only the root key may announce.
+    let content = Content::Reissue { chain: keys.admin_chain.clone() };
+    let by_root = content.sign(1, 2, &keys.root, None).unwrap();
+    assert_eq!(by_root.content(&keys.network), Ok(content.clone()));
+    let by_admin = content.sign(1, 2, &keys.admin, None).unwrap();
+    assert_eq!(by_admin.content(&keys.network), Err(RecordError::Authority));
 }
