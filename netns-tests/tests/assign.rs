@@ -19,8 +19,9 @@ fn near(up: &Up, last: u8) -> Ipv4Addr {
 }
 
 /// First and last address of the range.
-fn ends(up: &Up) -> [Ipv4Addr; 2] {
-    let text = up.json["network"]["ipv4_range"].as_str().expect("a range");
+fn ends(node: &Machine) -> [Ipv4Addr; 2] {
+    let status = node.status();
+    let text = status["network"]["ipv4_range"].as_str().expect("a range");
     let (base, length) = text.split_once('/').expect("ADDRESS/LENGTH");
     let base = u32::from(base.parse::<Ipv4Addr>().expect("an address"));
     let hosts = u32::MAX.checked_shr(length.parse().expect("a length")).unwrap_or(0);
@@ -71,8 +72,8 @@ fn an_assigned_address_is_seen_by_all_and_stays() {
 fn an_address_that_cannot_be_given_is_refused() {
     let lab = Lab::new();
     let (a, founder, b, joiner) = pair(&lab);
-    let [first, last] = ends(&founder).map(|end| end.to_string());
-    let next = Ipv4Addr::from(u32::from(ends(&founder)[1]) + 1).to_string();
+    let [first, last] = ends(&a).map(|end| end.to_string());
+    let next = Ipv4Addr::from(u32::from(ends(&a)[1]) + 1).to_string();
     for outside in ["8.8.8.8", "127.0.0.1", "0.0.0.0", "255.255.255.255", "192.0.2.77", &first, &last, &next]
     {
         a.refused(&["assign", "b", outside], &["range|address"]);

@@ -22,7 +22,7 @@ fn host(machine: &Machine) -> String {
     let show = |what: &str| machine.run(&["sh", "-c", what]).ok();
     // Neighbours and the age of addresses change by themselves.
     show(
-        "ip -o link; ip -o addr | sed 's/valid_lft.*//'; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all",
+        "ip -o link; ip -o addr | sed 's/valid_lft.*//; s/tentative//'; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all",
     )
 }
 

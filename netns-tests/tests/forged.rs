@@ -121,7 +121,7 @@ fn whatever_is_altered_nobody_gets_more_than_was_given() {
         });
         match up {
             Some(line) => joined.push((run, line)),
-            None => drop(refused(run.done(DEADLINE), &["invite|network|answer"])),
+            None => drop(refused(run.done(DEADLINE), &["invite|network|answer|hm-home"])),
         }
     }
     // An altered address or name of the network still leads to the issuer, and that decides.

@@ -133,6 +133,12 @@ fn damaged(whole: &[u8]) -> Vec<Vec<u8>> {
     all
 }
 
+/// Writes a file as it was, with the mode it had: the node may have put a damaged one aside.
+fn restore(path: &Path, bytes: &[u8]) {
+    fs::write(path, bytes).expect("root may");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("just written");
+}
+
 /// Damages each state file in turn: the node either says which file is bad, or comes up as who it was.
 fn survives_damage(node: &Machine, id: &str) {
     for path in files(&node.state_dir()) {
@@ -153,7 +159,7 @@ fn survives_damage(node: &Machine, id: &str) {
                 }
                 None => drop(refused(run.done(DEADLINE), &[name])),
             }
-            all.into_iter().for_each(|(bytes, path)| fs::write(path, bytes).expect("root may"));
+            all.into_iter().for_each(|(bytes, path)| restore(&path, &bytes));
         }
     }
 }

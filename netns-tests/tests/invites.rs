@@ -153,11 +153,11 @@ fn a_name_must_be_a_free_dns_label() {
     let bad =
         ["", "-a", "a-", "a b", "a_b", "a.b", "é", "a/b", "..", "localhost", &long, "a\n", "\u{1b}[31m"];
     for name in bad {
-        printable(&a.refused(&["up", "--node-name", name], &["name"]));
+        printable(&a.refused(&["up", &format!("--node-name={name}")], &["name"]));
     }
     a.up();
     for name in bad {
-        printable(&a.refused(&["invite", "--node-name", name], &["name"]));
+        printable(&a.refused(&["invite", &format!("--node-name={name}")], &["name"]));
     }
     let invite = a.invite(&[]);
     b.refused(&["join", &invite, "--node-name", "not a name"], &["name"]);

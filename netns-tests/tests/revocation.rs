@@ -1,7 +1,7 @@
 //! A node that is removed is out everywhere, at once, for good, and is told.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use netns_tests::{DEADLINE, Lab, Machine, Up, peer, ping, stop_ping, wait_until};
 
@@ -41,7 +41,8 @@ fn a_revoked_node_is_out_within_seconds_and_cannot_return() {
         let flowing = |text: &str| text.contains("icmp_seq=5").then_some(());
         assert!(flow.wait_stdout(OUT, flowing).is_some(), "no traffic: {}", flow.stdout());
     }
-    let start = Instant::now();
+    let (start, since) = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH));
+    let revoked_s = since.expect("after 1970").as_secs_f64();
     assert_eq!(a.json(&["revoke", "b"])["ok"], true);
     for other in [&a, &c] {
         let what = format!("{} has b as revoked", other.name());
@@ -53,13 +54,11 @@ fn a_revoked_node_is_out_within_seconds_and_cannot_return() {
         assert_eq!(ping(from, second.v4.into(), 1).received, 0, "{} still reaches b", from.name());
     }
     is_told(&b);
+    // For twice as long as it may take, nothing comes back; `ping` counts no packet that its own kernel refused.
+    wait_until("enough silence to tell", OUT * 3, || (start.elapsed() > OUT * 2).then_some(()));
     for flow in flows {
-        let result = stop_ping(flow);
-        let sent = f64::from(result.sent) * 0.05;
-        let answered = f64::from(result.received) * 0.05;
-        assert!(answered < sent, "every ping of b was answered");
-        let last = result.at_s.last().unwrap() - result.at_s[0];
-        assert!(last < OUT.as_secs_f64() + 2.0, "b was answered for {last} s");
+        let last = stop_ping(flow).at_s.last().copied().expect("there was traffic");
+        assert!(last < revoked_s + OUT.as_secs_f64(), "b was answered {} s after", last - revoked_s);
     }
     a.must_ping(third.v4.into());
     cannot_return(&a, &b, &c, founder.v4.into());
