@@ -94,15 +94,28 @@ impl Membership {
         self.own().claims().ipv4.trunc()
     }
 
-    /// Takes note of verified credentials; true when they are newer than what was known of the node.
+    /// Takes note of verified credentials; true when they count more than what was known of the node.
     pub(crate) fn note_chain(&mut self, chain: Chain) -> bool {
-        let claims = chain.claims();
-        let newer = self.chains.get(&claims.node).is_none_or(|known| known.claims().serial < claims.serial);
-        if newer {
-            self.chains.insert(claims.node, chain);
+        let node = chain.claims().node;
+        let better = self.chains.get(&node).is_none_or(|known| self.outranks(&chain, known));
+        if better {
+            self.chains.insert(node, chain);
             self.rebuild_book();
         }
-        newer
+        better
+    }
+
+    /// Whether of two credentials of one node the first count: what a revoked admin has signed counts least, then what
+    /// is older.
+    pub(crate) fn outranks(&self, first: &Chain, second: &Chain) -> bool {
+        let rank = |chain: &Chain| (!self.signer_is_revoked(chain), chain.claims().serial);
+        rank(first) > rank(second)
+    }
+
+    /// The credentials of a node that count: those that it shows, or others that we know.
+    pub(crate) fn best<'a>(&'a self, shown: &'a Chain) -> &'a Chain {
+        let known = self.chains.get(&shown.claims().node);
+        known.filter(|known| self.outranks(known, shown)).unwrap_or(shown)
     }
 
     /// Takes our own new credentials.
@@ -123,13 +136,21 @@ impl Membership {
     /// Whether these credentials are worth nothing: the node has left or was revoked, or the admin that signed them was.
     /// Only the root can take an admin's rights.
     pub(crate) fn is_revoked(&self, chain: &Chain) -> bool {
-        let claims = chain.claims();
-        let of = |node: &NodeId| self.revocations.get(node).copied().unwrap_or_default();
-        let own = of(&claims.node);
-        own.by_root
-            || own.by_itself
-            || (own.by_admin && !claims.roles.admin)
-            || chain.admin().is_some_and(|admin| of(&admin.node).by_root)
+        self.is_revoked_itself(chain.claims()) || self.signer_is_revoked(chain)
+    }
+
+    /// Whether the node itself has left or was revoked: no credentials can bring it back.
+    pub(crate) fn is_revoked_itself(&self, claims: &Claims) -> bool {
+        let own = self.revocation(&claims.node);
+        own.by_root || own.by_itself || (own.by_admin && !claims.roles.admin)
+    }
+
+    fn signer_is_revoked(&self, chain: &Chain) -> bool {
+        chain.admin().is_some_and(|admin| self.revocation(&admin.node).by_root)
+    }
+
+    fn revocation(&self, node: &NodeId) -> Revocation {
+        self.revocations.get(node).copied().unwrap_or_default()
     }
 
     pub(crate) fn chain(&self, node: &NodeId) -> Option<&Chain> {

@@ -139,8 +139,9 @@ impl Node {
         Ok((handshake, payload, chain))
     }
 
-    /// Why a node with these credentials gets no session.
-    pub(super) fn refusal(&self, chain: &Chain, now: Instant) -> Option<Refusal> {
+    /// Why a node that shows these credentials gets no session. It may not know yet of those that it was given since.
+    pub(super) fn refusal(&self, shown: &Chain, now: Instant) -> Option<Refusal> {
+        let chain = self.members.best(shown);
         if self.is_revoked || self.members.is_revoked(chain) {
             return Some(Refusal::Revoked);
         }
