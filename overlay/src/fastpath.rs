@@ -98,8 +98,7 @@ pub fn inbound(tables: &Tables, datagram: &mut [u8], remote: SocketAddr) -> Inbo
         Some(Datagram::Control(sealed)) => inbound_control(tables, sealed, datagram),
         Some(Datagram::Initiation(initiation)) => slow(initiation.gate.passes(&tables.gate), datagram),
         Some(Datagram::Response(response)) => slow(response.gate.passes(&tables.gate), datagram),
-        // Opens only with the keys of the handshake that it answers, which the Node has.
-        Some(Datagram::CookieReply(_)) => slow(true, datagram),
+        Some(Datagram::CookieReply(reply)) => slow(reply.passes(&tables.gate), datagram),
         Some(Datagram::Enrolment(enrolment)) => {
             let invite = tables.invites.iter().find(|(id, _)| *id == enrolment.invite);
             slow(invite.is_some_and(|(_, key)| enrolment.passes(key)), datagram)

@@ -36,7 +36,8 @@ pub const SLOW_LENGTH_MAX: usize = 1232;
 
 const INITIATION_HEADER: usize = 10;
 const RESPONSE_HEADER: usize = 12;
-const COOKIE_REPLY_LENGTH: usize = 8 + COOKIE_NONCE_LENGTH + SEALED_COOKIE_LENGTH;
+const COOKIE_REPLY_COVERED: usize = 8 + COOKIE_NONCE_LENGTH + SEALED_COOKIE_LENGTH;
+const COOKIE_REPLY_LENGTH: usize = COOKIE_REPLY_COVERED + MAC_LENGTH;
 const ENROLMENT_HEADER: usize = 4 + InviteId::LENGTH + 4 + 2;
 /// Longest Noise message in an initiation.
 pub const INITIATION_NOISE_LENGTH_MAX: usize = INITIATION_LENGTH - INITIATION_HEADER - 2 * MAC_LENGTH;
@@ -118,6 +119,38 @@ pub struct CookieReply {
     pub nonce: [u8; COOKIE_NONCE_LENGTH],
     /// The cookie, sealed.
     pub sealed: [u8; SEALED_COOKIE_LENGTH],
+    /// Keyed by the network secret, so that strangers' replies are not looked at.
+    pub mac: [u8; MAC_LENGTH],
+}
+
+impl CookieReply {
+    /// A reply with its MAC.
+    #[must_use]
+    pub fn new(
+        receiver: u32,
+        nonce: [u8; COOKIE_NONCE_LENGTH],
+        sealed: [u8; SEALED_COOKIE_LENGTH],
+        keys: &GateKeys,
+    ) -> Self {
+        let mut reply = Self { receiver, nonce, sealed, mac: [0; MAC_LENGTH] };
+        reply.mac = keys.reply_mac(&reply.covered());
+        reply
+    }
+
+    /// Whether a member made it.
+    #[must_use]
+    pub fn passes(&self, keys: &GateKeys) -> bool {
+        gate::equal(&keys.reply_mac(&self.covered()), &self.mac)
+    }
+
+    fn covered(&self) -> [u8; COOKIE_REPLY_COVERED] {
+        let mut bytes = [0; COOKIE_REPLY_COVERED];
+        bytes[..4].copy_from_slice(&[kind::COOKIE_REPLY, VERSION, 0, 0]);
+        bytes[4..8].copy_from_slice(&self.receiver.to_le_bytes());
+        bytes[8..8 + COOKIE_NONCE_LENGTH].copy_from_slice(&self.nonce);
+        bytes[8 + COOKIE_NONCE_LENGTH..].copy_from_slice(&self.sealed);
+        bytes
+    }
 }
 
 /// Header of a sealed datagram.
@@ -248,11 +281,13 @@ fn parse_cookie_reply(bytes: &[u8]) -> Option<Datagram<'_>> {
     if bytes.len() != COOKIE_REPLY_LENGTH || bytes[2..4] != [0; 2] {
         return None;
     }
-    let (nonce, sealed) = bytes[8..].split_at(COOKIE_NONCE_LENGTH);
+    let (nonce, rest) = bytes[8..].split_at(COOKIE_NONCE_LENGTH);
+    let (sealed, mac) = rest.split_at(SEALED_COOKIE_LENGTH);
     Some(Datagram::CookieReply(CookieReply {
         receiver: u32_at(bytes, 4)?,
         nonce: nonce.try_into().ok()?,
         sealed: sealed.try_into().ok()?,
+        mac: mac.try_into().ok()?,
     }))
 }
 
@@ -313,12 +348,7 @@ fn append_gate(mut bytes: Vec<u8>, keys: &GateKeys, cookie: Option<&Cookie>) -> 
 /// Writes a cookie reply.
 #[must_use]
 pub fn write_cookie_reply(reply: &CookieReply) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(COOKIE_REPLY_LENGTH);
-    bytes.extend([kind::COOKIE_REPLY, VERSION, 0, 0]);
-    bytes.extend(reply.receiver.to_le_bytes());
-    bytes.extend(reply.nonce);
-    bytes.extend(reply.sealed);
-    bytes
+    [&reply.covered()[..], &reply.mac].concat()
 }
 
 /// Writes a message of an enrolment under the key of its invite; the first one is padded.

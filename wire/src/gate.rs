@@ -39,6 +39,7 @@ pub fn equal(a: &[u8], b: &[u8]) -> bool {
 pub struct GateKeys {
     mac1: [u8; 16],
     cookie: [u8; 32],
+    reply: [u8; 16],
 }
 
 impl GateKeys {
@@ -49,6 +50,7 @@ impl GateKeys {
         Self {
             mac1: mac(gate_key, &[b"mac1", &receiver.0]),
             cookie: crate::secret::derive(gate_key, &[b"cookie", &receiver.0[..]].concat()),
+            reply: mac(gate_key, &[b"cookie reply"]),
         }
     }
 
@@ -56,6 +58,12 @@ impl GateKeys {
     #[must_use]
     pub fn mac1(&self, message: &[u8]) -> [u8; MAC_LENGTH] {
         mac(&self.mac1, &[message])
+    }
+
+    /// The MAC behind a cookie reply: any member can make it and check it, a stranger cannot.
+    #[must_use]
+    pub fn reply_mac(&self, message: &[u8]) -> [u8; MAC_LENGTH] {
+        mac(&self.reply, &[message])
     }
 
     /// Seals a cookie for the sender of the message that carried `mac1`.

@@ -117,7 +117,7 @@ fn constants_are_those_of_the_code() {
 fn first_bytes_and_least_lengths_are_those_of_the_code() {
     let sealed = Sealed { receiver: 1, counter: 2 };
     let with_tag = |header: [u8; 16]| [&header[..], &[0; datagram::TAG_LENGTH]].concat();
-    let reply = CookieReply { receiver: 1, nonce: [0; 16], sealed: [0; 32] };
+    let reply = CookieReply { receiver: 1, nonce: [0; 16], sealed: [0; 32], mac: [0; 16] };
     let enrolment = |stage| datagram::write_enrolment(stage, &INVITE, 1, b"", &[0; 32]);
     let code = BTreeMap::from([
         ("initiation", datagram::write_initiation(1, b"", &gate_keys(), None)),
@@ -154,7 +154,7 @@ fn labels_are_those_of_the_code() {
     let (record, hash) = (member_record(), [7; 32]);
 
     let table = table("Labels");
-    assert_eq!(table.len(), 17, "each is put to its use below");
+    assert_eq!(table.len(), 18, "each is put to its use below");
     let label = |name: &str| table[name][1];
     assert_eq!(derived(&SECRET, label("session psk")), network_secret.psk());
     assert_eq!(derived(&SECRET, label("gate key")), gate_key);
@@ -188,6 +188,8 @@ fn labels_are_those_of_the_code() {
     assert_eq!(label("suite 0"), Suite::ChaCha20Poly1305.name());
     assert_eq!(label("suite 1"), Suite::Aes256Gcm.name());
     gate_labels(label("mac1 key"), label("cookie key"), &gate_key);
+    let reply_key = gate::mac(&gate_key, &[label("cookie reply key").as_bytes()]);
+    assert_eq!(gate::mac(&reply_key, &[b"message"]), gate_keys().reply_mac(b"message"));
 }
 
 fn gate_labels(mac1_label: &str, cookie_label: &str, gate_key: &[u8; 32]) {

@@ -52,7 +52,7 @@ fn datagrams() -> Vec<Seed> {
     let keys = GateKeys::of_receiver(&[1; 32], &NoisePublicKey([2; 32]));
     let sealed = Sealed { receiver: 0x0102_0304, counter: 5 };
     let behind = |header: [u8; 16], length| [&header[..], &vec![7; length]].concat();
-    let reply = CookieReply { receiver: 3, nonce: [4; 16], sealed: [5; 32] };
+    let reply = CookieReply { receiver: 3, nonce: [4; 16], sealed: [5; 32], mac: [6; 16] };
     let enrolment = |stage, length: usize| {
         datagram::write_enrolment(stage, &InviteId([6; 16]), 8, &vec![9; length], &[3; 32])
     };

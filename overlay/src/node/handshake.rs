@@ -77,7 +77,8 @@ impl Node {
             Admission::AskForCookie(cookie) => {
                 let nonce = self.random.bytes();
                 let sealed = self.gate.seal_cookie(&cookie, &nonce, &initiation.gate.mac1);
-                let bytes = write_cookie_reply(&CookieReply { receiver: initiation.sender, nonce, sealed });
+                let bytes =
+                    write_cookie_reply(&CookieReply::new(initiation.sender, nonce, sealed, &self.gate));
                 return self.outputs.push_back(Output::Transmit { remote, bytes });
             }
         }

@@ -37,7 +37,12 @@ fn responses_cookies_and_enrolments_read_back() {
     assert_eq!((response.sender, response.receiver, response.noise), (1, 2, &b"noise"[..]));
     assert!(response.gate.passes(&keys()));
 
-    let reply = CookieReply { receiver: 3, nonce: [4; 16], sealed: [5; 32] };
+    let reply = CookieReply::new(3, [4; 16], [5; 32], &keys());
+    assert!(
+        reply.passes(&GateKeys::of_receiver(&[1; 32], &NoisePublicKey([9; 32]))),
+        "any member of the network"
+    );
+    assert!(!reply.passes(&GateKeys::of_receiver(&[9; 32], &NoisePublicKey([2; 32]))), "a stranger");
     assert_eq!(Datagram::parse(&write_cookie_reply(&reply)), Some(Datagram::CookieReply(reply)));
 
     for stage in 1..=4 {

@@ -171,13 +171,14 @@ fn a_forged_cookie_reply_calls_forth_nothing() {
             receiver,
             nonce: [1; 16],
             sealed: [2; 32],
+            mac: [3; 16],
         })
     };
     let (from, to) = (lab.machines[0].remote, lab.machines[1].remote);
     lab.sent.clear();
     lab.arrive(&Flight { from, to, bytes: reply });
     assert!(lab.sent.is_empty());
-    assert_eq!(lab.drops(1, DropReason::Handshake), 1);
+    assert_eq!(lab.drops(1, DropReason::Gate), 1);
 }
 
 #[test]
