@@ -152,6 +152,13 @@ impl Machine {
         }
     }
 
+    /// The admin that signed its credentials, if it has any and it was not the root key.
+    #[must_use]
+    pub fn signer(&self) -> Option<NodeId> {
+        let network = Network::decode(self.disk.files.get(&StateFile::Network)?, &self.identity).ok()?;
+        network.chain.admin().map(|admin| admin.node)
+    }
+
     pub(crate) fn candidates(&self) -> Vec<Candidate> {
         self.believed.iter().filter_map(|address| Candidate::new(*address)).collect()
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Lines that are kept for people.
-const LINES_MAX: usize = 4000;
+const LINES_MAX: usize = 50_000;
 
 /// A record of what happened. Two runs of one seed have the same hash.
 #[derive(Default)]

@@ -7,24 +7,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use wire::{Name, NodeId};
 
-/// What a node believes of all nodes: name, addresses, and whether it is a member.
-type Beliefs = BTreeMap<NodeId, (Name, Vec<IpAddr>, bool)>;
+/// What a node believes of all members: name and addresses.
+type Beliefs = BTreeMap<NodeId, (Name, Vec<IpAddr>)>;
 
 fn beliefs(view: &View) -> Beliefs {
     let addresses = vec![IpAddr::V4(view.own.ipv4.addr()), IpAddr::V6(view.own.ipv6())];
-    let own = (view.own.node, (view.own.name.clone(), addresses, !view.is_revoked));
-    let others = view.peers.iter().map(|peer| {
-        (peer.node, (peer.name.clone(), peer.addresses.clone(), peer.state != PeerState::Revoked))
-    });
-    others.chain([own]).collect()
+    let own = (view.own.node, (view.own.name.clone(), addresses));
+    let others = view.peers.iter().filter(|peer| peer.state != PeerState::Revoked);
+    let others = others.map(|peer| (peer.node, (peer.name.clone(), peer.addresses.clone())));
+    others.chain((!view.is_revoked).then_some(own)).collect()
 }
 
 /// Machines that must be together: those that run and are members in the eyes of machine 0, whose role nobody can take.
 pub(super) fn required(world: &World) -> Vec<usize> {
     let Some(view) = world.view(0) else { return vec![] };
-    let truth = beliefs(&view);
-    let counts = |machine: &Machine| {
-        machine.is_up() && truth.get(&machine.id()).is_none_or(|(_, _, is_member)| *is_member)
+    let state = |node: &NodeId| view.peers.iter().find(|peer| peer.node == *node).map(|peer| peer.state);
+    let is_out = |node: &NodeId| state(node) == Some(PeerState::Revoked);
+    let counts = |machine: &Machine| match state(&machine.id()) {
+        _ if !machine.is_up() || is_out(&machine.id()) => false,
+        Some(_) => true,
+        // Whom an admin enrols that was revoked and does not know it yet is out from the beginning.
+        None => !machine.signer().is_some_and(|admin| is_out(&admin)),
     };
     (0..world.machines().len()).filter(|number| counts(&world.machines()[*number])).collect()
 }
@@ -41,6 +44,11 @@ pub fn apart(world: &World) -> Option<String> {
     let views: BTreeMap<usize, View> =
         required(world).into_iter().filter_map(|machine| Some((machine, world.view(machine)?))).collect();
     let Some(founder) = views.get(&0) else { return Some("machine 0 is down".to_owned()) };
+    // A joiner that never got its answer is a member in the eyes of its issuer alone.
+    let has_joined =
+        |node: &NodeId| world.machine_of(node).is_some_and(|m| world.machines()[m].is_enrolled());
+    let beliefs =
+        |view: &View| -> Beliefs { beliefs(view).into_iter().filter(|(node, _)| has_joined(node)).collect() };
     let truth = beliefs(founder);
     for (machine, view) in &views {
         let mine = beliefs(view);
@@ -63,7 +71,7 @@ pub fn apart(world: &World) -> Option<String> {
 
 fn claimed_twice(truth: &Beliefs) -> Option<String> {
     let (mut names, mut addresses) = (BTreeSet::new(), BTreeSet::new());
-    for (name, owned, _) in truth.values().filter(|(_, _, is_member)| *is_member) {
+    for (name, owned) in truth.values() {
         if !names.insert(name) {
             return Some(format!("two nodes are called {name}"));
         }
