@@ -38,6 +38,12 @@ pub struct Up {
 }
 
 impl Up {
+    /// Reads the line that `up` and `join` print when the node is up; `None` when it is another line.
+    #[must_use]
+    pub fn parse(line: &str) -> Option<Self> {
+        Self::read(serde_json::from_str(line).ok()?)
+    }
+
     fn read(json: Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let addresses = json["node"]["addresses"].as_array()?.clone();
@@ -165,9 +171,7 @@ impl Machine {
     /// When it ends or stays silent.
     pub fn adopt(&self, process: Process) -> Up {
         self.bury();
-        let ready = process.wait_stdout(DEADLINE, |text| {
-            text.lines().find_map(|line| Up::read(serde_json::from_str(line).ok()?))
-        });
+        let ready = process.wait_stdout(DEADLINE, |text| text.lines().find_map(Up::parse));
         let what = process.what().to_owned();
         *self.daemon.borrow_mut() = Some(process);
         ready.unwrap_or_else(|| {
@@ -195,10 +199,12 @@ impl Machine {
     ///
     /// # Panics
     /// When it does not.
-    pub fn stop(&self) {
+    pub fn stop(&self) -> Done {
         let mut daemon = self.daemon.borrow_mut().take().expect("a daemon was started here");
         daemon.signal(Signal::TERM);
-        let _said = self.record(daemon.done(DEADLINE)).ok();
+        let done = self.record(daemon.done(DEADLINE));
+        assert_eq!(done.code, Some(0), "{} does not go politely: {done:?}", self.name);
+        done
     }
 
     /// Waits for the daemon to end by itself.

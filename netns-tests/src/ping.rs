@@ -70,12 +70,12 @@ fn replied_at(line: &str) -> Option<f64> {
     rest.contains("bytes from").then(|| time.parse().ok())?
 }
 
-/// Runs `ping` with `count` requests, a quarter of a second apart, waiting at most 2 s for the last.
+/// Runs `ping` with `count` requests, a tenth of a second apart, waiting at most 2 s for the last.
 #[must_use]
 pub fn ping(from: &Machine, to: IpAddr, count: u32) -> Ping {
     let to = to.to_string();
     let count = count.to_string();
-    let done = from.run(&["ping", "-n", "-i", "0.25", "-W", "2", "-c", &count, &to]);
+    let done = from.run(&["ping", "-n", "-i", "0.1", "-W", "2", "-c", &count, &to]);
     Ping::parse(&done.stdout)
 }
 

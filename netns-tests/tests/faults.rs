@@ -20,9 +20,10 @@ fn pair(lab: &Lab) -> (Machine, Up, Machine, Up) {
 /// Everything that a daemon may change on its host.
 fn host(machine: &Machine) -> String {
     let show = |what: &str| machine.run(&["sh", "-c", what]).ok();
+    wait_until("addresses have settled", BACK, || show("ip -6 addr show tentative").is_empty().then_some(()));
     // Neighbours and the age of addresses change by themselves.
     show(
-        "ip -o link; ip -o addr | sed 's/valid_lft.*//; s/tentative//'; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all",
+        "ip -o link; ip -o addr | sed 's/valid_lft.*//'; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all",
     )
 }
 

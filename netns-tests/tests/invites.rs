@@ -71,7 +71,7 @@ fn an_expired_invite_is_refused() {
     });
     b.refused(&["join", made["invite"].as_str().expect("text")], &["expired"]);
     for span in ["0s", "-1h", "soon", "1", "99999999999999999999h"] {
-        a.refused(&["invite", "--expires", span], &["expires|duration|time"]);
+        a.refused(&["invite", &format!("--expires={span}")], &["expires|duration|time"]);
     }
 }
 

@@ -1,9 +1,11 @@
 //! Two machines, one invite, one ping: what the README promises, as a person would do it.
 
 use std::net::{IpAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use netns_tests::{Lab, Machine, Up, captured_udp, hashed_transfer, iperf_tcp, peer, ping, wait_until};
+use netns_tests::{
+    DEADLINE, Lab, Machine, Up, captured_udp, cpu_seconds, hashed_transfer, iperf_tcp, peer, ping, wait_until,
+};
 use serde_json::Value;
 
 /// Two machines in one network.
@@ -44,9 +46,9 @@ fn two_machines_become_one_network() {
     for way in [joiner.v4.to_string(), joiner.v6.to_string(), joiner.id[..12].to_owned()] {
         assert_eq!(a.json(&["ping", &way, "-c", "1"])["node"], "b", "{way}");
     }
-    a.stop();
-    b.stop();
     for machine in [&a, &b] {
+        let said = machine.stop();
+        assert!(!said.stderr.contains(&invite[8..]), "an invite is a secret, not for logs: {}", said.stderr);
         let links = machine.run(&["ip", "-o", "link", "show"]).ok();
         assert!(!links.contains("hm-home"), "{links}");
     }
@@ -223,6 +225,71 @@ fn a_machine_that_leaves_is_gone() {
     let again = b.join(&a.invite(&["--node-name", "b2"]).clone());
     assert_ne!(again.id, joiner.id);
     a.must_ping(again.v4.into());
+}
+
+#[test]
+fn a_machine_is_in_two_networks_at_once() {
+    let lab = Lab::new();
+    let (a, _founder, b, joiner) = pair(&lab);
+    let second = |machine: &Machine, args: &[&str]| {
+        let run =
+            machine.launch_at(&machine.folder().join("office"), &[&["--network", "office"], args].concat());
+        let up = run.wait_stdout(DEADLINE, |text| text.lines().find_map(Up::parse));
+        (up.unwrap_or_else(|| panic!("{}", run.stderr())), run)
+    };
+    let (office_a, _a) = second(&a, &["up"]);
+    let invite = office_a.invite.clone().expect("a new network");
+    let (office_b, _b) = second(&b, &["join", &invite]);
+    assert_eq!((office_a.interface.as_str(), office_b.interface.as_str()), ("hm-office", "hm-office"));
+    a.must_ping(office_b.v4.into());
+    a.must_ping(office_b.v6.into());
+    a.must_ping(joiner.v4.into());
+}
+
+#[test]
+fn default_paths_are_those_of_the_manual() {
+    let lab = Lab::new();
+    let a = lab.machine("a");
+    // Over the folders of the real machine lie empty ones, which go away with the shell.
+    let script = "mount -t tmpfs none /var/lib && mount -t tmpfs none /run || exit 9
+        $1 --json up > /run/said & pid=$!
+        until grep -q addresses /run/said; do kill -0 $pid || exit 8; sleep 0.05; done
+        $1 status && test -S /run/hopmesh/home.sock && test -d /var/lib/hopmesh/home && $1 down && wait $pid";
+    let binary = netns_tests::hopmesh().display().to_string();
+    let done = a.run(&["timeout", "30", "unshare", "-m", "sh", "-c", script, "sh", &binary]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+}
+
+#[test]
+fn an_idle_node_sleeps() {
+    let lab = Lab::new();
+    let (a, _founder, b, joiner) = pair(&lab);
+    a.must_ping(joiner.v4.into());
+    let used = || [a.pid(), b.pid()].map(cpu_seconds).iter().sum::<f64>();
+    let before = used();
+    let start = Instant::now();
+    wait_until("some seconds are over", Duration::from_secs(10), || {
+        (start.elapsed() > Duration::from_secs(4)).then_some(())
+    });
+    let used = used() - before;
+    assert!(used < 0.12, "two idle nodes used {used} s of CPU in 4 s");
+}
+
+#[test]
+fn nobody_has_to_listen_to_a_node() {
+    let lab = Lab::new();
+    let (a, b) = (lab.machine("a"), lab.machine("b"));
+    // The reader of its output goes away after the first line, as `hopmesh up | head -1` does.
+    let script = "$1 --state-dir $2 --json up --node-name a 2>&1 | head -n 1";
+    let (binary, state) = (netns_tests::hopmesh().display().to_string(), a.state_dir().display().to_string());
+    let _running = a.start(&["sh", "-c", script, "sh", &binary, &state]);
+    wait_until("a is up", DEADLINE, || (a.hopmesh(&["status"]).code == Some(0)).then_some(()));
+    let joined = b.join(&a.invite(&[]));
+    a.must_ping(joined.v4.into());
+    b.kill();
+    b.up();
+    a.must_ping(joined.v4.into());
+    assert_eq!(a.json(&["down"])["ok"], true);
 }
 
 #[test]
