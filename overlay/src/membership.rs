@@ -11,9 +11,10 @@ use ed25519_dalek::SigningKey;
 use ipnet::{IpNet, Ipv4Net};
 use routing::AddressBook;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
+use wire::address::ipv6_prefix;
 use wire::credential::{Chain, Claims, Roles};
-use wire::{Name, NetworkId, NetworkSecret, NodeId};
+use wire::{Candidate, Name, NetworkId, NetworkSecret, NodeId};
 
 /// Makes a network whose founder is this node: root key, secret, and the founder's credential.
 ///
@@ -92,6 +93,14 @@ impl Membership {
 
     pub(crate) fn range(&self) -> Ipv4Net {
         self.own().claims().ipv4.trunc()
+    }
+
+    /// Whether an address lies inside the mesh: a datagram to it would run through the very tunnel that it is to carry.
+    pub(crate) fn is_inside(&self, candidate: &Candidate) -> bool {
+        match candidate.socket_address().ip() {
+            IpAddr::V4(ip) => self.range().contains(&ip),
+            IpAddr::V6(ip) => ipv6_prefix(&self.id()).contains(&ip),
+        }
     }
 
     /// Takes note of verified credentials; true when they count more than what was known of the node.

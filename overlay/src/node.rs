@@ -235,6 +235,7 @@ impl Node {
     /// Takes the addresses where this machine may be dialled, when they have changed or may have.
     pub fn handle_candidates(&mut self, candidates: Vec<Candidate>, now: Instant) {
         let mut candidates = candidates;
+        candidates.retain(|candidate| !self.members.is_inside(candidate));
         candidates.truncate(wire::record::CANDIDATES_MAX);
         self.candidates = candidates;
         self.announce(now);

@@ -32,7 +32,9 @@ impl Driver {
         let applied =
             netlink.configure(&self.interface, &interface_addresses(&own), &[], self.mtu, true).await?;
         if !applied.ipv6 {
-            tracing::warn!("this machine has IPv6 switched off: the mesh is reached by IPv4 only");
+            let problem = "This machine has IPv6 switched off: the mesh is reached by IPv4 only.";
+            tracing::warn!("{problem}");
+            self.host_problem.get_or_insert(problem.to_owned());
         }
         Ok(())
     }

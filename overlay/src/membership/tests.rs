@@ -84,3 +84,15 @@ fn a_revoked_node_owns_nothing_and_an_admin_falls_only_by_the_root() {
     assert!(membership.is_revoked(&f.network.chain));
     assert!(membership.is_revoked(&f.member(5, "c", 10, 9)), "what a revoked admin signed is worth nothing");
 }
+
+#[test]
+fn addresses_inside_the_mesh_are_no_candidates() {
+    let f = fixture();
+    let membership = Membership::new(f.network.clone());
+    let own = f.network.chain.claims();
+    let candidate = |ip: std::net::IpAddr| Candidate::new((ip, 7).into()).unwrap();
+    assert!(membership.is_inside(&candidate(own.ipv4.addr().into())));
+    assert!(membership.is_inside(&candidate(own.ipv6().into())));
+    assert!(!membership.is_inside(&candidate("192.0.2.1".parse().unwrap())));
+    assert!(!membership.is_inside(&candidate("2001:db8::1".parse().unwrap())));
+}
