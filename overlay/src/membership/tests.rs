@@ -90,7 +90,7 @@ fn addresses_inside_the_mesh_are_no_candidates() {
     let f = fixture();
     let membership = Membership::new(f.network.clone());
     let own = f.network.chain.claims();
-    let candidate = |ip: std::net::IpAddr| Candidate::new((ip, 7).into()).unwrap();
+    let candidate = |ip: IpAddr| Candidate::new((ip, 7).into()).unwrap();
     assert!(membership.is_inside(&candidate(own.ipv4.addr().into())));
     assert!(membership.is_inside(&candidate(own.ipv6().into())));
     assert!(!membership.is_inside(&candidate("192.0.2.1".parse().unwrap())));
