@@ -66,7 +66,9 @@ impl Scenario {
     /// that forgets: of two that do not know their own addresses neither could tell the other.
     fn roam(&mut self) {
         let machine = self.any_machine();
-        if machine == 0 {
+        let founder = self.world.machines()[0].id();
+        let knows_founder = |view: overlay::View| view.peers.iter().any(|peer| peer.node == founder);
+        if machine == 0 || !self.world.view(machine).is_some_and(knows_founder) {
             return;
         }
         if machine != 1 || self.random.per_mille(400) {

@@ -44,11 +44,10 @@ pub fn apart(world: &World) -> Option<String> {
     let views: BTreeMap<usize, View> =
         required(world).into_iter().filter_map(|machine| Some((machine, world.view(machine)?))).collect();
     let Some(founder) = views.get(&0) else { return Some("machine 0 is down".to_owned()) };
-    // A joiner that never got its answer is a member in the eyes of its issuer alone.
-    let has_joined =
-        |node: &NodeId| world.machine_of(node).is_some_and(|m| world.machines()[m].is_enrolled());
+    // A joiner that never got its answer, or left at once, is a member in the eyes of its issuer alone.
+    let is_up = |node: &NodeId| world.machine_of(node).is_some_and(|machine| world.is_up(machine));
     let beliefs =
-        |view: &View| -> Beliefs { beliefs(view).into_iter().filter(|(node, _)| has_joined(node)).collect() };
+        |view: &View| -> Beliefs { beliefs(view).into_iter().filter(|(node, _)| is_up(node)).collect() };
     let truth = beliefs(founder);
     for (machine, view) in &views {
         let mine = beliefs(view);
