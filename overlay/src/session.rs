@@ -255,6 +255,18 @@ mod tests {
     }
 
     #[test]
+    fn a_session_ends_with_its_counters() {
+        let (a, b) = pair(Suite::Aes256Gcm);
+        a.counter.store(REJECT_AFTER_COUNTER - 1, Relaxed);
+        let last = sealed(&a, b"last");
+        assert_eq!(open(&b, &last), Ok(b"last".to_vec()));
+        assert_eq!(a.seal(Kind::Data, &mut [0; OVERHEAD]), Err(SessionError::Exhausted));
+        let mut beyond = [0; OVERHEAD];
+        beyond[..HEADER_LENGTH].copy_from_slice(&Sealed { receiver: 20, counter: 1 << 46 }.data_header());
+        assert_eq!(open(&b, &beyond), Err(SessionError::Malformed));
+    }
+
+    #[test]
     fn only_the_responder_waits_for_confirmation() {
         let (a, b) = pair(Suite::Aes256Gcm);
         assert!(!a.confirm());

@@ -4,6 +4,7 @@ mod command;
 mod enrolment;
 mod handshake;
 mod idle;
+mod impostor;
 pub(crate) mod lab;
 mod record;
 mod session;

@@ -171,6 +171,7 @@ fn the_credential_waits_for_the_journal() {
     let b = lab.apply(&invite, "b");
     lab.run(2 * SECOND);
     assert!(!stages_sent(&lab).contains(&4), "nothing leaves before the mark is on disk");
+    assert!(lab.view(0).peers.is_empty(), "nor is anybody a member before");
     let ticket = lab.machines[0].held_writes[0];
     lab.command(0, |node, now| node.handle_persisted(ticket, true, now));
     lab.run(SECOND);

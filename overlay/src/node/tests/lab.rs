@@ -157,6 +157,11 @@ impl Lab {
         self.poll(at);
     }
 
+    /// Gives a machine the credentials of another, to show instead of its own from its next start on.
+    pub(crate) fn show_credentials_of(&mut self, at: usize, other: usize) {
+        self.machines[at].network.chain = self.machines[other].network.chain.clone();
+    }
+
     /// Makes an invite at a machine and a member of it, and waits until it is one; its position.
     pub(crate) fn enrol(&mut self, name: &str) -> usize {
         self.enrol_within(name, Duration::from_secs(1))

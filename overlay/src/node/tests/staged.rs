@@ -3,8 +3,9 @@
 use super::lab::Lab;
 use crate::DropReason;
 use crate::fastpath::Outbound;
-use crate::limits::{STAGED_LIFE, STAGED_PACKETS_MAX, STAGED_PACKETS_TOTAL_MAX};
+use crate::limits::{REJECT_AFTER, STAGED_LIFE, STAGED_PACKETS_MAX, STAGED_PACKETS_TOTAL_MAX};
 use std::time::Duration;
+use wire::datagram::Datagram;
 use wire::icmp::Unreachable;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -46,6 +47,23 @@ fn the_first_packet_wakes_the_handshake_that_has_become_rare() {
     let sent = lab.sent.len();
     lab.send(0, 1, b"hurry");
     assert_eq!(lab.sent.len(), sent, "but not for every packet");
+}
+
+#[test]
+fn a_lost_initiation_is_sent_again_while_packets_wait() {
+    let mut lab = silent(&["b"]);
+    lab.run(REJECT_AFTER);
+    lab.machines[1].is_up = true;
+    let (a, mut left) = (lab.machines[0].remote, 1);
+    lab.lose = Box::new(move |flight| {
+        let is_initiation = matches!(Datagram::parse(&flight.bytes), Some(Datagram::Initiation(_)));
+        let is_first = is_initiation && flight.from == a && left > 0;
+        left -= usize::from(is_first);
+        is_first || is_initiation && flight.from != a
+    });
+    lab.send(0, 1, b"in spite of it");
+    lab.run(STAGED_LIFE);
+    assert_eq!(lab.received(1), [b"in spite of it"]);
 }
 
 #[test]
