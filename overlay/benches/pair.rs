@@ -1,0 +1,132 @@
+//! Two nodes in one process, their datagrams carried by hand.
+
+use overlay::fastpath::{self, Inbound};
+use overlay::state::{Contact, Network};
+use overlay::{Identity, Node, Output, Params, Tables};
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wire::credential::{Claims, Roles};
+use wire::handshake::Suite;
+use wire::{Candidate, Chain};
+
+const UNIX_S: u64 = 1_800_000_000;
+const REMOTES: [&str; 2] = ["192.0.2.1:7000", "192.0.2.2:7000"];
+
+/// A founder and a member; the member knows where the founder is.
+pub(crate) struct Pair {
+    pub(crate) nodes: [Node; 2],
+    pub(crate) tables: [Arc<Tables>; 2],
+    pub(crate) now: Instant,
+}
+
+pub(crate) fn remote(at: usize) -> SocketAddr {
+    REMOTES[at].parse().expect("a socket address")
+}
+
+/// The founder's keys and membership, and the member's.
+pub(crate) fn memberships() -> [(Identity, Network); 2] {
+    let [a, b] = [1, 2].map(|n| Identity::generate([n; 32]));
+    let (name, range) = ("home".parse().expect("a name"), "10.7.0.0/24".parse().expect("a range"));
+    let network = overlay::found(name, "a".parse().expect("a name"), range, &a, UNIX_S, [3; 32]);
+    let claims = Claims {
+        node: b.node(),
+        noise_key: b.noise_key(),
+        name: "b".parse().expect("a name"),
+        ipv4: "10.7.0.2/24".parse().expect("an address"),
+        roles: Roles::default(),
+        ..network.chain.claims().clone()
+    };
+    let chain: Chain = network.chain.extend(claims, &a.signing).expect("an admin may sign a member");
+    let member = Network { chain, root: None, ..network.clone() };
+    [(a, network), (b, member)]
+}
+
+impl Pair {
+    /// Two nodes that have not spoken yet.
+    pub(crate) fn strangers(suite: Suite) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "virtual time counts from any instant")]
+        let now = Instant::now();
+        let memberships = memberships();
+        let founder = Contact {
+            node: memberships[0].0.node(),
+            noise_key: memberships[0].0.noise_key(),
+            candidates: Candidate::new(remote(0)).into_iter().collect(),
+        };
+        let mut nodes = memberships.map(|(identity, network)| node(identity, network, suite, now));
+        nodes[1].learn_contact(&founder, nat::Source::Invite, now);
+        let tables = nodes.each_mut().map(Node::snapshot);
+        Self { nodes, tables, now }
+    }
+
+    /// Two nodes with a session.
+    pub(crate) fn connected(suite: Suite) -> Self {
+        let mut pair = Self::strangers(suite);
+        pair.connect();
+        assert!(
+            (0..2).all(|at| pair.nodes[at].view(pair.now).peers.iter().all(|peer| peer.remote.is_some()))
+        );
+        pair
+    }
+
+    /// Carries datagrams until nobody sends any more.
+    pub(crate) fn connect(&mut self) {
+        let mut flights = VecDeque::new();
+        (0..2).for_each(|at| self.poll(at, &mut flights));
+        while let Some((to, mut bytes)) = flights.pop_front() {
+            let from = remote(1 - to);
+            match fastpath::inbound(&self.tables[to], &mut bytes, from) {
+                Inbound::Slow(input) => self.nodes[to].handle_slow(input, from, self.now),
+                Inbound::Packet(..) | Inbound::Drop(_) => {}
+            }
+            self.poll(to, &mut flights);
+        }
+    }
+
+    fn poll(&mut self, at: usize, flights: &mut VecDeque<(usize, Vec<u8>)>) {
+        loop {
+            match self.nodes[at].poll_output(self.now) {
+                Output::Transmit { bytes, .. } => flights.push_back((1 - at, bytes)),
+                Output::Publish(tables) => self.tables[at] = tables,
+                Output::Wait(..) => return,
+                Output::Release(_)
+                | Output::Unreachable { .. }
+                | Output::Persist { .. }
+                | Output::PingDone { .. }
+                | Output::Addresses(_)
+                | Output::Event(_) => {}
+            }
+        }
+    }
+
+    /// An IPv4 packet of this length from one node to the other, with room for header and tag.
+    pub(crate) fn buffer(&self, from: usize, length: usize) -> Vec<u8> {
+        let [source, destination] = [from, 1 - from].map(|at| match self.tables[at].own_addresses()[0] {
+            IpAddr::V4(address) => address.octets(),
+            IpAddr::V6(_) => panic!("IPv4 comes first"),
+        });
+        let [high, low] = (length as u16).to_be_bytes();
+        let head = [0x45, 0, high, low, 0, 0, 0, 0, 64, 17, 0, 0];
+        let mut buffer = vec![0; wire::datagram::OVERHEAD + length];
+        buffer[wire::datagram::HEADER_LENGTH..][..20]
+            .copy_from_slice(&[&head[..], &source, &destination].concat());
+        buffer
+    }
+}
+
+fn node(identity: Identity, network: Network, suite: Suite, now: Instant) -> Node {
+    let seed = identity.node().0;
+    let params = Params {
+        identity,
+        network,
+        invites: vec![],
+        records: vec![],
+        contacts: vec![],
+        rekey_after: Duration::from_secs(120),
+        suites: vec![suite],
+        seed,
+        unix_s: UNIX_S,
+    };
+    Node::new(params, now)
+}
