@@ -118,7 +118,8 @@ impl Membership {
     /// is older.
     pub(crate) fn outranks(&self, first: &Chain, second: &Chain) -> bool {
         let rank = |chain: &Chain| (!self.signer_is_revoked(chain), chain.claims().serial);
-        rank(first) > rank(second)
+        // Two admins may use one serial for one node; then any order will do that everybody computes alike.
+        rank(first).cmp(&rank(second)).then_with(|| first.encode().cmp(&second.encode())).is_gt()
     }
 
     /// The credentials of a node that count: those that it shows, or others that we know.

@@ -96,3 +96,39 @@ fn addresses_inside_the_mesh_are_no_candidates() {
     assert!(!membership.is_inside(&candidate("192.0.2.1".parse().unwrap())));
     assert!(!membership.is_inside(&candidate("2001:db8::1".parse().unwrap())));
 }
+
+#[test]
+fn of_two_credentials_with_one_serial_everybody_keeps_the_same() {
+    let f = fixture();
+    let (one, other) = (f.member(7, "b", 7, 5), f.member(7, "b", 8, 5));
+    let known = |chains: [&Chain; 2]| {
+        let mut members = Membership::new(f.network.clone());
+        chains.map(|chain| members.note_chain(chain.clone()));
+        members.chain(&one.claims().node).cloned().unwrap()
+    };
+    assert_eq!(known([&one, &other]), known([&other, &one]));
+}
+
+#[test]
+fn what_a_revoked_admin_has_signed_counts_least_and_the_node_itself_is_not_revoked() {
+    let f = fixture();
+    let admin = Identity::generate([8; 32]);
+    let claims = Claims {
+        roles: Roles { admin: true, hop: false },
+        node: admin.node(),
+        ..f.member(8, "admin", 8, 2).claims().clone()
+    };
+    let admins = Chain::of_root(claims, f.network.root.as_ref().unwrap());
+    let by_admin = Claims { serial: 100, ..f.member(7, "b", 7, 3).claims().clone() };
+    let by_admin = admins.extend(by_admin, &admin.signing).unwrap();
+    let by_founder = f.member(7, "b", 9, 50);
+    let mut members = Membership::new(f.network.clone());
+    assert!(members.note_chain(by_admin.clone()));
+    assert!(!members.note_chain(by_founder.clone()), "older");
+    members.note_revocation(admin.node(), f.founder.node(), true);
+    assert!(members.is_revoked(&by_admin) && !members.is_revoked_itself(by_admin.claims()));
+    assert!(members.note_chain(by_founder.clone()), "the other's signer is revoked");
+    assert!(!members.note_chain(by_admin.clone()), "and it does not come back");
+    assert_eq!(members.best(&by_admin), &by_founder);
+    assert!(!members.is_revoked(members.best(&by_admin)));
+}
