@@ -1,5 +1,7 @@
 //! What must hold in particular situations, one by one.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test are part of it")]
+
 use overlay::{InviteRequest, JoinError, PeerState};
 use sim::scenario::{self, apart, is_together};
 use sim::{Conditions, Family, World, any_member};

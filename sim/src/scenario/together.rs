@@ -26,10 +26,19 @@ pub(super) fn required(world: &World) -> Vec<usize> {
     let counts = |machine: &Machine| match state(&machine.id()) {
         _ if !machine.is_up() || is_out(&machine.id()) => false,
         Some(_) => true,
-        // Whom an admin enrols that was revoked and does not know it yet is out from the beginning.
-        None => !machine.signer().is_some_and(|admin| is_out(&admin)),
+        // Out from the beginning are those whom an admin has enrolled that was revoked and did not know it yet, and
+        // those that were revoked before they told anybody of themselves.
+        None => {
+            !machine.signer().is_some_and(|admin| is_out(&admin)) && !is_revoked_somewhere(world, machine)
+        }
     };
     (0..world.machines().len()).filter(|number| counts(&world.machines()[*number])).collect()
+}
+
+fn is_revoked_somewhere(world: &World, machine: &Machine) -> bool {
+    let id = machine.id();
+    let mut views = (0..world.machines().len()).filter_map(|number| world.view(number));
+    views.any(|view| view.peers.iter().any(|peer| peer.node == id && peer.state == PeerState::Revoked))
 }
 
 /// Whether everybody is together.
