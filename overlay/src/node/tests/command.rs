@@ -2,8 +2,9 @@
 
 use super::lab::{Lab, any_member};
 use crate::limits::PINGS_MAX;
-use crate::{CommandError, Event, InviteRequest, Selected};
+use crate::{CommandError, Event, Identity, InviteRequest, Selected};
 use routing::range::AddressError;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 use wire::invite::InviteRole;
@@ -124,6 +125,35 @@ fn a_node_is_named_by_name_address_or_the_beginning_of_its_id() {
     }
     let oneself = lab.command(0, |node, now| node.ping("a", SECOND, now)).unwrap_err();
     assert_eq!(oneself, CommandError::Oneself("a".parse().unwrap()));
+}
+
+#[test]
+fn an_id_prefix_that_fits_two_nodes_names_none() {
+    let mut seen: BTreeMap<String, Identity> = BTreeMap::new();
+    let mut twins = None;
+    for n in 0..10_000u32 {
+        let mut seed = [0; 32];
+        seed[..4].copy_from_slice(&n.to_be_bytes());
+        let identity = Identity::generate(seed);
+        let prefix = identity.node().to_string()[..4].to_owned();
+        twins = seen.insert(prefix.clone(), identity.clone()).map(|other| (prefix, [identity, other]));
+        if twins.is_some() {
+            break;
+        }
+    }
+    let (prefix, identities) = twins.expect("among ten thousand ids two begin with the same 20 bits");
+    let mut lab = Lab::new();
+    let ids = identities.map(|identity| {
+        let (invite, id) = (lab.invite(0, &any_member()), identity.node().to_string());
+        lab.apply_as(identity, &invite, ("twin", false));
+        lab.run(SECOND);
+        id
+    });
+    let mut select = |selector: &str| lab.command(0, |node, now| node.ping(selector, SECOND, now));
+    assert_eq!(select(&prefix), Err(CommandError::Ambiguous(prefix.clone())));
+    for id in ids {
+        assert_eq!(select(&id[..16]).unwrap().1.node.to_string(), id);
+    }
 }
 
 #[test]

@@ -157,8 +157,9 @@ impl Lab {
         self.poll(at);
     }
 
-    /// Gives a machine the credentials of another, to show instead of its own from its next start on.
+    /// Gives a machine the credentials of another, to show from its next start on, and lets it forget its own.
     pub(crate) fn show_credentials_of(&mut self, at: usize, other: usize) {
+        self.machines[at].files.remove(&StateFile::Records);
         self.machines[at].network.chain = self.machines[other].network.chain.clone();
     }
 
