@@ -217,12 +217,18 @@ impl Peer {
     /// Asks at once instead of at the end of a long wait, at most once in [`HANDSHAKE_RETRY`].
     pub(crate) fn hurry(&mut self, now: Instant) {
         self.seek(now);
-        let asked_lately =
-            self.attempts.back().is_some_and(|a| now.saturating_duration_since(a.sent) < HANDSHAKE_RETRY);
-        if let Seeking::Asking { next, .. } = &mut self.seeking
-            && !asked_lately
-        {
-            *next = now.min(*next);
+        let last = self.attempts.back().map(|attempt| attempt.sent);
+        let soon = last.map_or(now, |sent| now.max(sent + HANDSHAKE_RETRY));
+        if let Seeking::Asking { next, .. } = &mut self.seeking {
+            *next = soon.min(*next);
+        }
+    }
+
+    /// Asks as if for the first time: there is an address that it was not asked at.
+    pub(crate) fn ask_anew(&mut self, now: Instant) {
+        self.hurry(now);
+        if let Seeking::Asking { attempts, .. } = &mut self.seeking {
+            *attempts = 0;
         }
     }
 

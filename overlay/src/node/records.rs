@@ -93,7 +93,11 @@ impl Node {
         if self.members.is_revoked(chain) {
             self.expel(node, now);
         } else if let Some(peer) = self.ensure_peer(node, noise_key, now) {
+            let before = peer.paths.targets();
             peer.paths.handle_candidates(Source::Record, candidates);
+            if !peer.is_connected() && peer.paths.targets() != before {
+                peer.ask_anew(now);
+            }
         }
     }
 
