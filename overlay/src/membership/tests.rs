@@ -103,7 +103,9 @@ fn of_two_credentials_with_one_serial_everybody_keeps_the_same() {
     let (one, other) = (f.member(7, "b", 7, 5), f.member(7, "b", 8, 5));
     let known = |chains: [&Chain; 2]| {
         let mut members = Membership::new(f.network.clone());
-        chains.map(|chain| members.note_chain(chain.clone()));
+        for chain in chains {
+            members.note_chain(chain.clone());
+        }
         members.chain(&one.claims().node).cloned().unwrap()
     };
     assert_eq!(known([&one, &other]), known([&other, &one]));

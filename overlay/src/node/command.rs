@@ -250,13 +250,18 @@ impl Node {
         claims.tags.clone_from(&old.tags);
         claims.roles = old.roles;
         let chain = self.sign_claims(claims)?;
-        let signer = chain.admin().map_or(NodeId(*chain.root()), |admin| admin.node);
-        let key = Key { kind: Kind::Reissue, owner: signer, name: old.node.to_string() };
         let event = Event::Reissued(old.node, chain.claims().name.clone(), IpAddr::V4(address));
-        let root = self.members.network.root.clone();
-        self.publish_record(&Content::Reissue { chain }, &key, root.as_ref(), now);
+        self.publish_chain(chain, now);
         self.outputs.push_back(Output::Event(event));
         Ok(())
+    }
+
+    /// Sends credentials that we have signed on their way: to their node, and to all who must know whose the address is.
+    pub(super) fn publish_chain(&mut self, chain: Chain, now: Instant) {
+        let signer = chain.admin().map_or(NodeId(*chain.root()), |admin| admin.node);
+        let key = Key { kind: Kind::Reissue, owner: signer, name: chain.claims().node.to_string() };
+        let root = self.members.network.root.clone();
+        self.publish_record(&Content::Reissue { chain }, &key, root.as_ref(), now);
     }
 
     /// Removes a node from the network, for good.

@@ -252,26 +252,25 @@ impl Node {
 
     fn welcome(&mut self, chain: &Chain, remote: SocketAddr, now: Instant) {
         let claims = chain.claims().clone();
-        self.learn_chain(chain.clone());
+        // Before the node tells of itself, others must know that its name and address are taken.
+        self.publish_chain(chain.clone(), now);
         if let Some(peer) = self.ensure_peer(claims.node, claims.noise_key, now)
             && let Some(candidate) = Candidate::new(remote)
         {
             peer.paths.candidates.remember(candidate);
+            self.unwritten.contacts.get_or_insert(now + crate::limits::PERSIST_DELAY);
         }
         self.outputs.push_back(Output::Event(Event::Enrolled(claims.node, claims.name)));
     }
 
-    /// Credentials that invites gave before the restart count, though no record may have come since.
+    /// Credentials that invites gave before the restart count, though the record of them may not have been written.
     pub(super) fn restore_issued(&mut self, now: Instant) {
         let network = self.members.id();
         let chains: Vec<Chain> =
             self.invites.iter().filter_map(|i| Chain::verify(i.chain.as_deref()?, &network).ok()).collect();
         for chain in chains {
-            let claims = chain.claims().clone();
-            self.learn_chain(chain);
-            let is_out = self.members.chain(&claims.node).is_some_and(|chain| self.members.is_revoked(chain));
-            if !is_out {
-                self.ensure_peer(claims.node, claims.noise_key, now);
+            if self.members.chain(&chain.claims().node).is_none() {
+                self.publish_chain(chain, now);
             }
         }
     }
