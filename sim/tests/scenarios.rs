@@ -328,3 +328,54 @@ fn state_that_could_not_be_written_is_learnt_again() {
     come_together(&mut world, 10 * SECOND);
     assert_eq!(world.mesh_address(1, Family::V4), Some(wish));
 }
+
+#[test]
+fn a_joiner_that_never_got_its_answer_holds_its_address_in_everybodys_eyes() {
+    let mut world = network(1, 120 * SECOND);
+    let admin = enrol(&mut world, 0, &InviteRequest { role: InviteRole::Admin, ..any_member() });
+    come_together(&mut world, 5 * SECOND);
+    let invite = world.invite(admin, &any_member()).unwrap();
+    let lost = add(&mut world);
+    world.join(lost, &invite);
+    // Its request is on its way to the admin; the answer will not come back.
+    world.run_for(Duration::from_millis(12)).unwrap();
+    world.network.blocked.insert((admin, lost));
+    world.run_for(30 * SECOND).unwrap();
+    assert_eq!(world.machines()[lost].joined, Some(Err(JoinError::NoAnswer)));
+    let id = world.machines()[lost].id();
+    let addresses = |world: &World, at| {
+        let view = world.view(at).unwrap();
+        view.peers.iter().find(|peer| peer.node == id).map(|peer| peer.addresses.clone())
+    };
+    assert_eq!(addresses(&world, 0).unwrap(), addresses(&world, admin).unwrap());
+    let taken = addresses(&world, 0).unwrap();
+    let other = enrol(&mut world, 0, &any_member());
+    assert_ne!(world.mesh_address(other, Family::V4), taken.first().copied());
+    world.network.heal();
+    world.join(lost, &invite);
+    assert!(world.run_until(5 * SECOND, |world| world.is_up(lost)).unwrap());
+    come_together(&mut world, 5 * SECOND);
+    assert_eq!(world.mesh_address(lost, Family::V4), taken.first().copied());
+}
+
+#[test]
+fn whoever_hears_of_a_peers_new_address_asks_there_at_once() {
+    for cut_s in (20..100).step_by(7) {
+        let mut world = network(3, 120 * SECOND);
+        // 1 and 2 lose sight of each other, and 1 moves; 2 can reach nobody else for a while.
+        world.network.groups = vec![0, 0, 1];
+        for (from, to) in [(0, 2), (2, 0), (2, 1), (1, 2)] {
+            world.send(from, to, Family::V4);
+        }
+        world.run_for(10 * SECOND).unwrap();
+        world.roam(1, addresses(1, 1), true);
+        world.run_for(cut_s * SECOND).unwrap();
+        world.network.heal();
+        // What 1 asks 2 by itself is lost for now.
+        world.network.blocked.insert((1, 2));
+        let is_connected = |other| move |world: &World| state(world, 2, other) == Some(PeerState::Connected);
+        assert!(world.run_until(40 * SECOND, is_connected(0)).unwrap());
+        world.network.heal();
+        assert!(world.run_until(2 * SECOND, is_connected(1)).unwrap(), "after {cut_s} s");
+    }
+}

@@ -24,7 +24,7 @@ pub(super) fn required(world: &World) -> Vec<usize> {
     let state = |node: &NodeId| view.peers.iter().find(|peer| peer.node == *node).map(|peer| peer.state);
     let is_out = |node: &NodeId| state(node) == Some(PeerState::Revoked);
     let counts = |machine: &Machine| match state(&machine.id()) {
-        _ if !machine.is_up() || is_out(&machine.id()) => false,
+        _ if !machine.is_up() || is_out(&machine.id()) || knows_only(world, machine, is_out) => false,
         Some(_) => true,
         // Out from the beginning are those whom an admin has enrolled that was revoked and did not know it yet, and
         // those that were revoked before they told anybody of themselves.
@@ -33,6 +33,13 @@ pub(super) fn required(world: &World) -> Vec<usize> {
         }
     };
     (0..world.machines().len()).filter(|number| counts(&world.machines()[*number])).collect()
+}
+
+/// Whether all that a machine has ever heard of are of a kind: who met but a node that was then revoked is lost until
+/// nodes find each other by other means.
+fn knows_only(world: &World, machine: &Machine, is_such: impl Fn(&NodeId) -> bool) -> bool {
+    let view = machine.node().map(|node| node.view(world.now()));
+    view.is_some_and(|view| !view.peers.is_empty() && view.peers.iter().all(|peer| is_such(&peer.node)))
 }
 
 fn is_revoked_somewhere(world: &World, machine: &Machine) -> bool {
