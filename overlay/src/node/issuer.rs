@@ -239,6 +239,8 @@ impl Node {
                 invite.used_by = None;
                 invite.chain = None;
             }
+            // A write of something else may have been queued meanwhile, with the mark in it.
+            self.persist_invites();
             Answer::Refused { refusal: Refusal::Unable }
         };
         let fourth = self.send_answer(&invite, conversation, &keys, &answer, remote);

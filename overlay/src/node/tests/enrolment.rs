@@ -3,6 +3,7 @@
 use super::lab::{Flight, Lab, UNIX_S, any_member};
 use crate::joiner::JoinError;
 use crate::limits::ENROLMENTS_MAX;
+use crate::state::{StateFile, decode_invites};
 use crate::{CommandError, DropReason, Event, Identity, InviteRequest};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -191,6 +192,24 @@ fn a_failed_write_refuses_the_joiner_and_leaves_the_invite_usable() {
     lab.run(SECOND);
     let c = lab.move_in(c);
     assert_eq!(lab.view(c).own.name.as_str(), "c", "another machine may use it now");
+}
+
+#[test]
+fn a_mark_that_was_taken_back_does_not_stay_on_disk() {
+    let mut lab = Lab::new();
+    let invite = lab.invite(0, &any_member());
+    lab.run(SECOND);
+    lab.machines[0].disk = None;
+    lab.apply(&invite, "b");
+    lab.run(SECOND);
+    lab.invite(0, &any_member());
+    let [mark, other] = lab.machines[0].held_writes[..] else { panic!("two writes of the invites") };
+    lab.machines[0].disk = Some(true);
+    lab.command(0, |node, now| node.handle_persisted(mark, false, now));
+    lab.command(0, |node, now| node.handle_persisted(other, true, now));
+    let written = decode_invites(&lab.machines[0].files[&StateFile::Invites]).unwrap();
+    assert_eq!(written.len(), 2);
+    assert!(written.iter().all(|invite| invite.used_by.is_none()));
 }
 
 #[test]
