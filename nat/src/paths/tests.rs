@@ -33,20 +33,18 @@ impl Fixture {
     }
 
     fn probe(&mut self) -> (u64, SocketAddr) {
-        match self.poll() {
-            Output::Probe(token, remote) => (token, remote),
-            other => panic!("{other:?}"),
-        }
+        let output = self.poll();
+        let Output::Probe(token, remote) = output else { panic!("{output:?}") };
+        (token, remote)
     }
 
     /// Advances time until something is to be done; how long that took.
     fn advance(&mut self) -> (Duration, Output) {
         let start = self.now;
         loop {
-            match self.poll() {
-                Output::Wait(Some(next), _) => self.now = next,
-                other => return (self.now - start, other),
-            }
+            let output = self.poll();
+            let Output::Wait(Some(next), _) = output else { return (self.now - start, output) };
+            self.now = next;
         }
     }
 }
@@ -87,7 +85,7 @@ fn a_silent_path_is_lost_after_three_more_probes() {
                 probes += 1;
             }
             Output::Lost => break,
-            other => unreachable!("{other:?}"),
+            output @ (Output::Wait(..) | Output::Promoted(_)) => panic!("{output:?}"),
         }
     }
     assert_eq!(probes, 1 + PROBE_TRIES);
@@ -105,7 +103,7 @@ fn another_candidate_that_answers_takes_over() {
         match f.advance().1 {
             Output::Probe(token, remote) if remote == address(2) => break token,
             Output::Probe(..) => {}
-            other => panic!("{other:?}"),
+            output @ (Output::Wait(..) | Output::Promoted(_) | Output::Lost) => panic!("{output:?}"),
         }
     };
     assert!(f.paths.handle_pong(token, address(2), f.now).unwrap().promoted);
