@@ -13,7 +13,9 @@ const VARIABLE: &str = "HOPMESH_LOG";
 /// Starts logging. A second start in one process changes nothing.
 pub(super) fn start(level: LogLevel) -> Result<(), Failure> {
     let filter = filter(std::env::var(VARIABLE).ok().as_deref(), level)?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A reader that has gone away is no reason to end: without this the subscriber complains to it, and panics.
+    let subscriber = tracing_subscriber::fmt().log_internal_errors(false);
+    let subscriber = subscriber.with_env_filter(filter).with_writer(io::stderr);
     let _already_started = subscriber.with_ansi(io::stderr().is_terminal()).try_init();
     Ok(())
 }

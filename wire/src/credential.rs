@@ -8,9 +8,11 @@ mod claims;
 
 pub use claims::{Claims, Roles};
 
+use crate::cbor::CborError;
 use crate::{NetworkId, NodeId};
 use coset::{CborSerializable, CoseSign1, CoseSign1Builder, HeaderBuilder, iana};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use minicbor::bytes::ByteVec;
 
 /// How far clocks may be apart before a credential counts as not yet valid or expired, in seconds.
 pub const CLOCK_SKEW_S: u64 = 3600;
@@ -138,22 +140,29 @@ impl Chain {
     /// # Errors
     /// [`CredentialError`]; nothing of the bytes is believed then.
     pub fn verify(bytes: &[u8], network: &NetworkId) -> Result<Self, CredentialError> {
-        if bytes.len() > CHAIN_LENGTH_MAX {
-            return Err(CredentialError::Malformed);
-        }
-        let parts = crate::cbor::decode::<Vec<minicbor::bytes::ByteVec>>(bytes).map_err(|e| match e {
-            crate::cbor::CborError::Malformed => CredentialError::Malformed,
-            crate::cbor::CborError::NotCanonical => CredentialError::NotCanonical,
-        })?;
-        let (root, admin, leaf) = match &parts[..] {
-            [root, leaf] => (root, None, leaf),
-            [root, admin, leaf] => (root, Some(admin), leaf),
-            _ => return Err(CredentialError::Malformed),
-        };
+        let parts = split(bytes)?;
+        let (root, credentials) = parts.split_first().ok_or(CredentialError::Malformed)?;
         let root: [u8; 32] = root.as_slice().try_into().map_err(|_| CredentialError::Malformed)?;
         if NetworkId::of_root(&root) != *network {
             return Err(CredentialError::WrongNetwork);
         }
+        Self::verify_credentials(root, credentials)
+    }
+
+    /// Reads and verifies what [`Chain::encode_without_root`] wrote, for readers that know the network's root key.
+    ///
+    /// # Errors
+    /// As [`Chain::verify`].
+    pub fn verify_under(bytes: &[u8], root: &[u8; 32]) -> Result<Self, CredentialError> {
+        Self::verify_credentials(*root, &split(bytes)?)
+    }
+
+    fn verify_credentials(root: [u8; 32], credentials: &[ByteVec]) -> Result<Self, CredentialError> {
+        let (admin, leaf) = match credentials {
+            [leaf] => (None, leaf),
+            [admin, leaf] => (Some(admin), leaf),
+            _ => return Err(CredentialError::Malformed),
+        };
         let admin = admin.map(|bytes| Credential::verify(bytes, &root)).transpose()?;
         let signer = admin.as_ref().map_or(root, |admin| admin.claims.node.0);
         let chain = Self { root, admin, leaf: Credential::verify(leaf, &signer)? };
@@ -218,11 +227,18 @@ impl Chain {
     /// The chain's one encoding: a CBOR array of root key, admin's credential if any, own credential.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let parts: Vec<minicbor::bytes::ByteVec> = std::iter::once(self.root.to_vec())
-            .chain(self.admin.iter().chain([&self.leaf]).map(|c| c.bytes.clone()))
-            .map(Into::into)
-            .collect();
-        crate::cbor::encode(&parts)
+        let root = ByteVec::from(self.root.to_vec());
+        crate::cbor::encode(&std::iter::once(root).chain(self.credentials()).collect::<Vec<_>>())
+    }
+
+    /// The same without the root key, 34 bytes shorter, for readers that know it.
+    #[must_use]
+    pub fn encode_without_root(&self) -> Vec<u8> {
+        crate::cbor::encode(&self.credentials().collect::<Vec<_>>())
+    }
+
+    fn credentials(&self) -> impl Iterator<Item = ByteVec> + '_ {
+        self.admin.iter().chain([&self.leaf]).map(|credential| credential.bytes.clone().into())
     }
 
     /// Whether a node id stands anywhere in the chain, for revocation.
@@ -230,6 +246,17 @@ impl Chain {
     pub fn names(&self, node: &NodeId) -> bool {
         self.leaf.claims.node == *node || self.admin().is_some_and(|admin| admin.node == *node)
     }
+}
+
+/// The byte strings of an encoded chain.
+fn split(bytes: &[u8]) -> Result<Vec<ByteVec>, CredentialError> {
+    if bytes.len() > CHAIN_LENGTH_MAX {
+        return Err(CredentialError::Malformed);
+    }
+    crate::cbor::decode(bytes).map_err(|error| match error {
+        CborError::Malformed => CredentialError::Malformed,
+        CborError::NotCanonical => CredentialError::NotCanonical,
+    })
 }
 
 #[cfg(test)]

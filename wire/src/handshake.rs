@@ -65,7 +65,8 @@ pub enum ResponsePayload {
         /// Where the responder sees the initiator; absent when that cannot be a candidate.
         #[n(1)]
         observed: Option<crate::Candidate>,
-        /// The responder's credentials.
+        /// The responder's credentials, without the root key that both know
+        /// ([`crate::Chain::encode_without_root`]).
         #[n(2)]
         chain: ByteVec,
     },

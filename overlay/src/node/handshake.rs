@@ -23,8 +23,9 @@ use wire::{Candidate, Chain, NodeId, cbor};
 
 /// Bits of a timestamp for milliseconds since the start: 139 years.
 const TIMESTAMP_MS_BITS: u32 = 42;
-/// What a response is longer than the responder's chain: headers, ephemeral key, tags, MACs and the payload's other fields.
-const RESPONSE_OVERHEAD: usize = 12 + 32 + 2 * 16 + 2 * MAC_LENGTH + 32;
+/// What a response is longer than the responder's credentials: header, ephemeral key, tag, MACs, and the payload's other
+/// fields with an IPv6 address among them.
+const RESPONSE_OVERHEAD: usize = 12 + 32 + 16 + 2 * MAC_LENGTH + 28;
 
 impl Node {
     /// Sends an initiation to every address where a peer may be.
@@ -70,7 +71,8 @@ impl Node {
         remote: SocketAddr,
         now: Instant,
     ) {
-        let reply_is_long = self.members.own().encode().len() + RESPONSE_OVERHEAD > UNPROVED_REPLY_LENGTH_MAX;
+        let reply_is_long =
+            self.members.own().encode_without_root().len() + RESPONSE_OVERHEAD > UNPROVED_REPLY_LENGTH_MAX;
         match self.door.admit(&initiation.gate, remote, reply_is_long, &mut self.random, now) {
             Admission::Admit => {}
             Admission::Refuse => return self.drops.count(DropReason::HandshakeFlood),
@@ -110,7 +112,7 @@ impl Node {
         let position = peer.position;
         let local_index = self.indices.reserve(node, &mut self.random).ok_or(DropReason::HandshakeFlood)?;
         let suite = choose_suite(&self.suites, &payload.suites);
-        let own = self.members.own().encode().into();
+        let own = self.members.own().encode_without_root().into();
         let answer = ResponsePayload::Accepted { suite, observed: Candidate::new(remote), chain: own };
         let answered = self.respond(&mut handshake, &answer, initiation.sender, local_index, &chain, remote);
         let (Ok(()), Ok(keys)) = (answered, handshake.finish()) else {
@@ -184,7 +186,6 @@ impl Node {
         now: Instant,
     ) -> Result<(), DropReason> {
         let node = self.indices.attempt(response.receiver).ok_or(DropReason::NoSession)?;
-        let network = self.members.id();
         let peer = self.peers.get_mut(&node).ok_or(DropReason::NoSession)?;
         let mine = |attempt: &Attempt| attempt.local_index == response.receiver;
         let place = peer.attempts.iter().position(mine).ok_or(DropReason::NoSession)?;
@@ -195,7 +196,7 @@ impl Node {
         peer.attempts.drain(..place).for_each(|earlier| self.indices.free(earlier.local_index));
         // From here on the responder has proved its key: what it says ends the attempt, one way or the other.
         let position = peer.position;
-        let outcome = self.judge_response(node, &payload, &network, now);
+        let outcome = self.judge_response(node, &payload, now);
         let (Ok(suite), Ok(keys)) = (outcome, attempt.handshake.finish()) else {
             self.indices.free(attempt.local_index);
             return Err(outcome.err().unwrap_or(DropReason::Handshake));
@@ -207,13 +208,7 @@ impl Node {
         Ok(())
     }
 
-    fn judge_response(
-        &mut self,
-        node: NodeId,
-        payload: &[u8],
-        network: &wire::NetworkId,
-        now: Instant,
-    ) -> Result<Suite, DropReason> {
+    fn judge_response(&mut self, node: NodeId, payload: &[u8], now: Instant) -> Result<Suite, DropReason> {
         let payload: ResponsePayload = cbor::decode(payload).map_err(|_| DropReason::Handshake)?;
         let (suite, bytes) = match payload {
             ResponsePayload::Accepted { suite, chain, .. } => (suite, chain),
@@ -222,7 +217,8 @@ impl Node {
                 return Err(DropReason::Handshake);
             }
         };
-        let chain = Chain::verify(&bytes, network).map_err(|_| DropReason::Credential)?;
+        let root = self.members.own().root();
+        let chain = Chain::verify_under(&bytes, root).map_err(|_| DropReason::Credential)?;
         let proved = self.peers.get(&node).is_some_and(|peer| peer.noise_key == chain.claims().noise_key);
         let offered = self.suites.contains(&suite) || suite == Suite::ChaCha20Poly1305;
         if !proved || chain.claims().node != node || !offered {

@@ -92,9 +92,12 @@ impl Node {
         let noise_key = chain.claims().noise_key;
         if self.members.is_revoked(chain) {
             self.expel(node, now);
-        } else if let Some(peer) = self.ensure_peer(node, noise_key, now) {
+            return;
+        }
+        let outside: Vec<_> = candidates.iter().copied().filter(|c| !self.members.is_inside(c)).collect();
+        if let Some(peer) = self.ensure_peer(node, noise_key, now) {
             let before = peer.paths.targets();
-            peer.paths.handle_candidates(Source::Record, candidates);
+            peer.paths.handle_candidates(Source::Record, &outside);
             if !peer.is_connected() && peer.paths.targets() != before {
                 peer.ask_anew(now);
             }

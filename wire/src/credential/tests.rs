@@ -48,6 +48,11 @@ fn chains_of_one_and_two_verify() {
     let network = network();
     for chain in [network.chain.clone(), network.member()] {
         let bytes = chain.encode();
+        let short = chain.encode_without_root();
+        assert_eq!(short.len() + 34, bytes.len());
+        assert_eq!(Chain::verify_under(&short, chain.root()).as_ref(), Ok(&chain));
+        assert_eq!(Chain::verify_under(&short, &[9; 32]), Err(CredentialError::Signature), "another root");
+        assert!(Chain::verify_under(&bytes, chain.root()).is_err());
         assert_eq!(Chain::verify(&bytes, &network.id()), Ok(chain));
     }
     let mut rich = claims(network.id(), &SigningKey::from_bytes(&[3; 32]), "b", "10.7.0.2/16", false);
