@@ -94,7 +94,10 @@ fn a_value_that_is_not_allowed_is_named_with_what_is() {
         "line 1: `port` in [listen] cannot be 'https': it takes a UDP port from 1 to 65535, or 0 to pick a free one and keep it"
     );
     let sentence = refusal("[addresses]\nadvertise = [\n  '192.0.2.1:1',\n  'example.com:2',\n]\n");
-    assert!(sentence.starts_with("line 4: `advertise` in [addresses] cannot be 'example.com:2': "), "{sentence}");
+    assert!(
+        sentence.starts_with("line 4: `advertise` in [addresses] cannot be 'example.com:2': "),
+        "{sentence}"
+    );
     assert!(sentence.contains("it takes at most 6 addresses with ports"), "{sentence}");
 }
 
