@@ -16,6 +16,10 @@ use crate::{Done, Process, Underlay};
 /// No command of a test runs longer: a gigabyte through a debug build on a busy machine is the slowest.
 const COMMAND: Duration = Duration::from_secs(180);
 
+/// The switch's own addresses in the two subnets.
+const ROUTERS4: [&str; 2] = ["192.0.2.254", "198.51.100.254"];
+const ROUTERS6: [&str; 2] = ["2001:db8::fe", "2001:db8:1::fe"];
+
 /// One machine of a lab. Dropping it ends its daemon and removes it.
 pub struct Machine {
     pub(crate) name: String,
@@ -126,16 +130,22 @@ impl Machine {
         ip_batch(&self.switch.namespace, &format!("link set p{} master br0", self.number));
     }
 
+    /// The router of the present subnet.
+    pub(crate) fn router(&self) -> IpAddr {
+        let routers = if self.underlay == Underlay::V6 { ROUTERS6 } else { ROUTERS4 };
+        routers[usize::from(self.subnet.get())].parse().expect("an address")
+    }
+
     fn address(&self) {
         let mut lines = String::new();
         let subnet = self.subnet.get();
         if let Some(address) = self.underlay4() {
-            let router = if subnet == 0 { "192.0.2.254" } else { "198.51.100.254" };
+            let router = ROUTERS4[usize::from(subnet)];
             lines +=
                 &format!("addr add {address}/24 dev eth0\nroute replace default via {router} dev eth0\n");
         }
         if let Some(address) = self.underlay6() {
-            let router = if subnet == 0 { "2001:db8::fe" } else { "2001:db8:1::fe" };
+            let router = ROUTERS6[usize::from(subnet)];
             lines += &format!("addr add {address}/64 dev eth0 nodad\n");
             lines += &format!("route replace default via {router} dev eth0\n");
         }
