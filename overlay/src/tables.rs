@@ -80,13 +80,16 @@ impl Tables {
         self.routes.own.iter().copied().find(|own| own.is_ipv4() == of.is_ipv4())
     }
 
-    /// The same tables for a worker that takes these addresses for our own: what a malicious member does to send from
-    /// another's address. For tests of the source check.
+    /// The same tables for a worker that takes an address for our own, and sends packets for another address to the peer
+    /// that owns a third one: what a malicious member does. For tests of the checks at the other end.
     #[doc(hidden)]
     #[must_use]
-    pub fn claiming(&self, own: Vec<IpAddr>) -> Self {
-        let table = self.routes.table.clone();
-        Self { routes: Arc::new(Routes { table, own }), ..self.clone() }
+    pub fn lying(&self, source: IpAddr, destination: IpAddr, receiver: IpAddr) -> Self {
+        let mut table = self.routes.table.clone();
+        if let Some(position) = table.lookup(receiver) {
+            table.insert(destination.into(), position);
+        }
+        Self { routes: Arc::new(Routes { table, own: vec![source] }), ..self.clone() }
     }
 
     pub(crate) fn peer(&self, position: usize) -> Option<&PeerRow> {
