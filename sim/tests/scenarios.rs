@@ -295,19 +295,22 @@ fn a_member_that_was_away_outlives_its_admin() {
 #[test]
 fn addresses_of_others_are_not_taken_from_a_liar() {
     let mut world = network(3, 120 * SECOND);
-    let mut spoofed = vec![];
+    let mut lies = vec![];
     for family in [Family::V4, Family::V6] {
         let source = world.mesh_address(2, family).unwrap();
-        spoofed.extend(world.spoof(1, 0, source));
+        lies.extend(world.spoof(1, 0, source));
+        lies.extend(world.misdirect(1, 0, source));
         let own = world.mesh_address(0, family).unwrap();
-        spoofed.extend(world.spoof(1, 0, own));
+        lies.extend(world.spoof(1, 0, own));
     }
-    spoofed.extend(world.spoof(1, 0, "10.77.0.200".parse().unwrap()));
-    spoofed.extend(world.spoof(1, 0, "192.0.2.77".parse().unwrap()));
+    lies.extend(world.spoof(1, 0, "10.77.0.200".parse().unwrap()));
+    lies.extend(world.spoof(1, 0, "192.0.2.77".parse().unwrap()));
+    lies.extend(world.misdirect(1, 0, "192.168.1.1".parse().unwrap()));
     world.run_for(SECOND).unwrap();
-    assert_eq!(spoofed.len(), 6);
-    for number in spoofed {
-        assert!(world.ledger().packet(number).arrived.is_none());
+    assert_eq!(lies.len(), 9);
+    for number in lies {
+        let lie = world.ledger().packet(number);
+        assert!(!lie.refused && lie.arrived.is_none(), "it was sent, and refused at the other end");
     }
     assert!(reaches(&mut world, 1, 0, Family::V4), "what it sends from its own address arrives");
 }

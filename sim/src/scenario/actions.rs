@@ -19,7 +19,7 @@ impl Scenario {
             47..=53 => self.roam(),
             54..=61 => self.restart(),
             62..=64 => self.trouble_disk(),
-            65..=69 => self.spoof(),
+            65..=69 => self.lie(),
             70..=77 => self.be_a_stranger(),
             78..=84 => self.newcomer(),
             85..=89 => self.assign(),
@@ -105,14 +105,18 @@ impl Scenario {
         disk.slowness = is_slow.then_some(slowness);
     }
 
-    fn spoof(&mut self) {
+    fn lie(&mut self) {
         let (liar, victim, third) = (self.any_machine(), self.any_machine(), self.any_machine());
         let family = *self.random.one_of(&[Family::V4, Family::V6]);
-        let nobodys = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 250));
-        let source = self.world.mesh_address(third, family).unwrap_or(nobodys);
-        let source = if self.random.per_mille(200) { nobodys } else { source };
-        if liar != victim && liar != third && source.is_ipv4() == (family == Family::V4) {
-            self.world.spoof(liar, victim, source);
+        let nobodys = [Ipv4Addr::new(10, 77, 0, 250), Ipv4Addr::new(192, 168, 1, 1)].map(IpAddr::V4);
+        let address = match self.world.mesh_address(third, family) {
+            Some(address) if third != liar && self.random.per_mille(800) => address,
+            _ => *self.random.one_of(&nobodys),
+        };
+        if liar != victim && self.random.per_mille(500) {
+            self.world.spoof(liar, victim, address);
+        } else if liar != victim && third != victim {
+            self.world.misdirect(liar, victim, address);
         }
     }
 

@@ -6,6 +6,7 @@ use crate::machine::{Joining, Machine, State, Up};
 use overlay::state::StateFile;
 use overlay::{CommandError, Identity, InviteRequest, Joiner, Node, View};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 use wire::invite::InviteRole;
 use wire::{Invite, Name, NodeId};
@@ -23,6 +24,10 @@ pub enum Family {
 #[must_use]
 pub fn any_member() -> InviteRequest {
     InviteRequest { name: None, address: None, role: InviteRole::Member, life: Duration::from_secs(3600) }
+}
+
+fn family_of(address: IpAddr) -> Family {
+    if address.is_ipv4() { Family::V4 } else { Family::V6 }
 }
 
 impl World {
@@ -175,18 +180,28 @@ impl World {
         Some(number)
     }
 
-    /// A malicious member seals a packet with a source that is not its own; its number in the ledger.
+    /// A malicious member seals a packet for another with a source that is not its own; its number in the ledger.
     pub fn spoof(&mut self, from: usize, to: usize, source: IpAddr) -> Option<usize> {
-        let family = if source.is_ipv4() { Family::V4 } else { Family::V6 };
-        let destination = self.mesh_address(to, family)?;
+        let destination = self.mesh_address(to, family_of(source))?;
+        self.lie(from, to, source, destination)
+    }
+
+    /// A malicious member seals a packet for another with a destination that is not the other's; its number in the ledger.
+    pub fn misdirect(&mut self, from: usize, to: usize, destination: IpAddr) -> Option<usize> {
+        let source = self.mesh_address(from, family_of(destination))?;
+        self.lie(from, to, source, destination)
+    }
+
+    fn lie(&mut self, from: usize, to: usize, source: IpAddr, destination: IpAddr) -> Option<usize> {
+        let receiver = self.mesh_address(to, family_of(destination))?;
         let number = self.enter(from, to, (source, destination), true);
         let packet = self.ledger.packet(number).bytes.clone();
         let up = self.machines[from].up()?;
-        let true_tables = up.tables.clone();
-        up.tables = std::sync::Arc::new(true_tables.claiming(vec![source]));
+        let lies = Arc::new(up.tables.lying(source, destination, receiver));
+        let truth = std::mem::replace(&mut up.tables, lies);
         self.outbound(from, packet);
         if let Some(up) = self.machines[from].up() {
-            up.tables = true_tables;
+            up.tables = truth;
         }
         self.drive(from);
         Some(number)
