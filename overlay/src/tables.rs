@@ -80,6 +80,12 @@ impl Tables {
         self.routes.own.iter().copied().find(|own| own.is_ipv4() == of.is_ipv4())
     }
 
+    /// Places for sessions, taken or free: as many as there ever were sessions and handshakes at the same time.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.sessions.len()
+    }
+
     /// The same tables for a worker that takes an address for our own, and sends packets for another address to the peer
     /// that owns a third one: what a malicious member does. For tests of the checks at the other end.
     #[doc(hidden)]
