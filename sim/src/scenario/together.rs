@@ -81,7 +81,23 @@ pub fn apart(world: &World) -> Option<String> {
             }
         }
     }
-    claimed_twice(&truth)
+    claimed_twice(&truth).or_else(|| not_expelled(world, views.keys().copied()))
+}
+
+/// A machine that was revoked and is still talked to.
+fn not_expelled(world: &World, mut members: impl Iterator<Item = usize>) -> Option<String> {
+    let founder = world.view(0)?;
+    let revoked = founder.peers.iter().filter(|peer| peer.state == PeerState::Revoked);
+    let revoked: BTreeSet<usize> = revoked.filter_map(|peer| world.machine_of(&peer.node)).collect();
+    members.find_map(|member| {
+        let id = world.machines()[member].id();
+        let connected = |outcast: &&usize| {
+            let peers = world.view(**outcast).map(|view| view.peers).unwrap_or_default();
+            peers.iter().any(|peer| peer.node == id && peer.state == PeerState::Connected)
+        };
+        let outcast = revoked.iter().find(connected)?;
+        Some(format!("machine {outcast}, which is revoked, is connected to {member}"))
+    })
 }
 
 fn claimed_twice(truth: &Beliefs) -> Option<String> {

@@ -7,6 +7,8 @@ use overlay::limits::STAGED_PACKETS_TOTAL_MAX;
 use std::net::{IpAddr, SocketAddr};
 use wire::datagram::OVERHEAD;
 
+/// Places for sessions that a peer may have cost: three sessions, and an attempt a second for five seconds, with slack.
+const PLACES_PER_PEER_MAX: usize = 12;
 /// Longest datagram that a Node makes: the longest of the slow path, or the longest packet of a scenario.
 const DATAGRAM_LENGTH_MAX: usize = 1500 + OVERHEAD;
 
@@ -24,9 +26,12 @@ impl World {
     /// What can be seen of a Node from outside, whenever it waits.
     pub(super) fn check_machine(&mut self, machine: usize) {
         let State::Up(up) = &self.machines[machine].state else { return };
-        if up.staged > STAGED_PACKETS_TOTAL_MAX {
-            let text = format!("machine {machine} keeps {} packets", up.staged);
-            self.violate(text);
+        let (staged, places) = (up.staged, up.tables.places());
+        if staged > STAGED_PACKETS_TOTAL_MAX {
+            self.violate(format!("machine {machine} keeps {staged} packets"));
+        }
+        if places > self.machines.len() * PLACES_PER_PEER_MAX {
+            self.violate(format!("machine {machine} has {places} places for sessions"));
         }
     }
 
