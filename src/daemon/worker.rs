@@ -150,7 +150,12 @@ impl Worker {
     }
 
     fn take_datagram(&self, tables: &Tables, datagram: &mut [u8], remote: SocketAddr) {
-        match inbound(tables, datagram, remote) {
+        let verdict = match inbound(tables, datagram, remote) {
+            // Made while this batch was read, perhaps: it is there by now, for the Node publishes before it answers.
+            Inbound::Drop(DropReason::NoSession) => inbound(&self.shared.tables.load(), datagram, remote),
+            verdict @ (Inbound::Packet(..) | Inbound::Slow(_) | Inbound::Drop(_)) => verdict,
+        };
+        match verdict {
             Inbound::Packet(range, notice) => {
                 if self.tun.send(&datagram[range]).is_err() {
                     self.shared.drops.count(DropReason::Os);

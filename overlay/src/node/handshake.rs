@@ -7,7 +7,7 @@ use crate::door::Admission;
 use crate::drops::DropReason;
 use crate::limits::COOKIE_LIFE;
 use crate::noise::{Handshake, SessionNoise};
-use crate::peer::{Attempt, Held};
+use crate::peer::{Attempt, Held, Seeking};
 use crate::session::{Role, Session};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,7 +39,11 @@ impl Node {
         };
         let Some(peer) = self.peers.get_mut(&node) else { return };
         peer.asked(|wait| self.random.jitter(wait), now);
-        let targets = peer.paths.targets();
+        let mut targets = peer.paths.targets();
+        if peer.is_connected() && matches!(peer.seeking, Seeking::Asking { attempts: 1, .. }) {
+            // A rekey goes by the path that works; only when that fails it goes by all.
+            targets.truncate(1);
+        }
         if targets.is_empty() {
             return;
         }
@@ -102,7 +106,8 @@ impl Node {
         }
         if let Some(refusal) = self.refusal(&chain, now) {
             let answer = ResponsePayload::Refused { refusal, unix_s: self.unix_s(now) };
-            self.respond(&mut handshake, &answer, initiation.sender, 0, &chain, remote)?;
+            let bytes = self.write_answer(&mut handshake, &answer, (0, initiation.sender), &chain)?;
+            self.outputs.push_back(Output::Transmit { remote, bytes });
             return Err(DropReason::Revoked);
         }
         let noise_key = chain.claims().noise_key;
@@ -114,14 +119,17 @@ impl Node {
         let suite = choose_suite(&self.suites, &payload.suites);
         let own = self.members.own().encode_without_root().into();
         let answer = ResponsePayload::Accepted { suite, observed: Candidate::new(remote), chain: own };
-        let answered = self.respond(&mut handshake, &answer, initiation.sender, local_index, &chain, remote);
-        let (Ok(()), Ok(keys)) = (answered, handshake.finish()) else {
+        let indices = (local_index, initiation.sender);
+        let answered = self.write_answer(&mut handshake, &answer, indices, &chain);
+        let (Ok(bytes), Ok(keys)) = (answered, handshake.finish()) else {
             self.indices.free(local_index);
             return Err(DropReason::Handshake);
         };
-        let indices = (local_index, initiation.sender);
         let session = Arc::new(Session::new(&keys, Role::Responder, suite, indices, position));
         self.install(node, session, now);
+        // The workers know the session before the initiator can use it.
+        self.publish();
+        self.outputs.push_back(Output::Transmit { remote, bytes });
         Ok(())
     }
 
@@ -155,22 +163,19 @@ impl Node {
         }
     }
 
-    fn respond(
-        &mut self,
+    fn write_answer(
+        &self,
         handshake: &mut Handshake,
         answer: &ResponsePayload,
-        receiver: u32,
-        sender: u32,
+        (sender, receiver): (u32, u32),
         chain: &Chain,
-        remote: SocketAddr,
-    ) -> Result<(), DropReason> {
+    ) -> Result<Vec<u8>, DropReason> {
         let message = handshake.write(&cbor::encode(answer)).map_err(|_| DropReason::Handshake)?;
         let gate_key = self.members.network.secret.gate_key();
         let keys = wire::gate::GateKeys::of_receiver(&gate_key, &chain.claims().noise_key);
         let bytes = write_response(sender, receiver, &message, &keys);
         debug_assert!(bytes.len() < INITIATION_LENGTH, "a response is never longer than what it answers");
-        self.outputs.push_back(Output::Transmit { remote, bytes });
-        Ok(())
+        Ok(bytes)
     }
 
     pub(super) fn consume_response(&mut self, response: &Response<'_>, remote: SocketAddr, now: Instant) {
