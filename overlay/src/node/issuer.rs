@@ -260,7 +260,8 @@ impl Node {
             && let Some(candidate) = Candidate::new(remote)
         {
             peer.paths.candidates.remember(candidate);
-            self.unwritten.contacts.get_or_insert(now + crate::limits::PERSIST_DELAY);
+            // Whatever happens to us in the next moment: we know whom to dial afterwards.
+            self.unwritten.contacts = Some(now);
         }
         self.outputs.push_back(Output::Event(Event::Enrolled(claims.node, claims.name)));
     }
