@@ -143,6 +143,17 @@ fn what_arrives_is_what_was_sent() {
 }
 
 #[test]
+fn a_path_narrower_than_the_mesh_stalls_nobody() {
+    let lab = Lab::new();
+    let (a, founder, b, joiner) = pair(&lab);
+    for machine in [&a, &b] {
+        machine.ip("link set eth0 mtu 1280");
+    }
+    hashed_transfer(&a, &b, joiner.v4.into(), 5_000_000);
+    hashed_transfer(&b, &a, founder.v6.into(), 5_000_000);
+}
+
+#[test]
 fn packets_of_every_size_pass() {
     let lab = Lab::new();
     let (a, _founder, b, joiner) = pair(&lab);

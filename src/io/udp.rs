@@ -2,7 +2,7 @@
 //!
 //! Sending and receiving take `&self`, so the worker and the control thread share one [`Udp`]. Nothing is allocated
 //! per datagram: batches, segmentation on send (UDP_SEGMENT) and coalescing on receive (UDP_GRO) are the kernel's.
-//! Fragmentation is off (DF), so a datagram too big for the path is an error or a loss, never a fragment.
+//! A datagram too big for the path goes in fragments, by what the kernel has learnt of the path's MTU.
 
 mod remote;
 
@@ -12,7 +12,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use rustix::io::Errno;
-use rustix::net::sockopt::{set_socket_recv_buffer_size_force, set_socket_send_buffer_size_force};
+use rustix::net::sockopt::{
+    Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+    set_socket_recv_buffer_size_force, set_socket_send_buffer_size_force,
+};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use remote::{canonical, is_reachable};
@@ -125,7 +128,7 @@ impl Udp {
     ///
     /// # Errors
     /// Ordinary results of a network, to be counted as drops: `WouldBlock` (socket buffer full), `InvalidInput` (no
-    /// address to send to), ECONNREFUSED, ENETUNREACH, EHOSTUNREACH, EMSGSIZE (larger than the interface's MTU),
+    /// address to send to), ECONNREFUSED, ENETUNREACH, EHOSTUNREACH, EMSGSIZE (larger than any datagram),
     /// EAFNOSUPPORT (IPv6 on a machine without).
     pub fn send(&self, remote: SocketAddr, bytes: &[u8]) -> io::Result<()> {
         let remote = canonical(remote);
@@ -236,6 +239,13 @@ impl Half {
         let local =
             socket.local_addr()?.as_socket().expect("a socket of an internet family has such an address");
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        // quinn-udp forbids fragments, which stalls TCP where the path is narrower than the mesh: a datagram that does
+        // not fit goes in fragments, until the MTU of the mesh follows the path's.
+        if local.is_ipv4() {
+            set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::WANT).map_err(io::Error::from)?;
+        } else {
+            set_ipv6_mtu_discover(&socket, Ipv6PathMtuDiscovery::WANT).map_err(io::Error::from)?;
+        }
         Ok(Self { socket, state, local })
     }
 

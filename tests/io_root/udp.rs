@@ -31,7 +31,7 @@ fn no_route_is_an_ordinary_result() {
 }
 
 #[test]
-fn a_datagram_larger_than_the_interface_is_refused_and_not_cut() {
+fn a_datagram_larger_than_the_interface_goes_in_fragments() {
     alone(|| {
         add_interface("eth7");
         ip("address add 192.168.5.7/24 dev eth7");
@@ -39,7 +39,9 @@ fn a_datagram_larger_than_the_interface_is_refused_and_not_cut() {
         let udp = Udp::bind(0).unwrap();
         let remote = "192.168.5.8:9".parse().unwrap();
         udp.send(remote, &[0; 1472]).unwrap();
-        assert_eq!(udp.send(remote, &[0; 1473]).unwrap_err().raw_os_error(), Some(90));
+        udp.send(remote, &[0; 1473]).unwrap();
+        udp.send(remote, &[0; 65_507]).unwrap();
+        assert_eq!(udp.send(remote, &[0; 65_508]).unwrap_err().raw_os_error(), Some(90));
     });
 }
 
