@@ -250,6 +250,24 @@ fn a_revoked_node_is_out_everywhere_and_stays_out() {
     assert!(is_together(&world));
 }
 
+#[test]
+fn a_live_session_ends_when_its_peer_is_revoked_whatever_the_peer_knows() {
+    let mut world = network(3, 120 * SECOND);
+    // It hears nothing of its revocation, and goes on as if nothing had happened.
+    world.network.blocked.extend([(0, 2), (1, 2)]);
+    let id = world.machines()[2].id().to_string();
+    world.command(0, |node, now| node.revoke(&id, now)).unwrap().unwrap();
+    world.run_for(SECOND).unwrap();
+    world.network.heal();
+    assert!(!world.view(2).unwrap().is_revoked && state(&world, 2, 1) == Some(PeerState::Connected));
+    let other = world.machines()[1].id().to_string();
+    world.command(2, |node, now| node.ping(&other, SECOND, now)).unwrap().unwrap();
+    let packets = [Family::V4, Family::V6].map(|family| world.send(2, 1, family).unwrap());
+    world.run_for(2 * SECOND).unwrap();
+    assert_eq!(world.machines()[2].pings, (0, 1));
+    assert!(packets.iter().all(|number| world.ledger().packet(*number).arrived.is_none()));
+}
+
 /// An admin and a member that it has enrolled; then the admin is revoked by the founder.
 fn revoke_an_admin(prepare: impl FnOnce(&mut World, usize)) -> World {
     let mut world = network(2, 120 * SECOND);
