@@ -31,6 +31,8 @@ pub const STAGED_PACKETS_TOTAL_MAX: usize = 1024;
 pub const PEERS_MAX: usize = 4096;
 /// A cookie that a peer gave us is shown this long; the peer changes its secret as often.
 pub const COOKIE_LIFE: Duration = Duration::from_secs(120);
+/// Cookie replies to one initiation that are answered: one from each address that it went to.
+pub const COOKIES_PER_ATTEMPT_MAX: u8 = 8;
 /// Initiations a second that are answered without a cookie. One costs about 0.4 ms of a core: 4 %.
 pub const INITIATIONS_WITHOUT_COOKIE: u32 = 100;
 /// Initiations a second that are looked at at all: 10 % of a core.

@@ -99,6 +99,8 @@ pub(crate) struct Attempt {
     pub(crate) noise: Vec<u8>,
     pub(crate) mac1: [u8; MAC_LENGTH],
     pub(crate) sent: Instant,
+    /// How many cookie replies to it were answered.
+    pub(crate) cookies: u8,
 }
 
 /// What we do about a session with a peer.

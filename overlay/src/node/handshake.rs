@@ -5,7 +5,7 @@
 use super::{Event, Node, Output};
 use crate::door::Admission;
 use crate::drops::DropReason;
-use crate::limits::COOKIE_LIFE;
+use crate::limits::{COOKIE_LIFE, COOKIES_PER_ATTEMPT_MAX};
 use crate::noise::{Handshake, SessionNoise};
 use crate::peer::{Attempt, Held, Seeking};
 use crate::session::{Role, Session};
@@ -56,7 +56,14 @@ impl Node {
         let cookie = peer.cookie.filter(|(_, since)| now < *since + COOKIE_LIFE).map(|(cookie, _)| cookie);
         let bytes = write_initiation(local_index, &message, &peer.gate, cookie.as_ref());
         let mac1 = mac1_of(&bytes);
-        peer.attempts.push_back(Attempt { handshake, local_index, noise: message, mac1, sent: now });
+        peer.attempts.push_back(Attempt {
+            handshake,
+            local_index,
+            noise: message,
+            mac1,
+            sent: now,
+            cookies: 0,
+        });
         for remote in targets {
             self.outputs.push_back(Output::Transmit { remote, bytes: bytes.clone() });
         }
@@ -251,12 +258,17 @@ impl Node {
     pub(super) fn consume_cookie_reply(&mut self, reply: &CookieReply, remote: SocketAddr, now: Instant) {
         let peer = self.indices.attempt(reply.receiver).and_then(|node| self.peers.get_mut(&node));
         let Some(peer) = peer else { return self.drops.count(DropReason::NoSession) };
-        let attempt = peer.attempts.iter_mut().find(|attempt| attempt.local_index == reply.receiver);
-        let opened = attempt.and_then(|attempt| {
+        // Only whom we asked is answered, and not for ever: a forged source would make us shout at somebody else.
+        let asked = peer.paths.targets().contains(&remote);
+        let ours = |attempt: &&mut Attempt| {
+            asked && attempt.local_index == reply.receiver && attempt.cookies < COOKIES_PER_ATTEMPT_MAX
+        };
+        let opened = peer.attempts.iter_mut().find(ours).and_then(|attempt| {
             let cookie = peer.gate.open_cookie(&reply.sealed, &reply.nonce, &attempt.mac1)?;
             Some((cookie, attempt))
         });
         let Some((cookie, attempt)) = opened else { return self.drops.count(DropReason::Handshake) };
+        attempt.cookies += 1;
         peer.cookie = Some((cookie, now));
         let bytes = write_initiation(attempt.local_index, &attempt.noise, &peer.gate, Some(&cookie));
         self.outputs.push_back(Output::Transmit { remote, bytes });

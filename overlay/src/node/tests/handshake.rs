@@ -162,6 +162,31 @@ fn a_cookie_reply_is_answered_at_once() {
 }
 
 #[test]
+fn a_cookie_reply_sends_nothing_to_whom_was_not_asked() {
+    let mut lab = Lab::with(&["b"]);
+    lab.run(SECOND);
+    lab.machines[1].is_up = false;
+    let (a, b) = (lab.machines[0].remote, lab.machines[1].remote);
+    let old = lab.sent.iter().find(|flight| flight.to == a && is_initiation(flight)).unwrap().clone();
+    for _ in 0..INITIATIONS_WITHOUT_COOKIE {
+        lab.arrive(&old);
+    }
+    lab.sent.clear();
+    lab.lose = Box::new(is_cookie_reply);
+    lab.restart(1);
+    lab.run(SECOND / 10);
+    let reply = lab.sent.iter().find(|flight| is_cookie_reply(flight)).unwrap().clone();
+    lab.sent.clear();
+    lab.arrive(&Flight { from: "203.0.113.9:9".parse().unwrap(), ..reply.clone() });
+    assert!(lab.sent.is_empty(), "a victim was shouted at");
+    for _ in 0..20 {
+        lab.arrive(&reply);
+    }
+    let answers = lab.sent.iter().filter(|flight| flight.from == b && is_initiation(flight)).count();
+    assert!((1..=8).contains(&answers), "{answers} answers to one cookie reply that was copied");
+}
+
+#[test]
 fn a_forged_cookie_reply_calls_forth_nothing() {
     let mut lab = restarted_b();
     let reply = {
