@@ -64,6 +64,8 @@ pub const REVIEW_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Records and contacts are written this long after they changed, so that a burst is one write.
 pub const PERSIST_DELAY: Duration = Duration::from_millis(500);
+/// A write that failed is tried again after this long: it takes people to empty a disk.
+pub const PERSIST_RETRY: Duration = Duration::from_secs(5);
 /// While a peer's records differ from ours, summaries are exchanged this often.
 pub const SYNC_RETRY: Duration = Duration::from_millis(700);
 /// Overlay pings under way at the same time.

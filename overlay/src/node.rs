@@ -35,7 +35,7 @@ use crate::limits::{PEERS_MAX, REVIEW_INTERVAL, STAGED_PACKETS_TOTAL_MAX};
 use crate::membership::Membership;
 use crate::peer::Peer;
 use crate::random::Random;
-use crate::state::{Contact, IssuedInvite, Network};
+use crate::state::{Contact, IssuedInvite, Network, StateFile};
 use crate::tables::{PeerRow, Routes, Tables};
 use indices::Indices;
 use nat::Source;
@@ -77,6 +77,10 @@ pub struct Params {
 struct Unwritten {
     records: Option<Instant>,
     contacts: Option<Instant>,
+    /// Only after a write that failed: what depends on it is written at once.
+    network: Option<Instant>,
+    /// The latest write of each file.
+    tickets: BTreeMap<StateFile, u64>,
 }
 
 struct PendingPing {

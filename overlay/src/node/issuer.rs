@@ -213,15 +213,15 @@ impl Node {
 
     /// Queues a write of the invites; its ticket.
     pub(super) fn persist_invites(&mut self) -> u64 {
-        let ticket = self.ticket();
-        let bytes = encode_invites(&self.invites);
-        self.outputs.push_back(Output::Persist { file: StateFile::Invites, bytes, ticket });
         self.tables_are_old = true;
-        ticket
+        self.persist(StateFile::Invites, encode_invites(&self.invites))
     }
 
     /// Takes how a write went; what depended on it goes on, or is taken back.
     pub fn handle_persisted(&mut self, ticket: u64, written: bool, now: Instant) {
+        if !written {
+            self.persist_again(ticket, now);
+        }
         let waits = |e: &Enrolment| matches!(&e.stage, Stage::AwaitJournal { ticket: t, .. } if *t == ticket);
         let Some(place) = self.enrolments.iter().position(waits) else { return };
         let Enrolment { invite, conversation, stage, .. } = self.enrolments.swap_remove(place);

@@ -2,13 +2,14 @@
 
 use super::{Event, Node, Output, WaitReason};
 use crate::drops::DropReason;
-use crate::limits::{ENROLMENT_LIFE, SYNC_RETRY};
+use crate::limits::{ENROLMENT_LIFE, PERSIST_RETRY, SYNC_RETRY};
 use crate::peer::{Peer, Seeking};
 use crate::state::{Contact, StateFile, encode_contacts, encode_records};
 use std::time::{Duration, Instant};
 use wire::NodeId;
 use wire::control::Message;
 use wire::icmp::Unreachable;
+use zeroize::Zeroizing;
 
 /// While a peer's records stay different from ours, comparing them becomes as rare as this.
 const SYNC_WAIT_MAX: Duration = Duration::from_secs(30);
@@ -30,6 +31,9 @@ impl Node {
         }
         if self.unwritten.contacts.is_some_and(|at| now >= at) {
             self.persist_contacts();
+        }
+        if self.unwritten.network.is_some_and(|at| now >= at) {
+            self.persist_network();
         }
         if now >= self.next_review {
             self.review(now);
@@ -113,11 +117,31 @@ impl Node {
         }
     }
 
+    /// Queues a write; its ticket.
+    pub(super) fn persist(&mut self, file: StateFile, bytes: Zeroizing<Vec<u8>>) -> u64 {
+        let ticket = self.ticket();
+        self.unwritten.tickets.insert(file, ticket);
+        self.outputs.push_back(Output::Persist { file, bytes, ticket });
+        ticket
+    }
+
+    /// A write has failed: unless a later one of the file is on its way, there will be another.
+    pub(super) fn persist_again(&mut self, ticket: u64, now: Instant) {
+        let latest = |(file, latest): (&StateFile, &u64)| (*latest == ticket).then_some(*file);
+        let at = now + PERSIST_RETRY;
+        let unwritten = &mut self.unwritten;
+        match unwritten.tickets.iter().find_map(latest) {
+            Some(StateFile::Records) => unwritten.records.get_or_insert(at),
+            Some(StateFile::Contacts) => unwritten.contacts.get_or_insert(at),
+            Some(StateFile::Network) => unwritten.network.get_or_insert(at),
+            // What an invite was to give is taken back instead.
+            Some(StateFile::Invites | StateFile::Identity) | None => return,
+        };
+    }
+
     pub(super) fn persist_records(&mut self, _now: Instant) {
         self.unwritten.records = None;
-        let bytes = encode_records(self.registry.iter());
-        let ticket = self.ticket();
-        self.outputs.push_back(Output::Persist { file: StateFile::Records, bytes, ticket });
+        self.persist(StateFile::Records, encode_records(self.registry.iter()));
     }
 
     fn persist_contacts(&mut self) {
@@ -128,17 +152,12 @@ impl Node {
             candidates: peer.paths.candidates.remembered().to_vec(),
         };
         let contacts = self.peers.values().map(contact).filter(|c| !c.candidates.is_empty()).collect();
-        let ticket = self.ticket();
-        self.outputs.push_back(Output::Persist {
-            file: StateFile::Contacts,
-            bytes: encode_contacts(&contacts),
-            ticket,
-        });
+        self.persist(StateFile::Contacts, encode_contacts(&contacts));
     }
 
     pub(super) fn persist_network(&mut self) {
-        let (ticket, bytes) = (self.ticket(), self.members.network.encode());
-        self.outputs.push_back(Output::Persist { file: StateFile::Network, bytes, ticket });
+        self.unwritten.network = None;
+        self.persist(StateFile::Network, self.members.network.encode());
     }
 
     /// The earliest deadline and what it is for.
@@ -168,6 +187,7 @@ impl Node {
         }
         consider(self.unwritten.records, WaitReason::Persist);
         consider(self.unwritten.contacts, WaitReason::Persist);
+        consider(self.unwritten.network, WaitReason::Persist);
         consider(self.pings.iter().map(|ping| ping.until).min(), WaitReason::Ping);
         consider(self.enrolments.iter().map(|e| e.over(ENROLMENT_LIFE)).min(), WaitReason::Enrolment);
         earliest
