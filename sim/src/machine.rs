@@ -57,6 +57,14 @@ pub struct Disk {
     pub(crate) went_well: BTreeMap<StateFile, bool>,
 }
 
+impl Disk {
+    /// Whether the latest write of a file failed, or is not finished.
+    #[must_use]
+    pub fn has_failed(&self, file: StateFile) -> bool {
+        self.went_well.get(&file) == Some(&false) || self.pending.iter().any(|write| write.file == file)
+    }
+}
+
 /// A machine.
 pub struct Machine {
     /// How it wants to be called.

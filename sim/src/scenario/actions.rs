@@ -4,6 +4,7 @@ use super::{MACHINES_MAX, Scenario};
 use crate::machine::State;
 use crate::world::{Family, any_member};
 use overlay::InviteRequest;
+use overlay::state::StateFile;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use wire::invite::InviteRole;
@@ -84,6 +85,10 @@ impl Scenario {
 
     fn restart(&mut self) {
         let machine = self.any_machine();
+        if self.world.machines()[machine].disk.has_failed(StateFile::Records) {
+            // A revocation that nobody else has heard of would be lost with it.
+            return;
+        }
         match self.world.machines()[machine].state {
             State::Up(_) if self.random.per_mille(500) => self.world.kill(machine),
             State::Up(_) => self.world.stop(machine),

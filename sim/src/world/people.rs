@@ -69,6 +69,7 @@ impl World {
         started.incarnation += 1;
         started.wake = None;
         started.disk.pending.clear();
+        started.disk.went_well.clear();
         started.believed.clone_from(&started.addresses);
         let candidates = started.candidates();
         let mut node = Node::new(started.params(seed, unix_s), now);

@@ -94,6 +94,23 @@ fn a_revoked_node_is_out_everywhere_and_stays_out() {
 }
 
 #[test]
+fn what_could_not_be_written_is_written_later() {
+    let mut world = network(2, 120 * SECOND);
+    world.machine_mut(0).disk.failure = 1000;
+    world.network.groups = vec![0, 1];
+    let id = world.machines()[1].id().to_string();
+    world.command(0, |node, now| node.revoke(&id, now)).unwrap().unwrap();
+    world.command(0, |node, now| node.assign("m0", "10.77.0.9".parse().unwrap(), now)).unwrap().unwrap();
+    world.run_for(SECOND).unwrap();
+    world.machine_mut(0).disk.failure = 0;
+    world.run_for(10 * SECOND).unwrap();
+    world.kill(0);
+    world.start(0);
+    assert_eq!(state(&world, 0, 1), Some(PeerState::Revoked));
+    assert_eq!(world.mesh_address(0, Family::V4), "10.77.0.9".parse().ok());
+}
+
+#[test]
 fn a_live_session_ends_when_its_peer_is_revoked_whatever_the_peer_knows() {
     let mut world = network(3, 120 * SECOND);
     // It hears nothing of its revocation, and goes on as if nothing had happened.
