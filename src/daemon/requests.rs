@@ -104,8 +104,18 @@ impl Driver {
         outcome: Result<Selected, CommandError>,
         reply: impl FnOnce(Selected) -> Reply,
     ) -> Result<Reply, Refusal> {
+        self.write_failure = None;
         self.pump();
-        outcome.map(reply).map_err(|error| refusal(&error))
+        let selected = outcome.map_err(|error| refusal(&error))?;
+        match self.write_failure.take() {
+            None => Ok(reply(selected)),
+            Some(failure) => Err(Refusal::new(
+                RefusalKind::Internal,
+                format!(
+                    "it is done, but a crash would undo it: {failure}; it is tried again every few seconds"
+                ),
+            )),
+        }
     }
 
     /// Gives whoever waits for a ping its end.

@@ -33,6 +33,8 @@ impl Node {
         let write_at = match content {
             // Whatever happens to us in the next moment: a node that was revoked stays out.
             Content::Revocation { .. } => now,
+            // And what an admin was told is done, is done.
+            Content::Reissue { .. } if from.is_none() => now,
             Content::Member { .. } | Content::Reissue { .. } => now + PERSIST_DELAY,
         };
         self.unwritten.records = Some(self.unwritten.records.map_or(write_at, |at| at.min(write_at)));
