@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::{Done, Machine, Process, hopmesh};
+use crate::{Done, Lab, Machine, Process, hopmesh};
 
 /// No answer of the program may take longer than this: it is the patience of the tests, not a promise.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -66,6 +66,19 @@ impl Up {
     #[must_use]
     pub fn addresses(&self) -> [IpAddr; 2] {
         [self.v4.into(), self.v6.into()]
+    }
+}
+
+impl Lab {
+    /// Machines a and b, one network by one invite, which reach each other in both families.
+    #[must_use]
+    pub fn pair(&self) -> (Machine, Up, Machine, Up) {
+        let (a, b) = (self.machine("a"), self.machine("b"));
+        let up = a.up();
+        let joined = b.join(&a.invite(&[]));
+        a.must_ping(joined.v4.into());
+        b.must_ping(up.v6.into());
+        (a, up, b, joined)
     }
 }
 

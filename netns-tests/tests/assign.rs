@@ -4,14 +4,6 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use netns_tests::{DEADLINE, Lab, Machine, Up, peer, ping, wait_until};
 
-fn pair(lab: &Lab) -> (Machine, Up, Machine, Up) {
-    let (a, b) = (lab.machine("a"), lab.machine("b"));
-    let up = a.up();
-    let joined = b.join(&a.invite(&[]));
-    a.must_ping(joined.v4.into());
-    (a, up, b, joined)
-}
-
 /// Another address of the range, whose host part ends in `last`.
 fn near(up: &Up, last: u8) -> Ipv4Addr {
     let [a, b, c, _] = up.v4.octets();
@@ -46,7 +38,7 @@ fn is_moved(a: &Machine, b: &Machine, wanted: Ipv4Addr, v6: IpAddr) {
 #[test]
 fn an_assigned_address_is_seen_by_all_and_stays() {
     let lab = Lab::new();
-    let (a, founder, b, joiner) = pair(&lab);
+    let (a, founder, b, joiner) = lab.pair();
     let c = lab.machine("c");
     c.join(&a.invite(&[]));
     c.must_ping(joiner.v4.into());
@@ -71,7 +63,7 @@ fn an_assigned_address_is_seen_by_all_and_stays() {
 #[test]
 fn an_address_that_cannot_be_given_is_refused() {
     let lab = Lab::new();
-    let (a, founder, b, joiner) = pair(&lab);
+    let (a, founder, b, joiner) = lab.pair();
     let [first, last] = ends(&a).map(|end| end.to_string());
     let next = Ipv4Addr::from(u32::from(ends(&a)[1]) + 1).to_string();
     for outside in ["8.8.8.8", "127.0.0.1", "0.0.0.0", "255.255.255.255", "192.0.2.77", &first, &last, &next]
@@ -98,7 +90,7 @@ fn an_address_that_cannot_be_given_is_refused() {
 #[test]
 fn an_address_promised_to_an_open_invite_is_kept_for_it() {
     let lab = Lab::new();
-    let (a, founder, _b, _joiner) = pair(&lab);
+    let (a, founder, _b, _joiner) = lab.pair();
     let wanted = near(&founder, 211).to_string();
     let invite = a.invite(&["--address", &wanted]);
     let c = lab.machine("c");

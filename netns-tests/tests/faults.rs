@@ -9,14 +9,6 @@ const BACK: Duration = Duration::from_secs(5);
 /// A node with a new address is reached again within this.
 const ROAMED_S: f64 = 2.0;
 
-fn pair(lab: &Lab) -> (Machine, Up, Machine, Up) {
-    let (a, b) = (lab.machine("a"), lab.machine("b"));
-    let up = a.up();
-    let joined = b.join(&a.invite(&[]));
-    a.must_ping(joined.v4.into());
-    (a, up, b, joined)
-}
-
 /// Everything that a daemon may change on its host.
 fn host(machine: &Machine) -> String {
     let show = |what: &str| machine.run(&["sh", "-c", what]).ok();
@@ -47,7 +39,7 @@ fn comes_back(node: &Machine, before: &Up, other: &Machine, reached: &Up) {
 #[test]
 fn either_end_restarts_without_a_new_invite() {
     let lab = Lab::new();
-    let (a, founder, b, joiner) = pair(&lab);
+    let (a, founder, b, joiner) = lab.pair();
     b.stop();
     comes_back(&b, &joiner, &a, &founder);
     a.stop();
@@ -79,7 +71,7 @@ fn either_end_survives_kill_9_and_leaves_nothing_behind() {
 #[test]
 fn both_machines_reboot() {
     let lab = Lab::new();
-    let (a, founder, b, joiner) = pair(&lab);
+    let (a, founder, b, joiner) = lab.pair();
     a.kill();
     b.kill();
     b.up();
@@ -89,21 +81,21 @@ fn both_machines_reboot() {
 #[test]
 fn a_machine_that_talks_roams() {
     let lab = Lab::new();
-    let (a, founder, b, _joiner) = pair(&lab);
+    let (a, founder, b, _joiner) = lab.pair();
     roams(&b, &a, b.ping_on(founder.v4.into(), 20));
 }
 
 #[test]
 fn a_machine_that_is_silent_roams() {
     let lab = Lab::new();
-    let (a, _founder, b, joiner) = pair(&lab);
+    let (a, _founder, b, joiner) = lab.pair();
     roams(&b, &a, a.ping_on(joiner.v4.into(), 20));
 }
 
 #[test]
 fn the_founder_roams() {
     let lab = Lab::new();
-    let (a, founder, b, joiner) = pair(&lab);
+    let (a, founder, b, joiner) = lab.pair();
     roams(&a, &b, b.ping_on(founder.v6.into(), 20));
     a.must_ping(joiner.v6.into());
 }
@@ -138,7 +130,7 @@ fn roams(mover: &Machine, other: &Machine, traffic: netns_tests::Process) {
 #[test]
 fn a_cable_is_pulled_and_put_back() {
     let lab = Lab::new();
-    let (a, founder, b, joiner) = pair(&lab);
+    let (a, founder, b, joiner) = lab.pair();
     b.unplug();
     let gone = "a sees that b does not answer";
     wait_until(gone, Duration::from_secs(60), || {

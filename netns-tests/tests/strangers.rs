@@ -13,15 +13,6 @@ const GROWTH_KIB: u64 = 16 * 1024;
 const FIRST_BYTES: [u8; 12] = [0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0, 1, 2, 3, 4, 0xff];
 const LONGEST: usize = 65_507;
 
-fn pair(lab: &Lab) -> (Machine, Up, Machine, Up) {
-    let (a, b) = (lab.machine("a"), lab.machine("b"));
-    let up = a.up();
-    let joined = b.join(&a.invite(&[]));
-    a.must_ping(joined.v4.into());
-    b.must_ping(up.v6.into());
-    (a, up, b, joined)
-}
-
 /// An address of the mesh that nobody has.
 fn nobodys(up: &Up) -> [IpAddr; 2] {
     let [a, b, c, d] = up.v4.octets();
@@ -32,7 +23,7 @@ fn nobodys(up: &Up) -> [IpAddr; 2] {
 #[test]
 fn an_address_nobody_has_is_unreachable_at_once() {
     let lab = Lab::new();
-    let (a, founder, b, _joiner) = pair(&lab);
+    let (a, founder, b, _joiner) = lab.pair();
     for from in [&a, &b] {
         for target in nobodys(&founder) {
             let start = Instant::now();
@@ -62,7 +53,7 @@ fn an_address_nobody_has_is_unreachable_at_once() {
 #[test]
 fn a_spoofed_inner_source_goes_nowhere() {
     let lab = Lab::new();
-    let (a, founder, b, joiner) = pair(&lab);
+    let (a, founder, b, joiner) = lab.pair();
     let c = lab.machine("c");
     let third = c.join(&a.invite(&[]));
     c.must_ping(joiner.v4.into());
@@ -115,7 +106,7 @@ fn lengths() -> impl Iterator<Item = usize> {
 #[test]
 fn rubbish_of_every_length_is_dropped_and_counted() {
     let lab = Lab::new();
-    let (a, founder, b, joiner) = pair(&lab);
+    let (a, founder, b, joiner) = lab.pair();
     let stranger = lab.machine("stranger");
     let (pid, memory, before) = (a.pid(), rss_kib(a.pid()), drops(&a.status()));
     let steady = b.ping_on(founder.v4.into(), 100);

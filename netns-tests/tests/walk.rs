@@ -8,14 +8,6 @@ use netns_tests::{
 };
 use serde_json::Value;
 
-/// Two machines in one network.
-fn pair(lab: &Lab) -> (Machine, Up, Machine, Up) {
-    let (a, b) = (lab.machine("a"), lab.machine("b"));
-    let up = a.up();
-    let joined = b.join(&a.invite(&[]));
-    (a, up, b, joined)
-}
-
 #[test]
 fn two_machines_become_one_network() {
     let lab = Lab::new();
@@ -57,7 +49,7 @@ fn two_machines_become_one_network() {
 #[test]
 fn a_status_has_every_promised_field() {
     let lab = Lab::new();
-    let (a, founder, b, joiner) = pair(&lab);
+    let (a, founder, b, joiner) = lab.pair();
     a.must_ping(joiner.v4.into());
     let status = b.status();
     assert!(status["version"].is_string());
@@ -108,7 +100,7 @@ fn peer_has_every_field(status: &Value, founder: &Up, a: &Machine) {
 #[test]
 fn people_read_the_same_without_json() {
     let lab = Lab::new();
-    let (a, founder, _b, joiner) = pair(&lab);
+    let (a, founder, _b, joiner) = lab.pair();
     a.must_ping(joiner.v4.into());
     let binary = netns_tests::hopmesh().display().to_string();
     let state = a.state_dir().display().to_string();
@@ -125,7 +117,7 @@ fn people_read_the_same_without_json() {
 #[test]
 fn a_gigabyte_crosses_the_mesh() {
     let lab = Lab::new();
-    let (a, _founder, b, joiner) = pair(&lab);
+    let (a, _founder, b, joiner) = lab.pair();
     let told = iperf_tcp(&a, &b, joiner.v4.into(), &["-n", "1G"]);
     let sum = |end: &str| told["end"][end]["bytes"].as_u64().unwrap();
     // iperf3 counts at the receiver until the sender says it is done, when some bytes are still on their way.
@@ -137,7 +129,7 @@ fn a_gigabyte_crosses_the_mesh() {
 #[test]
 fn what_arrives_is_what_was_sent() {
     let lab = Lab::new();
-    let (a, founder, b, joiner) = pair(&lab);
+    let (a, founder, b, joiner) = lab.pair();
     hashed_transfer(&a, &b, joiner.v4.into(), 120_000_000);
     hashed_transfer(&b, &a, founder.v6.into(), 80_000_000);
 }
@@ -145,7 +137,7 @@ fn what_arrives_is_what_was_sent() {
 #[test]
 fn a_path_narrower_than_the_mesh_stalls_nobody() {
     let lab = Lab::new();
-    let (a, founder, b, joiner) = pair(&lab);
+    let (a, founder, b, joiner) = lab.pair();
     for machine in [&a, &b] {
         machine.ip("link set eth0 mtu 1280");
     }
@@ -156,7 +148,7 @@ fn a_path_narrower_than_the_mesh_stalls_nobody() {
 #[test]
 fn packets_of_every_size_pass() {
     let lab = Lab::new();
-    let (a, _founder, b, joiner) = pair(&lab);
+    let (a, _founder, b, joiner) = lab.pair();
     let mtu = usize::try_from(b.status()["interface"]["mtu"].as_u64().unwrap()).unwrap();
     for (target, overhead) in [(IpAddr::from(joiner.v4), 28), (IpAddr::from(joiner.v6), 48)] {
         let inbox = b.enter(|| UdpSocket::bind((target, 0)).unwrap());
@@ -181,7 +173,7 @@ fn packets_of_every_size_pass() {
 fn nobody_on_the_wire_reads_along() {
     const MARK: &[u8] = b"the cat sat on the mat and nobody but us may know";
     let lab = Lab::new();
-    let (a, founder, b, joiner) = pair(&lab);
+    let (a, founder, b, joiner) = lab.pair();
     a.must_ping(joiner.v4.into());
     let capture = b.capture("ip or ip6");
     for target in joiner.addresses() {
@@ -220,7 +212,7 @@ fn nobody_on_the_wire_reads_along() {
 #[test]
 fn a_machine_that_leaves_is_gone() {
     let lab = Lab::new();
-    let (a, founder, b, joiner) = pair(&lab);
+    let (a, founder, b, joiner) = lab.pair();
     a.must_ping(joiner.v4.into());
     let said = b.json(&["leave"]);
     assert_eq!(said["ok"], true);
@@ -241,7 +233,7 @@ fn a_machine_that_leaves_is_gone() {
 #[test]
 fn a_machine_is_in_two_networks_at_once() {
     let lab = Lab::new();
-    let (a, _founder, b, joiner) = pair(&lab);
+    let (a, _founder, b, joiner) = lab.pair();
     let second = |machine: &Machine, args: &[&str]| {
         let run =
             machine.launch_at(&machine.folder().join("office"), &[&["--network", "office"], args].concat());
@@ -274,7 +266,7 @@ fn default_paths_are_those_of_the_manual() {
 #[test]
 fn an_idle_node_sleeps() {
     let lab = Lab::new();
-    let (a, _founder, b, joiner) = pair(&lab);
+    let (a, _founder, b, joiner) = lab.pair();
     a.must_ping(joiner.v4.into());
     let used = || [a.pid(), b.pid()].map(cpu_seconds).iter().sum::<f64>();
     let before = used();
@@ -306,7 +298,7 @@ fn nobody_has_to_listen_to_a_node() {
 #[test]
 fn down_stops_a_node_and_up_brings_it_back() {
     let lab = Lab::new();
-    let (a, _founder, b, joiner) = pair(&lab);
+    let (a, _founder, b, joiner) = lab.pair();
     assert_eq!(b.json(&["down"])["ok"], true);
     assert_eq!(b.ended(Duration::from_secs(10)).code, Some(0));
     let again = b.up();
