@@ -41,25 +41,20 @@ pub(crate) struct SessionNoise<'a> {
 
 impl SessionNoise<'_> {
     pub(crate) fn initiator(&self, responder: &NoisePublicKey, random: &mut Random) -> Handshake {
-        build(
-            handshake::NOISE,
-            self.secret,
-            &handshake::prologue(self.network),
-            (2, self.psk),
-            random,
-            |builder| builder.remote_public_key(&responder.0)?.build_initiator(),
-        )
+        self.build(random, |builder| builder.remote_public_key(&responder.0)?.build_initiator())
     }
 
     pub(crate) fn responder(&self, random: &mut Random) -> Handshake {
-        build(
-            handshake::NOISE,
-            self.secret,
-            &handshake::prologue(self.network),
-            (2, self.psk),
-            random,
-            |builder| builder.build_responder(),
-        )
+        self.build(random, |builder| builder.build_responder())
+    }
+
+    fn build(
+        &self,
+        random: &mut Random,
+        finish: impl FnOnce(Builder<'_>) -> Result<HandshakeState, snow::Error>,
+    ) -> Handshake {
+        let prologue = handshake::prologue(self.network);
+        build(handshake::NOISE, self.secret, &prologue, (2, self.psk), random, finish)
     }
 }
 

@@ -150,12 +150,6 @@ impl Session {
     pub fn confirm(&self) -> bool {
         !self.confirmed.load(Relaxed) && !self.confirmed.swap(true, Relaxed)
     }
-
-    /// How many datagrams were sealed.
-    #[must_use]
-    pub fn sealed_count(&self) -> u64 {
-        self.counter.load(Relaxed)
-    }
 }
 
 impl std::fmt::Debug for Session {

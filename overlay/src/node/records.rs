@@ -72,7 +72,7 @@ impl Node {
             Content::Revocation { node, by, by_root } => {
                 self.members.note_revocation(node, by.claims().node, by_root);
                 self.routes_are_old = true;
-                self.expel_revoked(now);
+                self.expel_revoked();
             }
             Content::Reissue { chain } => {
                 let node = chain.claims().node;
@@ -93,7 +93,7 @@ impl Node {
         let Some(chain) = self.members.chain(&node) else { return };
         let noise_key = chain.claims().noise_key;
         if self.members.is_revoked(chain) {
-            self.expel(node, now);
+            self.expel(node);
             return;
         }
         let outside: Vec<_> = candidates.iter().copied().filter(|c| !self.members.is_inside(c)).collect();
@@ -114,15 +114,15 @@ impl Node {
         }
     }
 
-    fn expel_revoked(&mut self, now: Instant) {
+    fn expel_revoked(&mut self) {
         let revoked: Vec<NodeId> = self.members.revoked().map(|claims| claims.node).collect();
         for node in revoked {
-            self.expel(node, now);
+            self.expel(node);
         }
     }
 
     /// Ends everything with a node that is no member any more; with all of them when it is ourselves.
-    fn expel(&mut self, node: NodeId, now: Instant) {
+    fn expel(&mut self, node: NodeId) {
         if node == self.identity.node() {
             // When it is but the admin that signed us, other credentials may be on their way to us.
             if !self.is_revoked && self.members.is_revoked_itself(self.members.own().claims()) {
@@ -130,7 +130,7 @@ impl Node {
                 self.peers.keys().copied().collect::<Vec<_>>().iter().for_each(|peer| self.forget_peer(peer));
                 self.routes_are_old = true;
                 self.outputs.push_back(Output::Event(Event::SelfRevoked));
-                self.persist_records(now);
+                self.persist_records();
             }
         } else if self.peers.contains_key(&node) {
             self.forget_peer(&node);

@@ -27,7 +27,7 @@ impl Node {
         self.run_ping_timers(now);
         self.enrolments.retain(|e| !e.is_over(now, ENROLMENT_LIFE));
         if self.unwritten.records.is_some_and(|at| now >= at) {
-            self.persist_records(now);
+            self.persist_records();
         }
         if self.unwritten.contacts.is_some_and(|at| now >= at) {
             self.persist_contacts();
@@ -139,7 +139,7 @@ impl Node {
         };
     }
 
-    pub(super) fn persist_records(&mut self, _now: Instant) {
+    pub(super) fn persist_records(&mut self) {
         self.unwritten.records = None;
         self.persist(StateFile::Records, encode_records(self.registry.iter()));
     }
