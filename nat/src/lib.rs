@@ -7,7 +7,9 @@
 mod candidates;
 mod limits;
 mod paths;
+mod remote;
 
 pub use candidates::{Candidates, Source};
 pub use limits::{CHALLENGE_TIME, PROBE_ACTIVE_INTERVAL, PROBE_IDLE_INTERVAL, PROBE_TIMEOUT, PROBE_TRIES};
 pub use paths::{Output, Paths, Pong, WaitReason};
+pub use remote::{Remote, SocketId};

@@ -18,6 +18,7 @@ pub mod icmp;
 mod id;
 pub mod invite;
 mod name;
+mod nat_profile;
 
 pub mod packet;
 pub mod record;
@@ -28,5 +29,6 @@ pub use credential::{Chain, Claims, Credential, CredentialError, Roles};
 pub use id::{InviteId, NetworkId, NodeId, NoisePublicKey};
 pub use invite::{Invite, InviteError};
 pub use name::{Name, NameError};
+pub use nat_profile::{Dependence, NatProfile, Ports};
 pub use record::{Kind, Record, RecordError};
 pub use secret::NetworkSecret;
