@@ -8,8 +8,13 @@ mod candidates;
 mod limits;
 mod paths;
 mod remote;
+mod topology;
 
 pub use candidates::{Candidates, Source};
-pub use limits::{CHALLENGE_TIME, PROBE_ACTIVE_INTERVAL, PROBE_IDLE_INTERVAL, PROBE_TIMEOUT, PROBE_TRIES};
+pub use limits::{
+    CHALLENGE_TIME, HOPS_MAX, PROBE_ACTIVE_INTERVAL, PROBE_IDLE_INTERVAL, PROBE_TIMEOUT, PROBE_TIMEOUT_MIN,
+    PROBE_TRIES,
+};
 pub use paths::{Output, Paths, Pong, WaitReason};
 pub use remote::{Remote, SocketId};
+pub use topology::{Route, Topology, prefix_of};

@@ -6,17 +6,19 @@
 //!                          └──── any answer, from any candidate: that path is primary ◀────┘
 //! ```
 //!
+//! Of paths of different rank the higher one is primary as soon as it answers: straight by UDP, over TCP, through hops.
+//!
 //! A probe may only promote a path: hearing an authenticated datagram from another address is a challenge. That
 //! address and the primary path are probed at the same time, and the primary path moves only when the other answers and it
 //! does not: a copied datagram proves nothing of where its maker is, and of two paths that work we keep the one we have.
 
 use crate::candidates::{Candidates, Source};
 use crate::limits::{
-    CHALLENGE_INTERVAL, CHALLENGE_TIME, PROBE_ACTIVE_INTERVAL, PROBE_IDLE_INTERVAL, PROBE_TIMEOUT,
-    PROBE_TRIES, PROBES_MAX,
+    CHALLENGE_INTERVAL, CHALLENGE_TIME, PROBE_ACTIVE_INTERVAL, PROBE_IDLE_INTERVAL, PROBE_MARGIN,
+    PROBE_TIMEOUT, PROBE_TIMEOUT_MIN, PROBE_TRIES, PROBES_MAX,
 };
+use crate::remote::{Remote, SocketId};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use wire::Candidate;
 
@@ -24,9 +26,11 @@ use wire::Candidate;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
     /// Send a ping with this token to this address.
-    Probe(u64, SocketAddr),
+    Probe(u64, Remote),
     /// The primary path is another one now.
-    Promoted(SocketAddr),
+    Promoted(Remote),
+    /// The primary path owes an answer: another one had better be made.
+    Suspect,
     /// The primary path does not answer, and no other does.
     Lost,
     /// Nothing until then; never, when there is no path.
@@ -56,7 +60,7 @@ pub struct Pong {
 #[derive(Debug, Clone, Copy)]
 struct Probe {
     token: u64,
-    remote: SocketAddr,
+    remote: Remote,
     sent: Instant,
 }
 
@@ -66,18 +70,47 @@ enum Liveness {
     Suspect { unanswered: u32, next: Instant },
 }
 
+/// Answers to the latest regular probes, one bit each, the latest in the lowest; of how many.
+#[derive(Debug, Clone, Copy, Default)]
+struct Answers {
+    bits: u64,
+    count: u32,
+}
+
+impl Answers {
+    fn note(&mut self, answered: bool) {
+        self.bits = self.bits << 1 | u64::from(answered);
+        self.count = (self.count + 1).min(u64::BITS);
+    }
+
+    fn loss_per_mille(self) -> Option<u16> {
+        let mask = u64::MAX.checked_shr(u64::BITS - self.count)?;
+        let lost = self.count - (self.bits & mask).count_ones();
+        u16::try_from(lost * 1000 / self.count).ok()
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Primary {
-    remote: SocketAddr,
+    remote: Remote,
     round_trip: Option<Duration>,
     liveness: Liveness,
     last_probe: Instant,
+    answers: Answers,
+}
+
+impl Primary {
+    /// How long an answer may take: what it took before and some more.
+    fn timeout(&self) -> Duration {
+        let usual = self.round_trip.map_or(PROBE_TIMEOUT, |round_trip| round_trip * 2 + PROBE_MARGIN);
+        usual.clamp(PROBE_TIMEOUT_MIN, PROBE_TIMEOUT)
+    }
 }
 
 /// Another address that the peer was heard from, and what came of probing it.
 #[derive(Debug, Clone, Copy)]
 struct Challenge {
-    remote: SocketAddr,
+    remote: Remote,
     since: Instant,
     outcome: Outcome,
 }
@@ -100,7 +133,10 @@ pub struct Paths {
     primary: Option<Primary>,
     probes: VecDeque<Probe>,
     challenge: Option<Challenge>,
-    queue: VecDeque<SocketAddr>,
+    /// The circuit that leads to the peer, in use or kept for when the primary path fails.
+    circuit: Option<Remote>,
+    queue: VecDeque<Remote>,
+    suspicion: bool,
     traffic: u64,
     tokens: u64,
 }
@@ -114,15 +150,17 @@ impl Paths {
             primary: None,
             probes: VecDeque::new(),
             challenge: None,
+            circuit: None,
             queue: VecDeque::new(),
+            suspicion: false,
             traffic: 0,
             tokens: seed,
         }
     }
 
-    /// The address of the primary path.
+    /// The far end of the primary path.
     #[must_use]
-    pub fn primary(&self) -> Option<SocketAddr> {
+    pub fn primary(&self) -> Option<Remote> {
         self.primary.map(|primary| primary.remote)
     }
 
@@ -132,10 +170,30 @@ impl Paths {
         self.primary?.round_trip
     }
 
-    /// Addresses to send a handshake to, the primary path first.
+    /// Of a thousand regular probes of the primary path, how many had no answer lately.
     #[must_use]
-    pub fn targets(&self) -> Vec<SocketAddr> {
-        let others = self.candidates.targets().into_iter().map(|c| c.socket_address());
+    pub fn loss_per_mille(&self) -> Option<u16> {
+        self.primary?.answers.loss_per_mille()
+    }
+
+    /// Whether the primary path owes an answer.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        self.primary
+            .is_some_and(|p| matches!(p.liveness, Liveness::Suspect { unanswered, .. } if unanswered > 0))
+    }
+
+    /// The circuit that leads to the peer, if there is one.
+    #[must_use]
+    pub fn circuit(&self) -> Option<Remote> {
+        self.circuit
+    }
+
+    /// Where to send a handshake, the primary path first.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Remote> {
+        let straight = self.candidates.targets().into_iter().map(|c| Remote::udp(c.socket_address()));
+        let others = self.circuit.into_iter().chain(straight);
         let primary = self.primary();
         primary.into_iter().chain(others.filter(|other| Some(*other) != primary)).collect()
     }
@@ -145,15 +203,41 @@ impl Paths {
         self.candidates.replace(source, candidates);
     }
 
-    /// A handshake ended by way of this address: it is the primary path, and probed at once.
-    pub fn handle_handshake(&mut self, remote: SocketAddr, now: Instant) {
+    /// A circuit to the peer is there: it is probed, and kept.
+    pub fn handle_circuit(&mut self, circuit: Remote) {
+        self.circuit = Some(circuit);
+        self.queue.push_back(circuit);
+    }
+
+    /// The peer has made a circuit to us, which serves us as well.
+    fn note_circuit(&mut self, remote: Remote) {
+        if matches!(remote, Remote::Circuit(_)) {
+            self.circuit.get_or_insert(remote);
+        }
+    }
+
+    /// A way is gone for good, a circuit or a stream; whether it was the primary path.
+    pub fn handle_gone(&mut self, remote: Remote) -> bool {
+        self.circuit.take_if(|circuit| *circuit == remote);
+        self.queue.retain(|queued| *queued != remote);
+        self.primary.take_if(|primary| primary.remote == remote).is_some()
+    }
+
+    /// A handshake ended by way of this remote: it is the primary path, unless a better one lives; probed at once.
+    pub fn handle_handshake(&mut self, remote: Remote, now: Instant) {
+        self.note_circuit(remote);
+        if self.primary.is_some_and(|primary| primary.remote.rank() > remote.rank()) && !self.is_suspect() {
+            self.queue.push_back(remote);
+            return;
+        }
         let round_trip = self.primary.filter(|p| p.remote == remote).and_then(|p| p.round_trip);
         self.promote(remote, round_trip, now);
         self.queue.push_back(remote);
     }
 
     /// An authenticated datagram came from this address.
-    pub fn handle_datagram(&mut self, remote: SocketAddr, now: Instant) {
+    pub fn handle_datagram(&mut self, remote: Remote, now: Instant) {
+        self.note_circuit(remote);
         if self.primary() == Some(remote) {
             return;
         }
@@ -167,18 +251,18 @@ impl Paths {
     }
 
     /// An authenticated answer to a probe came from this address; `None` when it answers no probe of ours.
-    pub fn handle_pong(&mut self, token: u64, remote: SocketAddr, now: Instant) -> Option<Pong> {
+    pub fn handle_pong(&mut self, token: u64, remote: Remote, now: Instant) -> Option<Pong> {
         let position = self.probes.iter().position(|probe| probe.token == token && probe.remote == remote)?;
         let probe = self.probes.remove(position)?;
         let round_trip = now.saturating_duration_since(probe.sent);
         let is_primary = self.primary() == Some(remote);
-        let is_needed = match self.primary.map(|primary| primary.liveness) {
-            None => true,
-            Some(Liveness::Suspect { unanswered, .. }) => unanswered > 0,
-            Some(Liveness::Alive { .. }) => false,
-        };
+        let is_better = self.primary.is_none_or(|primary| remote.rank() > primary.remote.rank());
+        let is_needed = is_better || self.is_suspect();
         if is_primary || is_needed {
             self.promote(remote, Some(round_trip), now);
+        }
+        if is_primary && let Some(primary) = &mut self.primary {
+            primary.answers.note(true);
         }
         if let Some(challenge) = &mut self.challenge
             && challenge.outcome != Outcome::Withstood
@@ -207,19 +291,28 @@ impl Paths {
         self.probes.clear();
         self.queue.clear();
         self.challenge = None;
+        self.suspicion = false;
     }
 
-    fn promote(&mut self, remote: SocketAddr, round_trip: Option<Duration>, now: Instant) {
+    fn promote(&mut self, remote: Remote, round_trip: Option<Duration>, now: Instant) {
         let last_probe = self.primary.map_or(now, |primary| primary.last_probe);
+        let same = self.primary.filter(|primary| primary.remote == remote);
+        let answers = same.map(|primary| primary.answers).unwrap_or_default();
         let liveness = Liveness::Alive { next: now + PROBE_ACTIVE_INTERVAL };
-        self.primary = Some(Primary { remote, round_trip, liveness, last_probe });
-        if let Some(candidate) = Candidate::new(remote) {
+        self.primary = Some(Primary { remote, round_trip, liveness, last_probe, answers });
+        // What a spare socket reached is of no use to the main one.
+        if let Remote::Udp { socket: SocketId::MAIN, address } = remote
+            && let Some(candidate) = Candidate::new(address)
+        {
             self.candidates.remember(candidate);
         }
     }
 
     /// What is to be done now. `traffic` is a count that grows with every packet to or from the peer.
     pub fn poll_output(&mut self, traffic: u64, now: Instant) -> Output {
+        if std::mem::take(&mut self.suspicion) {
+            return Output::Suspect;
+        }
         if let Some(remote) = self.queue.pop_front() {
             return self.probe(remote, now);
         }
@@ -235,7 +328,7 @@ impl Paths {
                 let due = primary.last_probe + PROBE_IDLE_INTERVAL;
                 if flows || now >= due {
                     primary.last_probe = now;
-                    primary.liveness = Liveness::Suspect { unanswered: 0, next: now + PROBE_TIMEOUT };
+                    primary.liveness = Liveness::Suspect { unanswered: 0, next: now + primary.timeout() };
                     let remote = primary.remote;
                     return self.probe(remote, now);
                 }
@@ -247,8 +340,10 @@ impl Paths {
                 Output::Lost
             }
             Liveness::Suspect { unanswered, .. } => {
-                primary.liveness =
-                    Liveness::Suspect { unanswered: unanswered + 1, next: now + PROBE_TIMEOUT };
+                primary.answers.note(false);
+                let next = now + primary.timeout();
+                primary.liveness = Liveness::Suspect { unanswered: unanswered + 1, next };
+                self.suspicion = unanswered == 0;
                 self.queue.extend(self.targets());
                 self.poll_output(traffic, now)
             }
@@ -256,7 +351,7 @@ impl Paths {
     }
 
     /// The address that has won a challenge, now the primary path.
-    fn judge_challenge(&mut self, now: Instant) -> Option<SocketAddr> {
+    fn judge_challenge(&mut self, now: Instant) -> Option<Remote> {
         let challenge = self.challenge?;
         let Outcome::Answered(round_trip) = challenge.outcome else { return None };
         if now < challenge.since + CHALLENGE_TIME || self.primary() == Some(challenge.remote) {
@@ -277,7 +372,7 @@ impl Paths {
         }
     }
 
-    fn probe(&mut self, remote: SocketAddr, now: Instant) -> Output {
+    fn probe(&mut self, remote: Remote, now: Instant) -> Output {
         self.tokens = self.tokens.wrapping_add(1);
         if self.probes.len() == PROBES_MAX {
             self.probes.pop_front();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use wire::Candidate;
 
 /// One of our UDP sockets, of whichever family fits the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -41,6 +42,21 @@ impl Remote {
         match self {
             Self::Udp { address, .. } => Some(*address),
             Self::Stream(_) | Self::Circuit(_) => None,
+        }
+    }
+
+    /// The address as others may dial it, when it is reached by UDP.
+    #[must_use]
+    pub fn candidate(&self) -> Option<Candidate> {
+        self.address().and_then(Candidate::new)
+    }
+
+    /// Of two ways that work the one of higher rank is used.
+    pub(crate) fn rank(&self) -> u8 {
+        match self {
+            Self::Udp { .. } => 2,
+            Self::Stream(_) => 1,
+            Self::Circuit(_) => 0,
         }
     }
 

@@ -2,9 +2,9 @@
 
 use overlay::fastpath::{self, Inbound};
 use overlay::state::{Contact, Network};
-use overlay::{Identity, Node, Output, Params, Tables};
+use overlay::{HopParams, Identity, Node, Output, Params, Remote, Tables};
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::credential::{Claims, Roles};
@@ -21,8 +21,8 @@ pub(crate) struct Pair {
     pub(crate) now: Instant,
 }
 
-pub(crate) fn remote(at: usize) -> SocketAddr {
-    REMOTES[at].parse().expect("a socket address")
+pub(crate) fn remote(at: usize) -> Remote {
+    Remote::udp(REMOTES[at].parse().expect("a socket address"))
 }
 
 /// The founder's keys and membership, and the member's.
@@ -52,7 +52,7 @@ impl Pair {
         let founder = Contact {
             node: memberships[0].0.node(),
             noise_key: memberships[0].0.noise_key(),
-            candidates: Candidate::new(remote(0)).into_iter().collect(),
+            candidates: remote(0).candidate().into_iter().collect(),
         };
         let mut nodes = memberships.map(|(identity, network)| node(identity, network, suite, now));
         nodes[1].learn_contact(&founder, nat::Source::Invite, now);
@@ -77,8 +77,8 @@ impl Pair {
         while let Some((to, mut bytes)) = flights.pop_front() {
             let from = remote(1 - to);
             match fastpath::inbound(&self.tables[to], &mut bytes, from) {
-                Inbound::Slow(input) => self.nodes[to].handle_slow(input, from, self.now),
-                Inbound::Packet(..) | Inbound::Drop(_) => {}
+                Inbound::Slow(input, from) => self.nodes[to].handle_slow(input, from, self.now),
+                Inbound::Packet(..) | Inbound::Forward(..) | Inbound::Drop(_) => {}
             }
             self.poll(to, &mut flights);
         }
@@ -125,6 +125,7 @@ fn node(identity: Identity, network: Network, suite: Suite, now: Instant) -> Nod
         contacts: vec![],
         rekey_after: Duration::from_secs(120),
         suites: vec![suite],
+        hop: HopParams::default(),
         seed,
         unix_s: UNIX_S,
     };

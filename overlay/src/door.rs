@@ -8,6 +8,7 @@ use crate::limits::{
     COOKIE_LIFE, COUNTED_PREFIXES_MAX, INITIATIONS_MAX, INITIATIONS_PER_PREFIX, INITIATIONS_WITHOUT_COOKIE,
 };
 use crate::random::Random;
+use nat::Remote;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -48,12 +49,13 @@ impl Door {
     pub(crate) fn admit(
         &mut self,
         gate: &Gate<'_>,
-        remote: SocketAddr,
+        remote: Remote,
         reply_is_long: bool,
         random: &mut Random,
         now: Instant,
     ) -> Admission {
         self.turn(random, now);
+        let remote = address_of(remote);
         self.seen = self.seen.saturating_add(1);
         let proved = self.secrets.iter().any(|secret| gate.shows(&cookie(secret, remote)));
         if !proved && (reply_is_long || self.seen > INITIATIONS_WITHOUT_COOKIE) {
@@ -91,6 +93,16 @@ impl Door {
     }
 }
 
+/// What stands for a remote in cookies and budgets. Circuits and streams count by their own numbers.
+fn address_of(remote: Remote) -> SocketAddr {
+    let number = match remote {
+        Remote::Udp { address, .. } => return address,
+        Remote::Stream(number) => u64::from(number),
+        Remote::Circuit(label) => label,
+    };
+    SocketAddr::new(IpAddr::V6((u128::from(number) << 64).into()), 0)
+}
+
 fn cookie(secret: &[u8; 32], remote: SocketAddr) -> Cookie {
     let ip = match remote.ip() {
         IpAddr::V4(ip) => ip.to_ipv6_mapped(),
@@ -124,7 +136,13 @@ mod tests {
         fn knock(&mut self, from: &str, cookie: Option<&Cookie>, long: bool) -> Admission {
             let bytes = write_initiation(1, b"", &self.keys, cookie);
             let Some(Datagram::Initiation(initiation)) = Datagram::parse(&bytes) else { panic!() };
-            self.door.admit(&initiation.gate, from.parse().unwrap(), long, &mut self.random, self.now)
+            self.door.admit(
+                &initiation.gate,
+                Remote::udp(from.parse().unwrap()),
+                long,
+                &mut self.random,
+                self.now,
+            )
         }
     }
 

@@ -63,6 +63,12 @@ reasons! {
     Record = "record",
     /// A message of an enrolment that does not verify.
     Enrolment = "enrolment",
+    /// A datagram for a circuit that is not there (any more).
+    NoCircuit = "no_circuit",
+    /// A member had more carried than its share.
+    HopBudget = "hop_budget",
+    /// A copy of a datagram that was carried before.
+    HopCopy = "hop_copy",
     /// The operating system did not take a datagram or a packet.
     Os = "os_refused",
 }

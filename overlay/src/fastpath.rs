@@ -9,20 +9,23 @@
 //! [`SlowInput`] for the Node; only there bytes are copied. Strangers' datagrams end here, with a counter.
 
 use crate::drops::DropReason;
+use crate::forwarding::Label;
 use crate::session::{Kind, Session, SessionError};
 use crate::tables::{PeerRow, Tables};
-use std::net::SocketAddr;
+use nat::Remote;
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
-use wire::datagram::{Datagram, HEADER_LENGTH, Sealed};
+use wire::datagram::{Datagram, HEADER_LENGTH, LABEL_LENGTH, Labelled, Sealed, write_label};
 use wire::icmp::Unreachable;
 use wire::packet::Packet;
 
 /// What becomes of a packet from the TUN.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outbound {
-    /// The whole buffer is a datagram for this address.
-    Send(SocketAddr),
+    /// The whole buffer is a datagram for this remote.
+    Send(Remote),
+    /// The whole buffer is a datagram to be sent behind a label, see [`wire::datagram::write_label`].
+    SendLabelled(Remote, u64),
     /// The peer at this position owns the destination, but there is no session: hand the packet to the Node.
     Stage(usize),
     /// Tell the sender.
@@ -35,9 +38,12 @@ pub enum Outbound {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Inbound {
     /// This part of the buffer is an inner packet for the TUN, and something may be news to the Node.
-    Packet(Range<usize>, Option<SlowInput>),
-    /// For the Node.
-    Slow(SlowInput),
+    Packet(Range<usize>, Option<(SlowInput, Remote)>),
+    /// For the Node, and where it came from: the circuit, if one ends here.
+    Slow(SlowInput, Remote),
+    /// The whole buffer, with another label now, is for this remote; and whether the Node is to be told that a budget is
+    /// used up.
+    Forward(Remote, Option<SlowInput>),
     /// Forget it.
     Drop(DropReason),
 }
@@ -54,6 +60,8 @@ pub enum SlowInput {
         /// The plaintext.
         message: Vec<u8>,
     },
+    /// Members have datagrams carried: their budgets want to be refilled.
+    Carrying,
     /// A session was used for the first time, or its peer sends from a new address.
     Notice {
         /// Index of the session.
@@ -79,43 +87,84 @@ pub fn outbound(tables: &Tables, buffer: &mut [u8]) -> Outbound {
     let Some(position) = tables.routes.table.lookup(packet.destination) else {
         return Outbound::Unreachable(Unreachable::NoRoute, DropReason::NoRoute);
     };
-    let Some(PeerRow { session: Some(session), remote: Some(remote), shared }) = tables.peer(position) else {
+    let Some(PeerRow { session: Some(session), remote: Some(remote), first_hop, shared }) =
+        tables.peer(position)
+    else {
         return Outbound::Stage(position);
+    };
+    let outcome = match (first_hop, remote) {
+        (Some((hop, label)), _) => Outbound::SendLabelled(*hop, *label),
+        (None, Remote::Circuit(_)) => return Outbound::Stage(position),
+        (None, Remote::Udp { .. } | Remote::Stream(_)) => Outbound::Send(*remote),
     };
     match session.seal(Kind::Data, buffer) {
         Ok(()) => {
             shared.tx_bytes.fetch_add(length, Relaxed);
-            Outbound::Send(*remote)
+            outcome
         }
         Err(_) => Outbound::Stage(position),
     }
 }
 
 /// Opens one datagram in place.
-pub fn inbound(tables: &Tables, datagram: &mut [u8], remote: SocketAddr) -> Inbound {
+pub fn inbound(tables: &Tables, datagram: &mut [u8], remote: Remote) -> Inbound {
     match Datagram::parse(datagram) {
         Some(Datagram::Data(sealed)) => inbound_data(tables, sealed, datagram, remote),
-        Some(Datagram::Control(sealed)) => inbound_control(tables, sealed, datagram),
-        Some(Datagram::Initiation(initiation)) => slow(initiation.gate.passes(&tables.gate), datagram),
-        Some(Datagram::Response(response)) => slow(response.gate.passes(&tables.gate), datagram),
-        Some(Datagram::CookieReply(reply)) => slow(reply.passes(&tables.gate), datagram),
+        Some(Datagram::Control(sealed)) => inbound_control(tables, sealed, datagram, remote),
+        Some(Datagram::Labelled(labelled)) => inbound_labelled(tables, labelled, datagram),
+        Some(Datagram::Initiation(initiation)) => {
+            slow(initiation.gate.passes(&tables.gate), datagram, remote)
+        }
+        Some(Datagram::Response(response)) => slow(response.gate.passes(&tables.gate), datagram, remote),
+        Some(Datagram::CookieReply(reply)) => slow(reply.passes(&tables.gate), datagram, remote),
         Some(Datagram::Enrolment(enrolment)) => {
             let invite = tables.invites.iter().find(|(id, _)| *id == enrolment.invite);
-            slow(invite.is_some_and(|(_, key)| enrolment.passes(key)), datagram)
+            slow(invite.is_some_and(|(_, key)| enrolment.passes(key)), datagram, remote)
         }
         None => Inbound::Drop(DropReason::Unknown),
     }
 }
 
-fn slow(passes: bool, datagram: &[u8]) -> Inbound {
+/// Carries a datagram on, or takes it when the circuit ends here.
+fn inbound_labelled(tables: &Tables, labelled: Labelled, datagram: &mut [u8]) -> Inbound {
+    let Some((header, inner)) = datagram.split_first_chunk_mut::<LABEL_LENGTH>() else {
+        return Inbound::Drop(DropReason::Unknown);
+    };
+    let forward = match tables.labels.get(labelled.label) {
+        None => return Inbound::Drop(DropReason::NoCircuit),
+        // What is inside is no label again: `Labelled` is not made of that.
+        Some(Label::End) => {
+            return match inbound(tables, inner, Remote::Circuit(labelled.label)) {
+                Inbound::Packet(range, notice) => {
+                    Inbound::Packet(range.start + LABEL_LENGTH..range.end + LABEL_LENGTH, notice)
+                }
+                other @ (Inbound::Slow(..) | Inbound::Forward(..) | Inbound::Drop(_)) => other,
+            };
+        }
+        Some(Label::Forward(forward)) => forward,
+    };
+    let is_within = forward.budget.take(inner.len());
+    // The first datagram to find the budget empty has it filled, and goes through: perhaps nobody has looked for long.
+    let notice = (!is_within && forward.budget.tell()).then_some(SlowInput::Carrying);
+    if !is_within && notice.is_none() {
+        return Inbound::Drop(DropReason::HopBudget);
+    }
+    if !forward.carried.note(labelled.copy_mark, inner.len()) {
+        return Inbound::Drop(DropReason::HopCopy);
+    }
+    write_label(header, forward.label);
+    Inbound::Forward(forward.remote, notice)
+}
+
+fn slow(passes: bool, datagram: &[u8], remote: Remote) -> Inbound {
     if passes {
-        Inbound::Slow(SlowInput::Datagram(datagram.to_vec()))
+        Inbound::Slow(SlowInput::Datagram(datagram.to_vec()), remote)
     } else {
         Inbound::Drop(DropReason::Gate)
     }
 }
 
-fn inbound_data(tables: &Tables, sealed: Sealed, datagram: &mut [u8], remote: SocketAddr) -> Inbound {
+fn inbound_data(tables: &Tables, sealed: Sealed, datagram: &mut [u8], remote: Remote) -> Inbound {
     let (session, peer) = match session_of(tables, sealed) {
         Ok(found) => found,
         Err(reason) => return Inbound::Drop(reason),
@@ -134,7 +183,7 @@ fn inbound_data(tables: &Tables, sealed: Sealed, datagram: &mut [u8], remote: So
     }
 }
 
-fn inbound_control(tables: &Tables, sealed: Sealed, datagram: &mut [u8]) -> Inbound {
+fn inbound_control(tables: &Tables, sealed: Sealed, datagram: &mut [u8], remote: Remote) -> Inbound {
     let session = match session_of(tables, sealed) {
         Ok((session, _)) => session,
         Err(reason) => return Inbound::Drop(reason),
@@ -142,7 +191,7 @@ fn inbound_control(tables: &Tables, sealed: Sealed, datagram: &mut [u8]) -> Inbo
     match session.open(sealed, datagram) {
         Ok(range) => {
             let message = datagram[range].to_vec();
-            Inbound::Slow(SlowInput::Control { session: session.local_index, message })
+            Inbound::Slow(SlowInput::Control { session: session.local_index, message }, remote)
         }
         Err(error) => Inbound::Drop(reason_of(error)),
     }
@@ -176,10 +225,10 @@ fn check(tables: &Tables, sender: usize, bytes: &[u8]) -> Result<(), DropReason>
 }
 
 /// Tells the Node once of a session's first use and of a peer's new address.
-fn notice(session: &Session, peer: &PeerRow, remote: SocketAddr) -> Option<SlowInput> {
+fn notice(session: &Session, peer: &PeerRow, remote: Remote) -> Option<(SlowInput, Remote)> {
     let confirmed = session.confirm();
     let roamed = peer.remote != Some(remote) && !peer.shared.roam_told.swap(true, Relaxed);
-    (confirmed || roamed).then_some(SlowInput::Notice { session: session.local_index })
+    (confirmed || roamed).then_some((SlowInput::Notice { session: session.local_index }, remote))
 }
 
 #[cfg(test)]

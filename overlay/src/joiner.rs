@@ -10,12 +10,12 @@ use crate::noise::{EnrolmentNoise, Handshake, RawKeys};
 use crate::random::Random;
 use crate::state::{Contact, Network};
 use ed25519_dalek::Signer;
+use nat::Remote;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::Instant;
 use wire::datagram::{Datagram, Enrolment, write_enrolment};
 use wire::enrolment::{self, Answer, Refusal, Request};
-use wire::{Candidate, Chain, Invite, Name, NetworkSecret, NoisePublicKey, cbor};
+use wire::{Chain, Invite, Name, NetworkSecret, NoisePublicKey, cbor};
 
 /// Why a joiner is no member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +38,7 @@ pub enum JoinOutput {
     /// Send a datagram.
     Transmit {
         /// To whom.
-        remote: SocketAddr,
+        remote: Remote,
         /// UDP payload.
         bytes: Vec<u8>,
     },
@@ -52,7 +52,7 @@ pub enum JoinOutput {
 
 enum Stage {
     AwaitSecond { handshake: Box<Handshake>, first: Vec<u8> },
-    AwaitAnswer { keys: RawKeys, issuer: NoisePublicKey, third: Vec<u8>, remote: SocketAddr },
+    AwaitAnswer { keys: RawKeys, issuer: NoisePublicKey, third: Vec<u8>, remote: Remote },
     Over,
 }
 
@@ -102,7 +102,7 @@ impl Joiner {
     }
 
     /// Takes a datagram; what is not an answer to us changes nothing.
-    pub fn handle_datagram(&mut self, bytes: &[u8], remote: SocketAddr, now: Instant) {
+    pub fn handle_datagram(&mut self, bytes: &[u8], remote: Remote, now: Instant) {
         let Some(Datagram::Enrolment(message)) = Datagram::parse(bytes) else { return };
         let ours = message.invite == self.invite.id
             && message.conversation == self.conversation
@@ -116,7 +116,7 @@ impl Joiner {
         }
     }
 
-    fn consume_second(&mut self, message: &Enrolment<'_>, remote: SocketAddr, now: Instant) {
+    fn consume_second(&mut self, message: &Enrolment<'_>, remote: Remote, now: Instant) {
         let Stage::AwaitSecond { handshake, .. } = &mut self.stage else { return };
         if handshake.read(message.body).is_err() {
             return;
@@ -150,10 +150,7 @@ impl Joiner {
         let contact = Contact {
             node: self.invite.issuer,
             noise_key: *issuer,
-            candidates: Candidate::new(*remote)
-                .into_iter()
-                .chain(self.invite.addresses.iter().copied())
-                .collect(),
+            candidates: remote.candidate().into_iter().chain(self.invite.addresses.iter().copied()).collect(),
         };
         let output = match answer {
             Answer::Accepted { network_name, chain, epoch, secret } => self
@@ -181,7 +178,7 @@ impl Joiner {
         }
         let (stage, body, remotes) = match &self.stage {
             Stage::AwaitSecond { first, .. } => {
-                (1, first, self.invite.addresses.iter().map(Candidate::socket_address).collect())
+                (1, first, self.invite.addresses.iter().map(|c| Remote::udp(c.socket_address())).collect())
             }
             Stage::AwaitAnswer { third, remote, .. } => (3, third, vec![*remote]),
             Stage::Over => return JoinOutput::Wait(now + ENROLMENT_PATIENCE),

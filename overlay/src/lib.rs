@@ -8,6 +8,7 @@ mod answer;
 mod door;
 mod drops;
 pub mod fastpath;
+mod forwarding;
 mod identity;
 mod joiner;
 pub mod limits;
@@ -25,8 +26,9 @@ pub use drops::{DropReason, Drops};
 pub use identity::Identity;
 pub use joiner::{JoinError, JoinOutput, Joiner};
 pub use membership::found;
+pub use nat::{Remote, SocketId};
 pub use node::{
-    CommandError, Event, InviteRequest, Node, Output, Params, PeerView, Selected, View, WaitReason,
+    CommandError, Event, HopParams, InviteRequest, Node, Output, Params, PeerView, Selected, View, WaitReason,
 };
 pub use peer::PeerState;
 pub use replay::{ReplayWindow, WINDOW};

@@ -68,5 +68,38 @@ pub const PERSIST_DELAY: Duration = Duration::from_millis(500);
 pub const PERSIST_RETRY: Duration = Duration::from_secs(5);
 /// While a peer's records differ from ours, summaries are exchanged this often.
 pub const SYNC_RETRY: Duration = Duration::from_millis(700);
+/// Peers that news are passed on to by everybody who hears them: of a thousand nodes less than one is missed, and that
+/// one asks when digests are compared.
+pub const FANOUT: usize = 8;
 /// Overlay pings under way at the same time.
 pub const PINGS_MAX: usize = 64;
+
+/// Labels that a node knows: ends of its own circuits, and two for each circuit through it.
+pub const LABELS_MAX: usize = 4096;
+/// Circuits to one peer: the one in use, the one kept, the one being made.
+pub const CIRCUITS_PER_PEER_MAX: usize = 3;
+/// Circuits that one neighbour may have through us.
+pub const TRANSITS_PER_NEIGHBOUR_MAX: usize = 512;
+/// A circuit that is not there after this long will not be: four hops of 250 ms and back.
+pub const CIRCUIT_OPEN_TIME: Duration = Duration::from_secs(2);
+/// A circuit to the same peer is asked for at most this often.
+pub const CIRCUIT_RETRY: Duration = Duration::from_millis(700);
+/// To a peer that no hop reaches, a circuit is asked for at least this often.
+pub const CIRCUIT_RETRY_MAX: Duration = Duration::from_secs(20);
+/// First hops that are told apart when a peer is not reached by one of them.
+pub const TRIED_HOPS_MAX: usize = 8;
+/// A circuit that carries nothing for this long is closed: longer than the rarest probe of a path in use.
+pub const TRANSIT_IDLE_TIME: Duration = Duration::from_secs(120);
+/// Budgets of those that have datagrams carried are filled this often.
+pub const BUDGET_INTERVAL: Duration = Duration::from_millis(50);
+/// After this many intervals in which nobody sent, budgets rest.
+pub const BUDGET_REST_INTERVALS: u32 = 20;
+/// Links are told of this long after they changed, so that a burst is one record.
+pub const LINK_STATE_DELAY: Duration = Duration::from_millis(100);
+/// Round trips are looked at this often.
+pub const LINK_STATE_INTERVAL: Duration = Duration::from_secs(30);
+/// And so often while nobody is there; a link that comes is told of at once.
+pub const LINK_STATE_INTERVAL_ALONE: Duration = Duration::from_secs(3600);
+/// Routes that were found hold this long, unless something changes for ourselves: in a large network others' links change
+/// all the time.
+pub const ROUTES_LIFE: Duration = Duration::from_millis(200);

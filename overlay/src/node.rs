@@ -11,37 +11,43 @@
 //! Bytes, time and a seed go in; bytes and deadlines come out. The files beside this one, in the order of a
 //! node's life: `handshake`, `established`, `control`, `records`, `issuer`, `command`, `review`, `timers`, `view`.
 
+mod circuit;
 mod command;
 mod control;
 mod established;
 mod handshake;
 mod indices;
 mod issuer;
+mod link_state;
 mod output;
+mod reach;
 mod records;
 mod review;
 mod timers;
+mod transit;
 mod view;
 
 pub use command::{CommandError, InviteRequest, Selected};
 pub use output::{Event, Output, WaitReason};
+pub use transit::HopParams;
 pub use view::{PeerView, View};
 
 use crate::door::Door;
 use crate::drops::{DropReason, Drops};
 use crate::fastpath::SlowInput;
+use crate::forwarding::LabelTable;
 use crate::identity::Identity;
-use crate::limits::{PEERS_MAX, REVIEW_INTERVAL, STAGED_PACKETS_TOTAL_MAX};
+use crate::limits::{LINK_STATE_DELAY, PEERS_MAX, REVIEW_INTERVAL, STAGED_PACKETS_TOTAL_MAX};
 use crate::membership::Membership;
 use crate::peer::Peer;
 use crate::random::Random;
 use crate::state::{Contact, IssuedInvite, Network, StateFile};
 use crate::tables::{PeerRow, Routes, Tables};
 use indices::Indices;
-use nat::Source;
+use nat::{Remote, Source, Topology};
 use registry::Registry;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::datagram::Datagram;
@@ -66,6 +72,8 @@ pub struct Params {
     pub rekey_after: Duration,
     /// Ciphers that this machine is quick at, best first.
     pub suites: Vec<Suite>,
+    /// What it carries for others.
+    pub hop: HopParams,
     /// 32 bytes of entropy.
     pub seed: [u8; 32],
     /// The wall clock, seconds since 1970.
@@ -99,6 +107,14 @@ pub struct Node {
     peers: BTreeMap<NodeId, Peer>,
     positions: Vec<Option<NodeId>>,
     indices: Indices,
+    circuits: LabelTable<circuit::Circuit>,
+    budgets: transit::Budgets,
+    next_transit_look: Instant,
+    topology: Topology,
+    routes_to_nodes: Option<link_state::Routes>,
+    next_link_state: Instant,
+    last_link_state: Instant,
+    reach: reach::Reach,
     gate: GateKeys,
     door: Door,
     invites: Vec<IssuedInvite>,
@@ -135,6 +151,14 @@ impl Node {
             peers: BTreeMap::new(),
             positions: vec![],
             indices: Indices::default(),
+            circuits: LabelTable::default(),
+            budgets: transit::Budgets::new(params.hop),
+            next_transit_look: now,
+            topology: Topology::default(),
+            routes_to_nodes: None,
+            next_link_state: now + LINK_STATE_DELAY,
+            last_link_state: now,
+            reach: reach::Reach::default(),
             gate,
             door: Door::new(&mut random, now),
             invites: params.invites,
@@ -188,14 +212,14 @@ impl Node {
     }
 
     /// Takes what a worker could not decide.
-    pub fn handle_slow(&mut self, input: SlowInput, remote: SocketAddr, now: Instant) {
+    pub fn handle_slow(&mut self, input: SlowInput, remote: Remote, now: Instant) {
         match input {
             SlowInput::Datagram(bytes) => match Datagram::parse(&bytes) {
                 Some(Datagram::Initiation(initiation)) => self.consume_initiation(&initiation, remote, now),
                 Some(Datagram::Response(response)) => self.consume_response(&response, remote, now),
                 Some(Datagram::CookieReply(reply)) => self.consume_cookie_reply(&reply, remote, now),
                 Some(Datagram::Enrolment(message)) => self.consume_enrolment(&message, remote, now),
-                Some(Datagram::Data(_) | Datagram::Control(_)) | None => {
+                Some(Datagram::Data(_) | Datagram::Control(_) | Datagram::Labelled(_)) | None => {
                     self.drops.count(DropReason::Unknown)
                 }
             },
@@ -204,6 +228,7 @@ impl Node {
                     self.consume_control(node, &message, remote, now);
                 }
             }
+            SlowInput::Carrying => self.consume_carrying(now),
             SlowInput::Notice { session } => {
                 self.session_used(session, remote, now);
             }
@@ -312,12 +337,18 @@ impl Node {
         let row = |node: &Option<NodeId>| {
             let peer = self.peers.get(node.as_ref()?)?;
             let session = peer.sessions.current().map(|held| held.session.clone());
-            Some(PeerRow { session, remote: peer.paths.primary(), shared: peer.shared.clone() })
+            let remote = peer.paths.primary();
+            let first_hop = match remote {
+                Some(Remote::Circuit(label)) => self.first_hop(label),
+                Some(Remote::Udp { .. } | Remote::Stream(_)) | None => None,
+            };
+            Some(PeerRow { session, remote, first_hop, shared: peer.shared.clone() })
         };
         let tables = Tables {
             routes: self.routes.clone(),
             peers: self.positions.iter().map(row).collect(),
             sessions: self.indices.sessions(),
+            labels: self.build_labels(),
             gate: self.gate.clone(),
             invites: Arc::new(
                 self.invites.iter().map(|i| (i.id, wire::invite::mac_key(&i.secret))).collect(),

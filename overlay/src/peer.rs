@@ -150,6 +150,11 @@ pub(crate) struct Peer {
     pub(crate) highest_timestamp: u64,
     pub(crate) cookie: Option<(Cookie, Instant)>,
     pub(crate) paths: Paths,
+    /// Before this no circuit is asked for.
+    pub(crate) next_circuit: Instant,
+    /// How often in a row there was none, and the first hops that it was tried by.
+    pub(crate) circuit_failures: u32,
+    pub(crate) tried_hops: Vec<NodeId>,
     pub(crate) staged: VecDeque<Staged>,
     pub(crate) shared: Arc<PeerShared>,
     pub(crate) last_handshake: Option<Instant>,
@@ -182,6 +187,9 @@ impl Peer {
             highest_timestamp: 0,
             cookie: None,
             paths: Paths::new(token_seed),
+            next_circuit: now,
+            circuit_failures: 0,
+            tried_hops: vec![],
             staged: VecDeque::new(),
             shared: Arc::default(),
             last_handshake: None,

@@ -35,6 +35,16 @@ impl Random {
         duration + duration.mul_f64(f64::from(self.u32()) / f64::from(u32::MAX) / 4.0)
     }
 
+    /// At most so many of these, any of them.
+    pub(crate) fn some_of<T>(&mut self, mut all: Vec<T>, count: usize) -> Vec<T> {
+        for i in 0..count.min(all.len()) {
+            let left = (all.len() - i) as u32;
+            all.swap(i, i + (self.u32() % left) as usize);
+        }
+        all.truncate(count);
+        all
+    }
+
     /// What snow needs, with randomness from here.
     pub(crate) fn resolver(&mut self) -> Box<SeededResolver> {
         Box::new(SeededResolver(self.bytes()))

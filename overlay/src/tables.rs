@@ -3,9 +3,11 @@
 //! The Node publishes a new snapshot whenever a route, a session, a path or an invite changes. Look-ups
 //! take a prefix or an index to a position in a vector: no hash, no lock.
 
+use crate::forwarding::{Label, LabelTable};
 use crate::session::Session;
+use nat::Remote;
 use routing::RouteTable;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use wire::InviteId;
@@ -42,7 +44,9 @@ pub struct PeerRow {
     /// The session that seals; none while there is none.
     pub session: Option<Arc<Session>>,
     /// Where the peer is reached, if it is.
-    pub remote: Option<SocketAddr>,
+    pub remote: Option<Remote>,
+    /// When that is a circuit: its first hop, and by which label that knows it.
+    pub first_hop: Option<(Remote, u64)>,
     /// Counters.
     pub shared: Arc<PeerShared>,
 }
@@ -62,6 +66,7 @@ pub struct Tables {
     pub(crate) routes: Arc<Routes>,
     pub(crate) peers: Vec<Option<PeerRow>>,
     pub(crate) sessions: Vec<Option<Arc<Session>>>,
+    pub(crate) labels: LabelTable<Label>,
     pub(crate) gate: GateKeys,
     /// Invites that an enrolment may begin with, and the keys of their MACs.
     pub(crate) invites: Arc<Vec<(InviteId, [u8; 32])>>,

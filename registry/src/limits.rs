@@ -36,6 +36,8 @@ pub struct Quota {
 pub fn quota(kind: Kind) -> Quota {
     let per_owner = match kind {
         Kind::Member => OWNER_RECORDS_MAX,
+        // The record has one name only, so its owner has one.
+        Kind::LinkState => 1,
         Kind::Revocation | Kind::Reissue => OWNER_VERDICTS_MAX,
     };
     Quota { per_owner, total: KIND_RECORDS_MAX }

@@ -198,6 +198,7 @@ impl Machine {
             identity,
             rekey_after: self.rekey_after,
             suites: self.suites.clone(),
+            hop: overlay::HopParams::default(),
             seed,
             unix_s,
         }

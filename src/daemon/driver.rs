@@ -105,6 +105,7 @@ fn make_node(loaded: Loaded, settings: &config::Settings) -> Node {
         contacts: loaded.contacts,
         rekey_after: Duration::from_secs(settings.session.rekey_after_s),
         suites: quick_suites(),
+        hop: overlay::HopParams::default(),
         seed: entropy::seed(),
         unix_s: clock::unix_s(),
     };
@@ -189,11 +190,7 @@ impl Driver {
         let mut woken = false;
         loop {
             match self.node.poll_output(clock::now()) {
-                Output::Transmit { remote, bytes } => {
-                    if self.shared.udp.send(remote, &bytes).is_err() {
-                        self.shared.drops.count(overlay::DropReason::Os);
-                    }
-                }
+                Output::Transmit { remote, bytes, ttl: _ } => self.shared.send(remote, &bytes),
                 Output::Publish(tables) => self.shared.tables.store(tables),
                 Output::Release(packets) => {
                     packets.into_iter().for_each(|packet| self.tell_worker(ToWorker::Released(packet)));

@@ -33,7 +33,9 @@ pub(super) fn enrol(
         match joiner.poll_output(clock::now()) {
             JoinOutput::Transmit { remote, bytes } => {
                 // An address that cannot be reached from here is one of several.
-                if let Err(error) = udp.send(remote, &bytes) {
+                if let Some(address) = remote.address()
+                    && let Err(error) = udp.send(address, &bytes)
+                {
                     tracing::debug!(%remote, %error, "an address of the invite cannot be reached");
                 }
             }
@@ -43,8 +45,9 @@ pub(super) fn enrol(
                 let timeout = until.saturating_duration_since(clock::now()).max(SLEEP_MIN);
                 wait_udp(udp, &wake, Some(timeout))?;
                 for family in [Family::V4, Family::V6] {
-                    let take =
-                        |remote, datagram: &mut [u8]| joiner.handle_datagram(datagram, remote, clock::now());
+                    let take = |from: std::net::SocketAddr, datagram: &mut [u8]| {
+                        joiner.handle_datagram(datagram, from.into(), clock::now());
+                    };
                     // ICMP errors of earlier datagrams come as errors of the socket: the next read goes on.
                     let _received = udp.receive(family, &mut buffers, take);
                 }

@@ -78,7 +78,7 @@ fn peer(view: &PeerView) -> api::Peer {
 }
 
 /// A path, or none.
-pub(super) fn path(remote: Option<std::net::SocketAddr>, round_trip: Option<Duration>) -> api::Path {
+pub(super) fn path(remote: Option<overlay::Remote>, round_trip: Option<Duration>) -> api::Path {
     let kind = if remote.is_some() { api::PathKind::Direct } else { api::PathKind::None };
     api::Path {
         kind: kind.into(),

@@ -8,7 +8,6 @@
 //! It takes the Node's latest tables once a round, drains what is there before it sleeps, and hands to the
 //! Node what it cannot decide through a bounded channel: full means dropped and counted, never waited for.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc;
@@ -16,8 +15,8 @@ use std::sync::mpsc;
 use anyhow::Result;
 use arc_swap::ArcSwap;
 use overlay::fastpath::{Inbound, Outbound, SlowInput, inbound, outbound};
-use overlay::{DropReason, Drops, Tables};
-use wire::datagram::{HEADER_LENGTH, OVERHEAD, TAG_LENGTH};
+use overlay::{DropReason, Drops, Remote, Tables};
+use wire::datagram::{HEADER_LENGTH, LABEL_LENGTH, TAG_LENGTH, write_label};
 use wire::icmp::{self, Unreachable};
 use wire::packet::Packet;
 
@@ -33,12 +32,14 @@ pub(super) const RELEASED_MAX: usize = 4096;
 const ROUND_MAX: usize = 64;
 /// Longest packet from a TUN without offload.
 const PACKET_LENGTH_MAX: usize = 65_535;
+/// Free bytes before a packet: for the header, and for a label when it goes by a hop.
+const ROOM_BEFORE: usize = LABEL_LENGTH + HEADER_LENGTH;
 
 /// From the worker to the Node.
 #[derive(Debug)]
 pub(super) enum ToNode {
     /// A datagram that the fast path could not decide, and where it came from.
-    Slow(SlowInput, SocketAddr),
+    Slow(SlowInput, Remote),
     /// A packet for the peer at this position, which has no session.
     Packet(usize, Vec<u8>),
 }
@@ -60,6 +61,20 @@ pub(super) struct Shared {
     pub(super) stop: AtomicBool,
 }
 
+impl Shared {
+    /// Sends a datagram to where it can go; what the system does not take is counted.
+    pub(super) fn send(&self, remote: Remote, bytes: &[u8]) {
+        let sent = match remote {
+            Remote::Udp { address, .. } => self.udp.send(address, bytes).is_ok(),
+            // Circuits are resolved before: their datagrams go to the first hop.
+            Remote::Stream(_) | Remote::Circuit(_) => false,
+        };
+        if !sent {
+            self.drops.count(DropReason::Os);
+        }
+    }
+}
+
 /// The worker's own side.
 pub(super) struct Worker {
     pub(super) tun: Tun,
@@ -71,7 +86,7 @@ pub(super) struct Worker {
 impl Worker {
     /// Moves packets until it is told to stop, or the interface is gone.
     pub(super) fn run(self) -> Result<()> {
-        let mut packet = vec![0; PACKET_LENGTH_MAX + OVERHEAD];
+        let mut packet = vec![0; ROOM_BEFORE + PACKET_LENGTH_MAX + TAG_LENGTH];
         let mut buffers = ReceiveBuffers::new();
         loop {
             let ready = wait(&self.tun, &self.shared.udp, &self.shared.wake, None)?;
@@ -106,8 +121,8 @@ impl Worker {
 
     fn drain_tun(&self, tables: &Tables, buffer: &mut [u8]) -> Result<()> {
         for _ in 0..ROUND_MAX {
-            match self.tun.recv(&mut buffer[HEADER_LENGTH..HEADER_LENGTH + PACKET_LENGTH_MAX]) {
-                Ok(length) => self.send_packet(tables, &mut buffer[..HEADER_LENGTH + length + TAG_LENGTH]),
+            match self.tun.recv(&mut buffer[ROOM_BEFORE..ROOM_BEFORE + PACKET_LENGTH_MAX]) {
+                Ok(length) => self.send_packet(tables, &mut buffer[..ROOM_BEFORE + length + TAG_LENGTH]),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -118,19 +133,20 @@ impl Worker {
         Ok(())
     }
 
-    /// Sends the packet inside `buffer`, which has room for header and tag around it.
+    /// Sends the packet inside `buffer`, which has room for label, header and tag around it.
     fn send_packet(&self, tables: &Tables, buffer: &mut [u8]) {
-        let packet = |buffer: &[u8]| buffer[HEADER_LENGTH..buffer.len() - TAG_LENGTH].to_vec();
-        match outbound(tables, buffer) {
-            Outbound::Send(remote) => {
-                if self.shared.udp.send(remote, buffer).is_err() {
-                    self.shared.drops.count(DropReason::Os);
-                }
+        let packet = |buffer: &[u8]| buffer[ROOM_BEFORE..buffer.len() - TAG_LENGTH].to_vec();
+        let (room, datagram) = buffer.split_at_mut(LABEL_LENGTH);
+        match outbound(tables, datagram) {
+            Outbound::Send(remote) => self.shared.send(remote, datagram),
+            Outbound::SendLabelled(remote, label) => {
+                write_label(room.try_into().expect("the room is a label's"), label);
+                self.shared.send(remote, buffer);
             }
             Outbound::Stage(position) => self.tell_node(ToNode::Packet(position, packet(buffer))),
             Outbound::Unreachable(reason, drop) => {
                 self.shared.drops.count(drop);
-                self.refuse(&buffer[HEADER_LENGTH..buffer.len() - TAG_LENGTH], reason);
+                self.refuse(&buffer[ROOM_BEFORE..buffer.len() - TAG_LENGTH], reason);
             }
             Outbound::Drop(reason) => self.shared.drops.count(reason),
         }
@@ -141,7 +157,7 @@ impl Worker {
             let taken = self
                 .shared
                 .udp
-                .receive(family, buffers, |remote, datagram| self.take_datagram(tables, datagram, remote));
+                .receive(family, buffers, |from, datagram| self.take_datagram(tables, datagram, from.into()));
             // An error is the echo of something that we sent (ICMP): the socket goes on.
             if matches!(taken, Ok(0)) {
                 return;
@@ -149,22 +165,30 @@ impl Worker {
         }
     }
 
-    fn take_datagram(&self, tables: &Tables, datagram: &mut [u8], remote: SocketAddr) {
+    fn take_datagram(&self, tables: &Tables, datagram: &mut [u8], remote: Remote) {
         let verdict = match inbound(tables, datagram, remote) {
             // Made while this batch was read, perhaps: it is there by now, for the Node publishes before it answers.
             Inbound::Drop(DropReason::NoSession) => inbound(&self.shared.tables.load(), datagram, remote),
-            verdict @ (Inbound::Packet(..) | Inbound::Slow(_) | Inbound::Drop(_)) => verdict,
+            verdict @ (Inbound::Packet(..) | Inbound::Slow(..) | Inbound::Forward(..) | Inbound::Drop(_)) => {
+                verdict
+            }
         };
         match verdict {
             Inbound::Packet(range, notice) => {
                 if self.tun.send(&datagram[range]).is_err() {
                     self.shared.drops.count(DropReason::Os);
                 }
+                if let Some((notice, remote)) = notice {
+                    self.tell_node(ToNode::Slow(notice, remote));
+                }
+            }
+            Inbound::Slow(input, remote) => self.tell_node(ToNode::Slow(input, remote)),
+            Inbound::Forward(to, notice) => {
+                self.shared.send(to, datagram);
                 if let Some(notice) = notice {
                     self.tell_node(ToNode::Slow(notice, remote));
                 }
             }
-            Inbound::Slow(input) => self.tell_node(ToNode::Slow(input, remote)),
             Inbound::Drop(reason) => self.shared.drops.count(reason),
         }
     }
@@ -173,8 +197,8 @@ impl Worker {
         while let Ok(message) = self.from_node.try_recv() {
             match message {
                 ToWorker::Released(packet) => {
-                    let end = HEADER_LENGTH + packet.len();
-                    buffer[HEADER_LENGTH..end].copy_from_slice(&packet);
+                    let end = ROOM_BEFORE + packet.len();
+                    buffer[ROOM_BEFORE..end].copy_from_slice(&packet);
                     self.send_packet(tables, &mut buffer[..end + TAG_LENGTH]);
                 }
                 ToWorker::Unreachable(packet, reason) => self.refuse(&packet, reason),

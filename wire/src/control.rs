@@ -1,7 +1,7 @@
 //! Control messages: what two nodes tell each other inside a session, one message a datagram.
 
-use crate::Candidate;
-use minicbor::bytes::ByteVec;
+use crate::{Candidate, InviteId, NatProfile, NodeId};
+use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
 
 /// Most entries of one [`Message::Have`], so that it fits in a datagram.
@@ -76,6 +76,113 @@ pub enum Message {
     /// "I go down": the session ends now, not when it is missed.
     #[n(5)]
     Close,
+    /// Asks for a circuit: to the node at the end of `route`, or to the receiver when that is empty.
+    #[n(6)]
+    CircuitOpen {
+        /// By which the sender knows the circuit: it stands before what comes back.
+        #[n(0)]
+        label: u64,
+        /// Hops after the receiver, in order, and the node at the end; at most [`ROUTE_MAX`].
+        #[n(1)]
+        route: Vec<NodeId>,
+        /// Who wants it.
+        #[n(2)]
+        origin: NodeId,
+    },
+    /// The circuit is there.
+    #[n(7)]
+    CircuitOpened {
+        /// As it was asked for.
+        #[n(0)]
+        label: u64,
+        /// By which the sender of this message knows it.
+        #[n(1)]
+        forward: u64,
+    },
+    /// The circuit is not there, or not any more.
+    #[n(8)]
+    CircuitClosed {
+        /// By which the receiver knows it.
+        #[n(0)]
+        label: u64,
+        /// Why.
+        #[n(1)]
+        reason: CircuitEnd,
+    },
+    /// Both are to send to each other's candidates now, so that NATs let the datagrams in.
+    #[n(9)]
+    Call {
+        /// Names the attempt.
+        #[n(0)]
+        nonce: u64,
+        /// Whether this answers a call.
+        #[n(1)]
+        is_answer: bool,
+        /// Where the sender may be reached.
+        #[n(2)]
+        candidates: Vec<Candidate>,
+        /// The NAT before the sender.
+        #[n(3)]
+        profile: NatProfile,
+        /// The port that its NAT gave last, when it counts.
+        #[n(4)]
+        last_port: Option<u16>,
+    },
+    /// Asks for a [`Datagram`](crate::datagram::Datagram) from another port to an address of the sender's that
+    /// the receiver sees: who gets it knows that the address can be dialled.
+    #[n(10)]
+    DialBack {
+        /// Comes back in the answer.
+        #[n(0)]
+        token: u64,
+        /// Port at the address that the receiver sees the sender at.
+        #[n(1)]
+        port: u16,
+    },
+    /// An admin's open invite: who shows that it holds it is put through to the admin.
+    #[n(11)]
+    Vouch {
+        /// The invite.
+        #[n(0)]
+        invite: InviteId,
+        /// Key of the enrolment's MACs; it opens nothing.
+        #[n(1)]
+        mac_key: ByteArray<32>,
+        /// Seconds that it is open yet; 0 takes it back.
+        #[n(2)]
+        open_s: u64,
+    },
+    /// A datagram of an enrolment, from a joiner to the admin or back, through a member that both reach.
+    #[n(12)]
+    Enrolment {
+        /// By which the member knows the joiner.
+        #[n(0)]
+        joiner: u64,
+        /// The datagram.
+        #[n(1)]
+        bytes: ByteVec,
+    },
+}
+
+/// Most nodes in a route after the first hop: three more hops and the end.
+pub const ROUTE_MAX: usize = 4;
+
+/// Why a circuit is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum CircuitEnd {
+    /// It is not wanted any more.
+    #[n(0)]
+    Done,
+    /// The node is no hop, or not for that many.
+    #[n(1)]
+    Refused,
+    /// The next node is not there.
+    #[n(2)]
+    Unreachable,
+    /// The label means nothing.
+    #[n(3)]
+    Unknown,
 }
 
 #[cfg(test)]
@@ -96,6 +203,23 @@ mod tests {
             Message::Want { keys: vec![1, 2] },
             Message::Record { bytes: vec![1].into() },
             Message::Close,
+            Message::CircuitOpen {
+                label: 1,
+                route: vec![NodeId([2; 32]); ROUTE_MAX],
+                origin: NodeId([3; 32]),
+            },
+            Message::CircuitOpened { label: 1, forward: u64::MAX },
+            Message::CircuitClosed { label: 1, reason: CircuitEnd::Unreachable },
+            Message::Call {
+                nonce: 1,
+                is_answer: true,
+                candidates: vec![],
+                profile: NatProfile::default(),
+                last_port: Some(5),
+            },
+            Message::DialBack { token: 1, port: 2 },
+            Message::Vouch { invite: InviteId([1; 16]), mac_key: [2; 32].into(), open_s: 3 },
+            Message::Enrolment { joiner: 4, bytes: vec![1].into() },
         ] {
             assert_eq!(cbor::decode(&cbor::encode(&message)), Ok(message));
         }

@@ -14,6 +14,7 @@ mod kind {
     pub(super) const DATA: u8 = 0xa4;
     pub(super) const CONTROL: u8 = 0xa5;
     pub(super) const ENROLMENT: u8 = 0xa6;
+    pub(super) const LABELLED: u8 = 0xa7;
 }
 
 /// Second byte of handshake and enrolment messages: the version of the protocol.
@@ -59,6 +60,45 @@ pub enum Datagram<'a> {
     Control(Sealed),
     /// A message of an enrolment.
     Enrolment(Enrolment<'a>),
+    /// Another datagram on its way through hops.
+    Labelled(Labelled),
+}
+
+/// Bytes before the datagram that a hop carries.
+pub const LABEL_LENGTH: usize = 16;
+
+/// A datagram for a hop, or for the end of a circuit: a header, then the datagram that is carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Labelled {
+    /// By which the receiver knows the circuit.
+    pub label: u64,
+    /// What tells a sealed datagram from its copies: the end of its tag. Absent for other datagrams.
+    pub copy_mark: Option<u64>,
+}
+
+impl Labelled {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let inner = bytes.get(LABEL_LENGTH..)?;
+        if bytes[1..8] != [0; 7] {
+            return None;
+        }
+        let copy_mark = match *inner.first()? {
+            kind::DATA | kind::CONTROL if inner.len() >= OVERHEAD => {
+                Some(u64::from_le_bytes(*inner.last_chunk()?))
+            }
+            kind::INITIATION | kind::RESPONSE | kind::COOKIE_REPLY => None,
+            // Enrolments go by messages, and circuits do not lead through circuits.
+            _ => return None,
+        };
+        Some(Self { label: u64::from_le_bytes(bytes[8..16].try_into().ok()?), copy_mark })
+    }
+}
+
+/// Writes the header before a datagram that a hop carries.
+pub fn write_label(header: &mut [u8; LABEL_LENGTH], label: u64) {
+    *header = [0; LABEL_LENGTH];
+    header[0] = kind::LABELLED;
+    header[8..].copy_from_slice(&label.to_le_bytes());
 }
 
 /// First message of a session handshake.
@@ -195,6 +235,9 @@ impl<'a> Datagram<'a> {
         if matches!(first, kind::DATA | kind::CONTROL) {
             let sealed = Sealed::parse(bytes)?;
             return Some(if first == kind::DATA { Self::Data(sealed) } else { Self::Control(sealed) });
+        }
+        if first == kind::LABELLED {
+            return Labelled::parse(bytes).map(Self::Labelled);
         }
         let known_version = rest.first() == Some(&VERSION);
         if !known_version || bytes.len() > SLOW_LENGTH_MAX {

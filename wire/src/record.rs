@@ -5,7 +5,7 @@
 
 mod content;
 
-pub use content::{CANDIDATES_MAX, Content, revocation_of_admin_message};
+pub use content::{CANDIDATES_MAX, Content, LINKS_MAX, Link, LinkState, revocation_of_admin_message};
 
 use crate::credential::verify_signature;
 use crate::{NodeId, cbor};
@@ -54,6 +54,9 @@ pub enum Kind {
     /// New credentials for a node, on their way to it.
     #[n(3)]
     Reissue = 3,
+    /// Whom a node reaches, and what it is to others.
+    #[n(4)]
+    LinkState = 4,
 }
 
 /// What a record is kept under.

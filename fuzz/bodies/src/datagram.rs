@@ -2,8 +2,9 @@
 
 use wire::NoisePublicKey;
 use wire::datagram::{
-    Datagram, ENROLMENT_FIRST_LENGTH, Gate, HEADER_LENGTH, INITIATION_LENGTH, OVERHEAD, SLOW_LENGTH_MAX,
-    Sealed, write_cookie_reply, write_enrolment, write_initiation, write_response,
+    Datagram, ENROLMENT_FIRST_LENGTH, Gate, HEADER_LENGTH, INITIATION_LENGTH, LABEL_LENGTH, OVERHEAD,
+    SLOW_LENGTH_MAX, Sealed, write_cookie_reply, write_enrolment, write_initiation, write_label,
+    write_response,
 };
 use wire::gate::{GateKeys, MAC_LENGTH};
 
@@ -26,6 +27,17 @@ pub(crate) fn datagram(bytes: &[u8]) -> bool {
             check_gate(bytes, &written, &response.gate, &keys);
         }
         Datagram::CookieReply(reply) => assert_eq!(write_cookie_reply(&reply), bytes),
+        Datagram::Labelled(labelled) => {
+            let (header, inner) = bytes.split_first_chunk().expect("a label stands before something");
+            let mut written = [0; LABEL_LENGTH];
+            write_label(&mut written, labelled.label);
+            assert_eq!(header, &written);
+            let inner = Datagram::parse(inner);
+            assert!(
+                !matches!(inner, Some(Datagram::Labelled(_) | Datagram::Enrolment(_))),
+                "one label at most"
+            );
+        }
         Datagram::Enrolment(message) => {
             let written =
                 write_enrolment(message.stage, &message.invite, message.conversation, message.body, &[3; 32]);
@@ -37,7 +49,7 @@ pub(crate) fn datagram(bytes: &[u8]) -> bool {
             assert!(message.stage != 1 || written.len() == ENROLMENT_FIRST_LENGTH || length > 496);
         }
     }
-    let is_sealed = matches!(parsed, Datagram::Data(_) | Datagram::Control(_));
+    let is_sealed = matches!(parsed, Datagram::Data(_) | Datagram::Control(_) | Datagram::Labelled(_));
     assert!(is_sealed || bytes.len() <= SLOW_LENGTH_MAX);
     true
 }

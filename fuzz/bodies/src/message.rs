@@ -28,7 +28,15 @@ pub(crate) fn control(bytes: &[u8]) -> bool {
         Message::Pong { observed, .. } => {
             assert!(observed.is_none_or(|candidate| candidate.socket_address().port() != 0));
         }
-        Message::Ping { .. } | Message::Close => {}
+        Message::CircuitOpen { .. }
+        | Message::CircuitOpened { .. }
+        | Message::CircuitClosed { .. }
+        | Message::Call { .. }
+        | Message::DialBack { .. }
+        | Message::Vouch { .. }
+        | Message::Enrolment { .. }
+        | Message::Ping { .. }
+        | Message::Close => {}
     }
     true
 }

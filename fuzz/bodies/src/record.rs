@@ -2,7 +2,9 @@
 
 use crate::world;
 use std::collections::BTreeMap;
-use wire::record::{Body, CANDIDATES_MAX, Content, LABELS_MAX, NAME_LENGTH_MAX, RECORD_LENGTH_MAX};
+use wire::record::{
+    Body, CANDIDATES_MAX, Content, LABELS_MAX, LINKS_MAX, NAME_LENGTH_MAX, RECORD_LENGTH_MAX,
+};
 use wire::{Kind, Record};
 
 pub(crate) fn record(bytes: &[u8]) -> bool {
@@ -60,6 +62,9 @@ fn judge(record: &Record) -> Option<Content> {
         }
         Content::Revocation { node, by, .. } => {
             assert!(by.claims().node == owner && (*node == owner || by.claims().roles.admin));
+        }
+        Content::LinkState { node, state } => {
+            assert!(*node == owner && state.links.len() <= LINKS_MAX && state.links.is_sorted());
         }
         Content::Reissue { chain } => assert!(chain.admin().is_none_or(|admin| admin.node == owner)),
     }

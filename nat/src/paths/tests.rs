@@ -7,8 +7,12 @@ struct Fixture {
     traffic: u64,
 }
 
-fn address(host: u8) -> SocketAddr {
-    format!("192.0.2.{host}:7").parse().unwrap()
+fn candidate(host: u8) -> Candidate {
+    Candidate::new(format!("192.0.2.{host}:7").parse().unwrap()).unwrap()
+}
+
+fn address(host: u8) -> Remote {
+    Remote::udp(candidate(host).socket_address())
 }
 
 impl Fixture {
@@ -32,7 +36,7 @@ impl Fixture {
         self.paths.poll_output(self.traffic, self.now)
     }
 
-    fn probe(&mut self) -> (u64, SocketAddr) {
+    fn probe(&mut self) -> (u64, Remote) {
         let output = self.poll();
         let Output::Probe(token, remote) = output else { panic!("{output:?}") };
         (token, remote)
@@ -64,7 +68,7 @@ fn a_handshake_makes_the_path_and_probes_it() {
 }
 
 #[test]
-fn an_idle_path_is_probed_every_25_seconds_an_active_one_every_3() {
+fn an_idle_path_is_probed_every_25_seconds_an_active_one_every_second() {
     let mut f = Fixture::connected();
     assert_eq!(f.advance().0, PROBE_IDLE_INTERVAL);
     let mut f = Fixture::connected();
@@ -84,12 +88,13 @@ fn a_silent_path_is_lost_after_three_more_probes() {
                 assert_eq!(remote, address(1));
                 probes += 1;
             }
+            Output::Suspect => assert_eq!(probes, 1, "told once, at the first probe without an answer"),
             Output::Lost => break,
             output @ (Output::Wait(..) | Output::Promoted(_)) => panic!("{output:?}"),
         }
     }
     assert_eq!(probes, 1 + PROBE_TRIES);
-    assert_eq!(f.now - start, PROBE_ACTIVE_INTERVAL + PROBE_TIMEOUT * (PROBE_TRIES + 1));
+    assert_eq!(f.now - start, PROBE_ACTIVE_INTERVAL + PROBE_TIMEOUT_MIN * (PROBE_TRIES + 1));
     assert_eq!(f.paths.primary(), None);
     assert_eq!(f.poll(), Output::Wait(None, WaitReason::NextProbe));
 }
@@ -97,12 +102,12 @@ fn a_silent_path_is_lost_after_three_more_probes() {
 #[test]
 fn another_candidate_that_answers_takes_over() {
     let mut f = Fixture::connected();
-    f.paths.handle_candidates(Source::Record, &[Candidate::new(address(2)).unwrap()]);
+    f.paths.handle_candidates(Source::Record, &[candidate(2)]);
     f.traffic += 1;
     let token = loop {
         match f.advance().1 {
             Output::Probe(token, remote) if remote == address(2) => break token,
-            Output::Probe(..) => {}
+            Output::Probe(..) | Output::Suspect => {}
             output @ (Output::Wait(..) | Output::Promoted(_) | Output::Lost) => panic!("{output:?}"),
         }
     };
@@ -163,4 +168,56 @@ fn a_peer_that_is_heard_again_after_its_path_was_lost_is_probed() {
     let (token, remote) = f.probe();
     assert!(f.paths.handle_pong(token, remote, f.now).unwrap().promoted);
     assert_eq!(f.paths.primary(), Some(address(1)));
+}
+
+#[test]
+fn a_straight_path_takes_over_from_a_circuit_and_gives_back_to_it() {
+    let circuit = Remote::Circuit(5);
+    let mut f = Fixture::new();
+    f.paths.handle_circuit(circuit);
+    f.paths.handle_handshake(circuit, f.now);
+    let answer = |f: &mut Fixture, wanted: Remote| {
+        let token = loop {
+            match f.advance().1 {
+                Output::Probe(token, remote) if remote == wanted => break token,
+                Output::Probe(..) | Output::Suspect => {}
+                output @ (Output::Wait(..) | Output::Promoted(_) | Output::Lost) => panic!("{output:?}"),
+            }
+        };
+        f.paths.handle_pong(token, wanted, f.now).unwrap()
+    };
+    answer(&mut f, circuit);
+    assert_eq!(f.paths.primary(), Some(circuit));
+    f.paths.handle_datagram(address(1), f.now);
+    assert!(answer(&mut f, address(1)).promoted, "although the circuit is not silent");
+    assert_eq!(f.paths.primary(), Some(address(1)));
+    f.paths.handle_handshake(circuit, f.now);
+    assert_eq!(f.paths.primary(), Some(address(1)), "a rekey by the slower way changes nothing");
+    let token = f.probe().0;
+    f.paths.handle_pong(token, circuit, f.now).unwrap();
+    assert_eq!(f.paths.primary(), Some(address(1)));
+    f.traffic += 1;
+    let start = f.now;
+    assert!(answer(&mut f, circuit).promoted, "the straight path is silent");
+    assert!(f.now - start <= Duration::from_secs(2));
+    assert!(f.paths.handle_gone(circuit));
+    assert_eq!((f.paths.primary(), f.paths.circuit()), (None, None));
+}
+
+#[test]
+fn lost_probes_are_counted() {
+    let mut f = Fixture::connected();
+    assert_eq!(f.paths.loss_per_mille(), Some(0));
+    f.traffic += 1;
+    let mut seen = 0;
+    while f.paths.loss_per_mille() == Some(0) {
+        match f.advance().1 {
+            Output::Probe(token, remote) if seen == 1 => {
+                f.paths.handle_pong(token, remote, f.now);
+            }
+            Output::Probe(..) => seen += 1,
+            Output::Suspect | Output::Wait(..) | Output::Promoted(_) | Output::Lost => {}
+        }
+    }
+    assert_eq!(f.paths.loss_per_mille(), Some(500));
 }

@@ -50,7 +50,7 @@ impl Pair {
         self.inbound_from(datagram, self.lab.machines[0].remote)
     }
 
-    fn inbound_from(&self, datagram: &[u8], remote: SocketAddr) -> Inbound {
+    fn inbound_from(&self, datagram: &[u8], remote: Remote) -> Inbound {
         inbound(&self.tables(1), &mut datagram.to_vec(), remote)
     }
 
@@ -215,7 +215,7 @@ fn forged_replayed_and_homeless_datagrams_are_told_apart() {
     assert!(matches!(pair.inbound(&good), Inbound::Packet(..)));
     assert_eq!(pair.inbound(&good), Inbound::Drop(DropReason::Replayed));
     let control = pair.sealed(Kind::Control, b"anything");
-    assert!(matches!(pair.inbound(&control), Inbound::Slow(SlowInput::Control { .. })));
+    assert!(matches!(pair.inbound(&control), Inbound::Slow(SlowInput::Control { .. }, _)));
     assert_eq!(pair.inbound(&control), Inbound::Drop(DropReason::Replayed));
     let mut forged = pair.sealed(Kind::Control, b"anything");
     *forged.last_mut().unwrap() ^= 1;
@@ -225,18 +225,18 @@ fn forged_replayed_and_homeless_datagrams_are_told_apart() {
 #[test]
 fn a_new_address_is_told_once_until_the_node_has_looked() {
     let mut pair = Pair::new();
-    let elsewhere = "198.51.100.1:9".parse().unwrap();
+    let elsewhere = Remote::udp("198.51.100.1:9".parse().unwrap());
     let inner = packet(pair.a[0], pair.b[0], b"x");
     let session = pair.lab.session(0, 1).unwrap().remote_index;
     let Inbound::Packet(_, news) = pair.inbound_from(&pair.sealed(Kind::Data, &inner), elsewhere) else {
         panic!()
     };
     let news = news.expect("a new address is news");
-    assert_eq!(news, SlowInput::Notice { session });
+    assert_eq!(news, (SlowInput::Notice { session }, elsewhere));
     let again = pair.inbound_from(&pair.sealed(Kind::Data, &inner), elsewhere);
     assert!(matches!(again, Inbound::Packet(_, None)), "{again:?}");
     assert!(matches!(pair.inbound(&pair.sealed(Kind::Data, &inner)), Inbound::Packet(_, None)));
-    pair.lab.command(1, |node, now| node.handle_slow(news, elsewhere, now));
+    pair.lab.command(1, |node, now| node.handle_slow(news.0, news.1, now));
     let later = pair.inbound_from(&pair.sealed(Kind::Data, &inner), elsewhere);
     assert!(matches!(later, Inbound::Packet(_, Some(_))), "{later:?}");
 }
@@ -251,7 +251,9 @@ fn the_first_use_of_a_session_is_told_once() {
     let inner = packet(pair.a[0], pair.b[0], b"x");
     let session = pair.lab.session(0, 1).unwrap().remote_index;
     let first = pair.inbound(&pair.sealed(Kind::Data, &inner));
-    let Inbound::Packet(_, Some(SlowInput::Notice { session: told })) = first else { panic!("{first:?}") };
+    let Inbound::Packet(_, Some((SlowInput::Notice { session: told }, _))) = first else {
+        panic!("{first:?}")
+    };
     assert_eq!(told, session);
     assert!(matches!(pair.inbound(&pair.sealed(Kind::Data, &inner)), Inbound::Packet(_, None)));
 }
@@ -266,7 +268,7 @@ fn handshake_messages_pass_the_gate_only_of_whom_they_are_for() {
     for (flight, to) in [(&initiation, 1), (&response, 0)] {
         for at in [0, 1] {
             let outcome = inbound(&pair.tables(at), &mut flight.bytes.clone(), flight.from);
-            let slow = Inbound::Slow(SlowInput::Datagram(flight.bytes.clone()));
+            let slow = Inbound::Slow(SlowInput::Datagram(flight.bytes.clone()), flight.from);
             let expected = if at == to { slow } else { Inbound::Drop(DropReason::Gate) };
             assert_eq!(outcome, expected);
         }
@@ -282,7 +284,11 @@ fn an_enrolment_passes_only_with_an_invite_of_ours() {
     let mut pair = Pair::new();
     let first = pair.sent(|d| matches!(d, Datagram::Enrolment(e) if e.stage == 1), 0);
     let at_issuer = inbound(&pair.tables(0), &mut first.bytes.clone(), first.from);
-    assert_eq!(at_issuer, Inbound::Slow(SlowInput::Datagram(first.bytes.clone())), "known, though used");
+    assert_eq!(
+        at_issuer,
+        Inbound::Slow(SlowInput::Datagram(first.bytes.clone()), first.from),
+        "known, though used"
+    );
     assert_eq!(pair.inbound(&first.bytes), Inbound::Drop(DropReason::Gate), "another node's invite");
     let Some(Datagram::Enrolment(enrolment)) = Datagram::parse(&first.bytes) else { panic!() };
     let id = enrolment.invite;

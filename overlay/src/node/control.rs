@@ -4,15 +4,15 @@ use super::{Event, Node, Output};
 use crate::drops::DropReason;
 use crate::limits::SYNC_RETRY;
 use crate::session::Kind;
-use std::net::SocketAddr;
+use nat::Remote;
 use std::time::Instant;
 use wire::control::{HAVE_ENTRIES_MAX, Message, WANT_KEYS_MAX};
 use wire::datagram::{HEADER_LENGTH, TAG_LENGTH};
-use wire::{Candidate, NodeId, cbor};
+use wire::{NodeId, cbor};
 
 impl Node {
     /// Seals a message for a peer and sends it, by its primary path or to a given address.
-    pub(super) fn send(&mut self, node: &NodeId, message: &Message, to: Option<SocketAddr>) {
+    pub(super) fn send(&mut self, node: &NodeId, message: &Message, to: Option<Remote>) {
         let Some(peer) = self.peers.get(node) else { return };
         let (Some(held), Some(remote)) = (peer.sessions.current(), to.or(peer.paths.primary())) else {
             return;
@@ -21,18 +21,18 @@ impl Node {
         bytes.extend(cbor::encode(message));
         bytes.extend([0; TAG_LENGTH]);
         if held.session.seal(Kind::Control, &mut bytes).is_ok() {
-            self.outputs.push_back(Output::Transmit { remote, bytes });
+            self.transmit(remote, bytes);
         }
     }
 
-    pub(super) fn consume_control(&mut self, node: NodeId, bytes: &[u8], remote: SocketAddr, now: Instant) {
+    pub(super) fn consume_control(&mut self, node: NodeId, bytes: &[u8], remote: Remote, now: Instant) {
         let Ok(message) = cbor::decode::<Message>(bytes) else {
             return self.drops.count(DropReason::Control);
         };
         match message {
             Message::Ping { token, digest } => {
                 let pong =
-                    Message::Pong { token, digest: self.registry.digest(), observed: Candidate::new(remote) };
+                    Message::Pong { token, digest: self.registry.digest(), observed: remote.candidate() };
                 self.send(&node, &pong, Some(remote));
                 self.compare_digests(node, digest, now);
             }
@@ -66,11 +66,23 @@ impl Node {
                 self.disconnect(node, now);
                 self.outputs.push_back(Output::Event(Event::Closed(node, name)));
             }
-            Message::Have { .. } | Message::Want { .. } => self.drops.count(DropReason::Control),
+            Message::CircuitOpen { label, route, origin } => {
+                self.consume_circuit_open(node, label, (&route, origin), now);
+            }
+            Message::CircuitOpened { label, forward } => {
+                self.consume_circuit_opened(node, label, forward, now)
+            }
+            Message::CircuitClosed { label, reason } => self.consume_circuit_closed(node, label, reason, now),
+            Message::Have { .. }
+            | Message::Want { .. }
+            | Message::Call { .. }
+            | Message::DialBack { .. }
+            | Message::Vouch { .. }
+            | Message::Enrolment { .. } => self.drops.count(DropReason::Control),
         }
     }
 
-    fn consume_pong(&mut self, node: NodeId, token: u64, remote: SocketAddr, now: Instant) {
+    fn consume_pong(&mut self, node: NodeId, token: u64, remote: Remote, now: Instant) {
         let asked = |ping: &super::PendingPing| ping.peer == node && ping.token == token;
         if let Some(at) = self.pings.iter().position(asked) {
             let ping = self.pings.swap_remove(at);
@@ -87,10 +99,12 @@ impl Node {
     }
 
     /// The primary path of a peer is another one.
-    pub(super) fn path_moved(&mut self, node: NodeId, remote: SocketAddr, now: Instant) {
+    pub(super) fn path_moved(&mut self, node: NodeId, remote: Remote, now: Instant) {
         self.unwritten.contacts.get_or_insert(now + crate::limits::PERSIST_DELAY);
         let name = self.name_of(&node);
         self.outputs.push_back(Output::Event(Event::Moved(node, name, remote)));
+        self.close_circuits_by(node, now);
+        self.links_changed(now);
         self.release(node);
     }
 

@@ -3,14 +3,14 @@
 use super::{Event, Node, Output};
 use crate::drops::DropReason;
 use crate::peer::Seeking;
-use std::net::SocketAddr;
+use nat::Remote;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 use wire::{Chain, Name, NodeId};
 
 impl Node {
     /// We have a session that seals, and the address of the handshake is a path.
-    pub(super) fn established(&mut self, node: NodeId, remote: SocketAddr, now: Instant) {
+    pub(super) fn established(&mut self, node: NodeId, remote: Remote, now: Instant) {
         let name = self.name_of(&node);
         let Some(peer) = self.peers.get_mut(&node) else { return };
         let was_connected = peer.is_connected() && peer.last_handshake.is_some();
@@ -22,6 +22,7 @@ impl Node {
         peer.paths.handle_handshake(remote, now);
         self.unwritten.contacts.get_or_insert(now + crate::limits::PERSIST_DELAY);
         if !is_rekey {
+            self.links_changed(now);
             self.outputs.push_back(Output::Event(Event::Connected(node, name, remote)));
         }
         self.release(node);
@@ -39,13 +40,18 @@ impl Node {
     }
 
     /// An authenticated datagram came by a session; the peer that it belongs to.
-    pub(super) fn session_used(&mut self, index: u32, remote: SocketAddr, now: Instant) -> Option<NodeId> {
+    pub(super) fn session_used(&mut self, index: u32, remote: Remote, now: Instant) -> Option<NodeId> {
         let session = self.indices.session(index).cloned();
         let node = session.as_ref().and_then(|session| self.positions.get(session.peer).copied().flatten());
         let (Some(session), Some(node)) = (session, node) else {
             self.drops.count(DropReason::NoSession);
             return None;
         };
+        if !self.is_end_of(&node, remote) {
+            // Another member made this circuit: where it comes from says nothing of the peer.
+            self.drops.count(DropReason::NoCircuit);
+            return None;
+        }
         session.confirm();
         let peer = self.peers.get_mut(&node)?;
         peer.shared.roam_told.store(false, Relaxed);
@@ -69,6 +75,8 @@ impl Node {
         peer.digest = None;
         peer.seek(now);
         self.tables_are_old = true;
+        self.close_circuits_by(node, now);
+        self.links_changed(now);
     }
 
     /// Takes note of credentials that came by a handshake or record.

@@ -9,7 +9,7 @@ use crate::limits::{COOKIE_LIFE, COOKIES_PER_ATTEMPT_MAX};
 use crate::noise::{Handshake, SessionNoise};
 use crate::peer::{Attempt, Held, Seeking};
 use crate::session::{Role, Session};
-use std::net::SocketAddr;
+use nat::Remote;
 use std::sync::Arc;
 use std::time::Instant;
 use wire::credential::CredentialError;
@@ -19,7 +19,7 @@ use wire::datagram::{
 };
 use wire::gate::MAC_LENGTH;
 use wire::handshake::{InitiationPayload, Refusal, ResponsePayload, Suite};
-use wire::{Candidate, Chain, NodeId, cbor};
+use wire::{Chain, NodeId, cbor};
 
 /// Bits of a timestamp for milliseconds since the start: 139 years.
 const TIMESTAMP_MS_BITS: u32 = 42;
@@ -65,7 +65,7 @@ impl Node {
             cookies: 0,
         });
         for remote in targets {
-            self.outputs.push_back(Output::Transmit { remote, bytes: bytes.clone() });
+            self.transmit(remote, bytes.clone());
         }
     }
 
@@ -76,12 +76,7 @@ impl Node {
         self.last_timestamp
     }
 
-    pub(super) fn consume_initiation(
-        &mut self,
-        initiation: &Initiation<'_>,
-        remote: SocketAddr,
-        now: Instant,
-    ) {
+    pub(super) fn consume_initiation(&mut self, initiation: &Initiation<'_>, remote: Remote, now: Instant) {
         let reply_is_long =
             self.members.own().encode_without_root().len() + RESPONSE_OVERHEAD > UNPROVED_REPLY_LENGTH_MAX;
         match self.door.admit(&initiation.gate, remote, reply_is_long, &mut self.random, now) {
@@ -92,7 +87,7 @@ impl Node {
                 let sealed = self.gate.seal_cookie(&cookie, &nonce, &initiation.gate.mac1);
                 let bytes =
                     write_cookie_reply(&CookieReply::new(initiation.sender, nonce, sealed, &self.gate));
-                return self.outputs.push_back(Output::Transmit { remote, bytes });
+                return self.transmit(remote, bytes);
             }
         }
         if let Err(reason) = self.answer_initiation(initiation, remote, now) {
@@ -103,18 +98,21 @@ impl Node {
     fn answer_initiation(
         &mut self,
         initiation: &Initiation<'_>,
-        remote: SocketAddr,
+        remote: Remote,
         now: Instant,
     ) -> Result<(), DropReason> {
         let (mut handshake, payload, chain) = self.read_initiation(initiation)?;
         let node = chain.claims().node;
+        if !self.is_end_of(&node, remote) {
+            return Err(DropReason::NoCircuit);
+        }
         if self.peers.get(&node).is_some_and(|peer| payload.timestamp <= peer.highest_timestamp) {
             return Err(DropReason::Handshake);
         }
         if let Some(refusal) = self.refusal(&chain, now) {
             let answer = ResponsePayload::Refused { refusal, unix_s: self.unix_s(now) };
             let bytes = self.write_answer(&mut handshake, &answer, (0, initiation.sender), &chain)?;
-            self.outputs.push_back(Output::Transmit { remote, bytes });
+            self.transmit(remote, bytes);
             return Err(DropReason::Revoked);
         }
         let noise_key = chain.claims().noise_key;
@@ -125,7 +123,7 @@ impl Node {
         let local_index = self.indices.reserve(node, &mut self.random).ok_or(DropReason::HandshakeFlood)?;
         let suite = choose_suite(&self.suites, &payload.suites);
         let own = self.members.own().encode_without_root().into();
-        let answer = ResponsePayload::Accepted { suite, observed: Candidate::new(remote), chain: own };
+        let answer = ResponsePayload::Accepted { suite, observed: remote.candidate(), chain: own };
         let indices = (local_index, initiation.sender);
         let answered = self.write_answer(&mut handshake, &answer, indices, &chain);
         let (Ok(bytes), Ok(keys)) = (answered, handshake.finish()) else {
@@ -136,7 +134,7 @@ impl Node {
         self.install(node, session, now);
         // The workers know the session before the initiator can use it.
         self.publish();
-        self.outputs.push_back(Output::Transmit { remote, bytes });
+        self.transmit(remote, bytes);
         Ok(())
     }
 
@@ -185,7 +183,7 @@ impl Node {
         Ok(bytes)
     }
 
-    pub(super) fn consume_response(&mut self, response: &Response<'_>, remote: SocketAddr, now: Instant) {
+    pub(super) fn consume_response(&mut self, response: &Response<'_>, remote: Remote, now: Instant) {
         if let Err(reason) = self.finish_handshake(response, remote, now) {
             self.drops.count(reason);
         }
@@ -194,7 +192,7 @@ impl Node {
     fn finish_handshake(
         &mut self,
         response: &Response<'_>,
-        remote: SocketAddr,
+        remote: Remote,
         now: Instant,
     ) -> Result<(), DropReason> {
         let node = self.indices.attempt(response.receiver).ok_or(DropReason::NoSession)?;
@@ -255,7 +253,7 @@ impl Node {
         }
     }
 
-    pub(super) fn consume_cookie_reply(&mut self, reply: &CookieReply, remote: SocketAddr, now: Instant) {
+    pub(super) fn consume_cookie_reply(&mut self, reply: &CookieReply, remote: Remote, now: Instant) {
         let peer = self.indices.attempt(reply.receiver).and_then(|node| self.peers.get_mut(&node));
         let Some(peer) = peer else { return self.drops.count(DropReason::NoSession) };
         // Only whom we asked is answered, and not for ever: a forged source would make us shout at somebody else.
@@ -271,7 +269,7 @@ impl Node {
         attempt.cookies += 1;
         peer.cookie = Some((cookie, now));
         let bytes = write_initiation(attempt.local_index, &attempt.noise, &peer.gate, Some(&cookie));
-        self.outputs.push_back(Output::Transmit { remote, bytes });
+        self.transmit(remote, bytes);
     }
 
     /// Gives a session its place; frees those that it drives out.

@@ -10,13 +10,13 @@ use crate::drops::DropReason;
 use crate::limits::{ENROLMENT_LIFE, ENROLMENTS_MAX};
 use crate::noise::{EnrolmentNoise, Handshake, RawKeys};
 use crate::state::{StateFile, encode_invites};
-use std::net::SocketAddr;
+use nat::Remote;
 use std::time::Instant;
 use wire::credential::verify_signature;
 use wire::datagram::write_enrolment;
 use wire::enrolment::{self, Answer, Refusal, Request};
 use wire::invite::InviteRole;
-use wire::{Candidate, Chain, InviteId, Name, NodeId, NoisePublicKey, cbor};
+use wire::{Chain, InviteId, Name, NodeId, NoisePublicKey, cbor};
 
 /// An enrolment under way at the issuer.
 pub(super) struct Enrolment {
@@ -30,7 +30,7 @@ enum Stage {
     /// The second message is sent.
     AwaitRequest { handshake: Box<Handshake>, second: Vec<u8> },
     /// The invite is marked as used, and the mark is being written.
-    AwaitJournal { ticket: u64, keys: RawKeys, chain: Box<Chain>, remote: SocketAddr },
+    AwaitJournal { ticket: u64, keys: RawKeys, chain: Box<Chain>, remote: Remote },
     /// The fourth message is sent.
     Answered { fourth: Vec<u8> },
 }
@@ -47,7 +47,7 @@ impl Node {
     pub(super) fn consume_enrolment(
         &mut self,
         message: &wire::datagram::Enrolment<'_>,
-        remote: SocketAddr,
+        remote: Remote,
         now: Instant,
     ) {
         self.enrolments.retain(|enrolment| now < enrolment.since + ENROLMENT_LIFE);
@@ -69,7 +69,7 @@ impl Node {
     fn begin_enrolment(
         &mut self,
         message: &wire::datagram::Enrolment<'_>,
-        remote: SocketAddr,
+        remote: Remote,
         now: Instant,
     ) -> Option<()> {
         let invite = self.invites.iter().find(|invite| invite.id == message.invite)?;
@@ -78,7 +78,7 @@ impl Node {
             // The second message got lost.
             let Stage::AwaitRequest { second, .. } = &self.enrolments[place].stage else { return None };
             let bytes = write_enrolment(2, &message.invite, message.conversation, second, &key);
-            self.outputs.push_back(Output::Transmit { remote, bytes });
+            self.transmit(remote, bytes);
             return Some(());
         }
         if self.enrolments.len() >= ENROLMENTS_MAX {
@@ -98,7 +98,7 @@ impl Node {
         handshake.read(message.body).ok()?;
         let second = handshake.write(b"").ok()?;
         let bytes = write_enrolment(2, &message.invite, message.conversation, &second, &key);
-        self.outputs.push_back(Output::Transmit { remote, bytes });
+        self.transmit(remote, bytes);
         self.enrolments.push(Enrolment {
             invite: message.invite,
             conversation: message.conversation,
@@ -111,7 +111,7 @@ impl Node {
     fn consume_request(
         &mut self,
         message: &wire::datagram::Enrolment<'_>,
-        remote: SocketAddr,
+        remote: Remote,
         now: Instant,
     ) -> Option<()> {
         let place = self.place(message)?;
@@ -120,7 +120,7 @@ impl Node {
             Stage::AwaitJournal { .. } => return Some(()),
             Stage::Answered { fourth } => {
                 let bytes = fourth.clone();
-                self.outputs.push_back(Output::Transmit { remote, bytes });
+                self.transmit(remote, bytes);
                 return Some(());
             }
         };
@@ -156,12 +156,12 @@ impl Node {
         conversation: u32,
         keys: &RawKeys,
         answer: &Answer,
-        remote: SocketAddr,
+        remote: Remote,
     ) -> Vec<u8> {
         let secret = self.invites.iter().find(|i| i.id == *invite).map_or([0; 16], |i| i.secret.into());
         let body = seal_answer(keys, answer);
         let bytes = write_enrolment(4, invite, conversation, &body, &wire::invite::mac_key(&secret));
-        self.outputs.push_back(Output::Transmit { remote, bytes: bytes.clone() });
+        self.transmit(remote, bytes.clone());
         bytes
     }
 
@@ -252,12 +252,12 @@ impl Node {
         });
     }
 
-    fn welcome(&mut self, chain: &Chain, remote: SocketAddr, now: Instant) {
+    fn welcome(&mut self, chain: &Chain, remote: Remote, now: Instant) {
         let claims = chain.claims().clone();
         // Before the node tells of itself, others must know that its name and address are taken.
         self.publish_chain(chain.clone(), now);
         if let Some(peer) = self.ensure_peer(claims.node, claims.noise_key, now)
-            && let Some(candidate) = Candidate::new(remote)
+            && let Some(candidate) = remote.candidate()
         {
             peer.paths.candidates.remember(candidate);
             // Whatever happens to us in the next moment: we know whom to dial afterwards.

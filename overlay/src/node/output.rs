@@ -2,7 +2,8 @@
 
 use crate::state::StateFile;
 use crate::tables::Tables;
-use std::net::{IpAddr, SocketAddr};
+use nat::Remote;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::icmp::Unreachable;
@@ -14,9 +15,11 @@ pub enum Output {
     /// Send a datagram.
     Transmit {
         /// To whom.
-        remote: SocketAddr,
+        remote: Remote,
         /// UDP payload.
         bytes: Vec<u8>,
+        /// How many routers may pass it on, when that is to be few.
+        ttl: Option<u8>,
     },
     /// Give this snapshot to the workers, before anything that follows.
     Publish(Arc<Tables>),
@@ -44,7 +47,7 @@ pub enum Output {
         /// From [`super::Node::ping`].
         ticket: u64,
         /// Round trip and remote address of the path, or nothing when no answer came in time.
-        outcome: Option<(Duration, SocketAddr)>,
+        outcome: Option<(Duration, Remote)>,
     },
     /// Our own mesh addresses are others now.
     Addresses(Vec<IpAddr>),
@@ -65,6 +68,10 @@ pub enum WaitReason {
     Session,
     /// A packet has waited long enough.
     StagedPacket,
+    /// A circuit that was asked for, or that we carry.
+    Circuit,
+    /// Our links are told of.
+    LinkState,
     /// Records are compared with a peer's.
     Sync,
     /// State is written.
@@ -81,9 +88,9 @@ pub enum WaitReason {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A session with a path.
-    Connected(NodeId, Name, SocketAddr),
+    Connected(NodeId, Name, Remote),
     /// The primary path of a peer is another one.
-    Moved(NodeId, Name, SocketAddr),
+    Moved(NodeId, Name, Remote),
     /// The peer does not answer any more.
     Lost(NodeId, Name),
     /// The peer said that it goes down.

@@ -2,7 +2,7 @@
 
 use super::{Event, Node, Output};
 use crate::drops::DropReason;
-use crate::limits::{PERSIST_DELAY, SYNC_RETRY};
+use crate::limits::{FANOUT, PERSIST_DELAY, SYNC_RETRY};
 use ed25519_dalek::SigningKey;
 use nat::Source;
 use registry::Merge;
@@ -24,6 +24,12 @@ impl Node {
     }
 
     fn merge(&mut self, record: Record, content: Content, from: Option<NodeId>, now: Instant) {
+        if let Content::LinkState { node, .. } = &content
+            && self.members.chain(node).is_none_or(|chain| self.members.is_revoked(chain))
+        {
+            // Whoever it is, its own record has not come yet; this one comes again.
+            return self.drops.count(DropReason::Record);
+        }
         let message = Message::Record { bytes: record.bytes().to_vec().into() };
         match self.registry.insert(record) {
             Merge::New | Merge::Replaced => {}
@@ -31,13 +37,15 @@ impl Node {
             Merge::Refused(_) => return self.drops.count(DropReason::Record),
         }
         let write_at = match content {
+            // True for the moment: after a restart it is told anew.
+            Content::LinkState { .. } => None,
             // Whatever happens to us in the next moment: a node that was revoked stays out.
-            Content::Revocation { .. } => now,
+            Content::Revocation { .. } => Some(now),
             // And what an admin was told is done, is done.
-            Content::Reissue { .. } if from.is_none() => now,
-            Content::Member { .. } | Content::Reissue { .. } => now + PERSIST_DELAY,
+            Content::Reissue { .. } if from.is_none() => Some(now),
+            Content::Member { .. } | Content::Reissue { .. } => Some(now + PERSIST_DELAY),
         };
-        self.unwritten.records = Some(self.unwritten.records.map_or(write_at, |at| at.min(write_at)));
+        self.unwritten.records = self.unwritten.records.into_iter().chain(write_at).min();
         // Passed on before it is applied: a revoked node is told so by its own revocation.
         let others: Vec<NodeId> = self
             .peers
@@ -45,6 +53,11 @@ impl Node {
             .filter(|p| p.is_connected() && Some(p.node) != from)
             .map(|p| p.node)
             .collect();
+        let others = match content {
+            // A verdict goes to everybody at once.
+            Content::Revocation { .. } | Content::Reissue { .. } => others,
+            Content::Member { .. } | Content::LinkState { .. } => self.random.some_of(others, FANOUT),
+        };
         for node in others {
             self.send(&node, &message, None);
         }
@@ -74,6 +87,7 @@ impl Node {
                 self.routes_are_old = true;
                 self.expel_revoked();
             }
+            Content::LinkState { node, state } => self.take_link_state(node, state),
             Content::Reissue { chain } => {
                 let node = chain.claims().node;
                 if node != self.identity.node() {

@@ -23,7 +23,10 @@ impl Node {
             self.run_path_timers(node, now);
             self.run_handshake_timers(node, now);
             self.run_sync_timers(node, now);
+            self.seek_circuit(node, now);
         }
+        self.run_circuit_timers(now);
+        self.run_link_state_timer(now);
         self.run_ping_timers(now);
         self.enrolments.retain(|e| !e.is_over(now, ENROLMENT_LIFE));
         if self.unwritten.records.is_some_and(|at| now >= at) {
@@ -66,9 +69,12 @@ impl Node {
                     self.send(&node, &Message::Ping { token, digest }, Some(remote));
                 }
                 nat::Output::Promoted(remote) => self.path_moved(node, remote, now),
+                nat::Output::Suspect => self.seek_circuit(node, now),
                 nat::Output::Lost => {
                     peer.seek(now);
                     self.tables_are_old = true;
+                    self.close_circuits_by(node, now);
+                    self.links_changed(now);
                     let name = self.name_of(&node);
                     self.outputs.push_back(Output::Event(Event::Lost(node, name)));
                 }
@@ -141,7 +147,10 @@ impl Node {
 
     pub(super) fn persist_records(&mut self) {
         self.unwritten.records = None;
-        self.persist(StateFile::Records, encode_records(self.registry.iter()));
+        self.persist(
+            StateFile::Records,
+            encode_records(self.registry.iter().filter(|record| record.body().kind != wire::Kind::LinkState)),
+        );
     }
 
     fn persist_contacts(&mut self) {
@@ -185,6 +194,8 @@ impl Node {
                 consider(at, WaitReason::Path(reason));
             }
         }
+        consider(self.circuit_deadline(), WaitReason::Circuit);
+        consider(Some(self.next_link_state), WaitReason::LinkState);
         consider(self.unwritten.records, WaitReason::Persist);
         consider(self.unwritten.contacts, WaitReason::Persist);
         consider(self.unwritten.network, WaitReason::Persist);

@@ -2,7 +2,8 @@
 
 use super::Node;
 use crate::peer::PeerState;
-use std::net::{IpAddr, SocketAddr};
+use nat::Remote;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use wire::credential::Claims;
 use wire::handshake::Refusal;
@@ -39,7 +40,7 @@ pub struct PeerView {
     /// How it is.
     pub state: PeerState,
     /// Remote address of the primary path.
-    pub remote: Option<SocketAddr>,
+    pub remote: Option<Remote>,
     /// Round trip of the primary path.
     pub round_trip: Option<Duration>,
     /// Bytes of inner packets received.

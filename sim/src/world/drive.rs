@@ -3,12 +3,13 @@
 
 use super::{Happening, World};
 use crate::machine::{State, Write};
+use overlay::Remote;
 use overlay::fastpath::{self, Inbound, Outbound};
 use overlay::state::StateFile;
 use overlay::{JoinOutput, Output};
 use std::net::SocketAddr;
 use std::time::Duration;
-use wire::datagram::{HEADER_LENGTH, TAG_LENGTH};
+use wire::datagram::{HEADER_LENGTH, LABEL_LENGTH, TAG_LENGTH, write_label};
 
 /// Outputs of one Node at one instant before it must wait: a flood of all records to all peers stays below.
 const POLLS_MAX: usize = 5_000;
@@ -30,16 +31,22 @@ impl World {
         let now = self.now();
         match &mut self.machines[machine].state {
             State::Off => {}
-            State::Joining(joining) => joining.joiner.handle_datagram(&bytes, from, now),
-            State::Up(up) => match fastpath::inbound(&up.tables, &mut bytes, from) {
+            State::Joining(joining) => joining.joiner.handle_datagram(&bytes, from.into(), now),
+            State::Up(up) => match fastpath::inbound(&up.tables, &mut bytes, from.into()) {
                 Inbound::Packet(range, news) => {
-                    if let Some(news) = news {
+                    if let Some((news, from)) = news {
                         up.node.handle_slow(news, from, now);
                     }
                     let packet = bytes[range].to_vec();
                     self.deliver(machine, &packet);
                 }
-                Inbound::Slow(input) => up.node.handle_slow(input, from, now),
+                Inbound::Forward(to, notice) => {
+                    if let Some(notice) = notice {
+                        up.node.handle_slow(notice, from.into(), now);
+                    }
+                    self.transmit(machine, to, bytes);
+                }
+                Inbound::Slow(input, from) => up.node.handle_slow(input, from, now),
                 Inbound::Drop(reason) => {
                     up.drops.count(reason);
                     self.trace.note(self.at, machine, reason.as_str(), &[]);
@@ -55,6 +62,11 @@ impl World {
         let mut buffer = [&[0; HEADER_LENGTH], &packet[..], &[0; TAG_LENGTH]].concat();
         match fastpath::outbound(&up.tables, &mut buffer) {
             Outbound::Send(remote) => self.transmit(machine, remote, buffer),
+            Outbound::SendLabelled(remote, label) => {
+                let mut header = [0; LABEL_LENGTH];
+                write_label(&mut header, label);
+                self.transmit(machine, remote, [&header, &buffer[..]].concat());
+            }
             Outbound::Stage(position) => {
                 up.staged += 1;
                 up.node.handle_packet(position, packet, now);
@@ -75,7 +87,8 @@ impl World {
     }
 
     /// Puts a datagram on the wire.
-    pub(super) fn transmit(&mut self, machine: usize, remote: SocketAddr, bytes: Vec<u8>) {
+    pub(super) fn transmit(&mut self, machine: usize, remote: Remote, bytes: Vec<u8>) {
+        let Some(remote) = remote.address() else { return };
         self.check_datagram(machine, &bytes);
         self.note_datagram(machine, "sends", &bytes);
         let sender = &mut self.machines[machine];
@@ -113,7 +126,7 @@ impl World {
         let now = self.now();
         let Some(up) = self.machines[machine].up() else { return false };
         match up.node.poll_output(now) {
-            Output::Transmit { remote, bytes } => self.transmit(machine, remote, bytes),
+            Output::Transmit { remote, bytes, .. } => self.transmit(machine, remote, bytes),
             Output::Publish(tables) => up.tables = tables,
             Output::Release(packets) => {
                 up.staged = up.staged.saturating_sub(packets.len());
@@ -147,7 +160,7 @@ impl World {
         let State::Joining(joining) = &mut self.machines[machine].state else { return false };
         let invite = joining.invite.id;
         match joining.joiner.poll_output(now) {
-            JoinOutput::Transmit { remote, bytes } => self.transmit(machine, remote, bytes),
+            JoinOutput::Transmit { remote, bytes, .. } => self.transmit(machine, remote, bytes),
             JoinOutput::Wait(deadline) => {
                 self.deadline(machine, deadline);
                 return false;

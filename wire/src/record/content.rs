@@ -2,7 +2,7 @@
 
 use super::{Body, Kind, Record, RecordError};
 use crate::credential::verify_signature;
-use crate::{Candidate, Chain, NetworkId, NodeId, cbor};
+use crate::{Candidate, Chain, NatProfile, NetworkId, NodeId, cbor};
 use ed25519_dalek::{Signer, SigningKey};
 use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
@@ -35,6 +35,47 @@ pub enum Content {
         /// The credentials.
         chain: Chain,
     },
+    /// Whom a node reaches, and what it is to others.
+    LinkState {
+        /// The node. Whether it is a member is for the reader to know: its own record says so.
+        node: NodeId,
+        /// What it says.
+        state: LinkState,
+    },
+}
+
+/// Most links that a node tells of.
+pub const LINKS_MAX: usize = 64;
+
+/// A node that another one reaches without a hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct Link {
+    /// First 8 bytes of its id, big-endian.
+    #[n(0)]
+    pub node: u64,
+    /// Round trip in milliseconds.
+    #[n(1)]
+    pub round_trip_ms: u16,
+}
+
+/// Whom a node reaches by itself, and what it is to others.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct LinkState {
+    /// Whether it carries datagrams for other members.
+    #[n(0)]
+    pub is_hop: bool,
+    /// Whether unrelated members have dialled it: whom nobody else can reach may turn to it.
+    #[n(1)]
+    pub is_anchor: bool,
+    /// The NAT before it.
+    #[n(2)]
+    pub profile: NatProfile,
+    /// TCP port at which it takes datagrams in a WebSocket.
+    #[n(3)]
+    pub stream_port: Option<u16>,
+    /// At most [`LINKS_MAX`], ascending.
+    #[n(4)]
+    pub links: Vec<Link>,
 }
 
 #[derive(Encode, Decode)]
@@ -74,6 +115,7 @@ impl Content {
                 let payload = RevocationPayload { node: *node, by: by.encode().into(), root_signature };
                 (Kind::Revocation, node.to_string(), cbor::encode(&payload))
             }
+            Self::LinkState { state, .. } => (Kind::LinkState, String::new(), cbor::encode(state)),
             Self::Reissue { chain } => (Kind::Reissue, chain.claims().node.to_string(), chain.encode()),
         }
     }
@@ -129,6 +171,13 @@ impl Record {
                 let claims = by.claims();
                 let may = claims.node == *owner && (node == *owner || claims.roles.admin);
                 (Content::Revocation { node, by, by_root }, may, node.to_string())
+            }
+            Kind::LinkState => {
+                let state: LinkState = cbor::decode(payload)?;
+                if state.links.len() > LINKS_MAX || !state.links.is_sorted() {
+                    return Err(RecordError::Malformed);
+                }
+                (Content::LinkState { node: *owner, state }, true, String::new())
             }
             Kind::Reissue => {
                 let chain = chain(payload)?;

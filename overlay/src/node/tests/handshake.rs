@@ -80,7 +80,7 @@ fn a_replayed_initiation_gets_no_answer_and_changes_nothing() {
     let refused = lab.drops(0, DropReason::Handshake);
     let session = lab.session(0, 1).unwrap();
     lab.arrive(&old);
-    lab.arrive(&Flight { from: "198.51.100.1:9".parse().unwrap(), ..old });
+    lab.arrive(&Flight { from: nat::Remote::udp("198.51.100.1:9".parse().unwrap()), ..old });
     assert_eq!(lab.drops(0, DropReason::Handshake), refused + 2);
     assert!(lab.sent.is_empty());
     assert_eq!(lab.session(0, 1).unwrap().local_index, session.local_index);
@@ -177,7 +177,7 @@ fn a_cookie_reply_sends_nothing_to_whom_was_not_asked() {
     lab.run(SECOND / 10);
     let reply = lab.sent.iter().find(|flight| is_cookie_reply(flight)).unwrap().clone();
     lab.sent.clear();
-    lab.arrive(&Flight { from: "203.0.113.9:9".parse().unwrap(), ..reply.clone() });
+    lab.arrive(&Flight { from: nat::Remote::udp("203.0.113.9:9".parse().unwrap()), ..reply.clone() });
     assert!(lab.sent.is_empty(), "a victim was shouted at");
     for _ in 0..20 {
         lab.arrive(&reply);

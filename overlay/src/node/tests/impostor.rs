@@ -40,7 +40,7 @@ impl Forger {
     /// Goes as far as its request, which names `node`; whether an answer came.
     fn asks_as(mut self, node: NodeId, lab: &mut Lab) -> bool {
         let to = lab.machines[0].remote;
-        let from = "198.51.100.1:7".parse().unwrap();
+        let from = nat::Remote::udp("198.51.100.1:7".parse().unwrap());
         let answers = Rc::new(RefCell::new(vec![]));
         let catch = answers.clone();
         lab.lose = Box::new(move |flight| {

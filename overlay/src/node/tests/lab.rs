@@ -13,14 +13,15 @@ use crate::joiner::{JoinError, Joiner};
 use crate::state::{Contact, Network, StateFile};
 use crate::{DropReason, Identity, InviteRequest, Node, PeerState, PeerView, View};
 use machine::start;
+use nat::Remote;
 use nat::Source;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::handshake::Suite;
 use wire::invite::InviteRole;
-use wire::{Candidate, Invite, Name, NodeId};
+use wire::{Invite, Name, NodeId};
 
 /// The wall clock when a lab begins, seconds since 1970.
 pub(crate) const UNIX_S: u64 = 1_800_000_000;
@@ -40,8 +41,8 @@ pub(crate) struct Lab {
     flights: BTreeMap<(Instant, usize), Flight>,
 }
 
-fn underlay(n: usize) -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, n as u8], 7000))
+fn underlay(n: usize) -> Remote {
+    Remote::udp(([192, 0, 2, n as u8], 7000).into())
 }
 
 /// An inner packet without a transport header: the fast path looks no further than the addresses.
@@ -104,7 +105,7 @@ impl Lab {
         lab
     }
 
-    fn add(&mut self, identity: Identity, network: Network, remote: SocketAddr, contact: Option<Contact>) {
+    fn add(&mut self, identity: Identity, network: Network, remote: Remote, contact: Option<Contact>) {
         let suites = vec![Suite::Aes256Gcm, Suite::ChaCha20Poly1305];
         let rekey_after = crate::limits::REKEY_AFTER;
         let mut node = start(&identity, &network, &BTreeMap::new(), (rekey_after, &suites), self.clock());
@@ -128,7 +129,7 @@ impl Lab {
             network,
             deadline: self.now,
         };
-        machine.node.handle_candidates(Candidate::new(remote).into_iter().collect(), self.now);
+        machine.node.handle_candidates(remote.candidate().into_iter().collect(), self.now);
         if let Some(contact) = contact {
             machine.node.learn_contact(&contact, Source::Invite, self.now);
         }
@@ -153,7 +154,7 @@ impl Lab {
         machine.node = start(&machine.identity, &machine.network, &machine.files, settings, clock);
         machine.tables = machine.node.snapshot();
         machine.is_up = true;
-        machine.node.handle_candidates(Candidate::new(machine.remote).into_iter().collect(), clock.0);
+        machine.node.handle_candidates(machine.remote.candidate().into_iter().collect(), clock.0);
         self.poll(at);
     }
 

@@ -136,7 +136,7 @@ fn a_silent_peer_is_lost_within_seconds_and_found_again() {
 #[test]
 fn a_peer_that_moves_to_another_address_is_followed_within_a_second() {
     let mut lab = Lab::with(&["b"]);
-    let moved = "198.51.100.7:9".parse().unwrap();
+    let moved = nat::Remote::udp("198.51.100.7:9".parse().unwrap());
     lab.machines[1].remote = moved;
     lab.send(1, 0, b"from elsewhere");
     lab.run(SECOND);
@@ -149,7 +149,8 @@ fn a_peer_that_moves_to_another_address_is_followed_within_a_second() {
 fn a_copied_datagram_from_another_address_moves_nothing() {
     let mut lab = Lab::with(&["b"]);
     let truth = lab.machines[1].remote;
-    let copied = Flight { from: "198.51.100.7:9".parse().unwrap(), ..sealed(&lab, 1, 0, b"copied") };
+    let copied =
+        Flight { from: nat::Remote::udp("198.51.100.7:9".parse().unwrap()), ..sealed(&lab, 1, 0, b"copied") };
     lab.arrive(&copied);
     lab.run(3 * SECOND);
     assert_eq!(lab.peer(0, 1).unwrap().remote, Some(truth));

@@ -5,7 +5,7 @@ use crate::fastpath::{self, Inbound, Outbound, SlowInput};
 use crate::joiner::JoinOutput;
 use crate::node::Output;
 use std::time::{Duration, Instant};
-use wire::datagram::{HEADER_LENGTH, TAG_LENGTH};
+use wire::datagram::{HEADER_LENGTH, LABEL_LENGTH, TAG_LENGTH, write_label};
 
 impl Lab {
     /// What a worker does with a packet from the TUN.
@@ -18,6 +18,12 @@ impl Lab {
             Outbound::Send(remote) => {
                 let (from, to) = (machine.remote, *remote);
                 self.fly(Flight { from, to, bytes: buffer });
+            }
+            Outbound::SendLabelled(remote, label) => {
+                let (from, to) = (machine.remote, *remote);
+                let mut header = [0; LABEL_LENGTH];
+                write_label(&mut header, *label);
+                self.fly(Flight { from, to, bytes: [&header, &buffer[..]].concat() });
             }
             Outbound::Stage(position) => machine.node.handle_packet(*position, packet.to_vec(), now),
             Outbound::Unreachable(reason, drop) => {
@@ -45,9 +51,14 @@ impl Lab {
             match fastpath::inbound(&machine.tables, &mut bytes, flight.from) {
                 Inbound::Packet(range, news) => {
                     machine.tun.push(bytes[range].to_vec());
-                    news.into_iter().for_each(|news| machine.node.handle_slow(news, flight.from, self.now));
+                    news.into_iter().for_each(|(news, from)| machine.node.handle_slow(news, from, self.now));
                 }
-                Inbound::Slow(input) => machine.node.handle_slow(input, flight.from, self.now),
+                Inbound::Slow(input, from) => machine.node.handle_slow(input, from, self.now),
+                Inbound::Forward(to, notice) => {
+                    let from = machine.remote;
+                    notice.into_iter().for_each(|input| machine.node.handle_slow(input, from, self.now));
+                    self.fly(Flight { from, to, bytes });
+                }
                 Inbound::Drop(reason) => machine.node.drops().count(reason),
             }
             self.poll(at);
@@ -73,7 +84,7 @@ impl Lab {
             let machine = &mut self.machines[at];
             let (from, written) = (machine.remote, machine.disk);
             match machine.node.poll_output(now) {
-                Output::Transmit { remote, bytes } => self.fly(Flight { from, to: remote, bytes }),
+                Output::Transmit { remote, bytes, .. } => self.fly(Flight { from, to: remote, bytes }),
                 Output::Publish(tables) => machine.tables = tables,
                 Output::Release(packets) => packets.iter().for_each(|packet| {
                     self.outbound(at, packet);
@@ -106,7 +117,7 @@ impl Lab {
             let applicant = &mut self.applicants[at];
             let from = applicant.remote;
             match applicant.joiner.poll_output(self.now) {
-                JoinOutput::Transmit { remote, bytes } => self.fly(Flight { from, to: remote, bytes }),
+                JoinOutput::Transmit { remote, bytes, .. } => self.fly(Flight { from, to: remote, bytes }),
                 JoinOutput::Done(network, contact) => applicant.outcome = Some(Ok((*network, contact))),
                 JoinOutput::Failed(error) => applicant.outcome = Some(Err(error)),
                 JoinOutput::Wait(deadline) => {

@@ -4,8 +4,9 @@ use crate::joiner::{JoinError, Joiner};
 use crate::state::{Contact, Network, StateFile, decode_contacts, decode_invites, decode_records};
 use crate::tables::Tables;
 use crate::{Event, Identity, Node, Params};
+use nat::Remote;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::handshake::Suite;
@@ -14,15 +15,15 @@ use wire::icmp::Unreachable;
 /// A datagram on its way.
 #[derive(Clone)]
 pub(crate) struct Flight {
-    pub(crate) from: SocketAddr,
-    pub(crate) to: SocketAddr,
+    pub(crate) from: Remote,
+    pub(crate) to: Remote,
     pub(crate) bytes: Vec<u8>,
 }
 
 /// A machine with a node on it, and everything that the node has told it.
 pub(crate) struct Machine {
     pub(crate) node: Node,
-    pub(crate) remote: SocketAddr,
+    pub(crate) remote: Remote,
     pub(crate) tables: Arc<Tables>,
     pub(crate) is_up: bool,
     /// What a write ends with; `None` holds writes back.
@@ -32,7 +33,7 @@ pub(crate) struct Machine {
     pub(crate) tun: Vec<Vec<u8>>,
     pub(crate) unreachable: Vec<(Vec<u8>, Unreachable)>,
     pub(crate) events: Vec<Event>,
-    pub(crate) pings: Vec<(u64, Option<(Duration, SocketAddr)>)>,
+    pub(crate) pings: Vec<(u64, Option<(Duration, Remote)>)>,
     pub(crate) addresses: Vec<Vec<IpAddr>>,
     pub(crate) wake_ups: usize,
     pub(crate) rekey_after: Duration,
@@ -45,7 +46,7 @@ pub(crate) struct Machine {
 /// A machine that wants to join.
 pub(crate) struct Applicant {
     pub(crate) outcome: Option<Result<(Network, Contact), JoinError>>,
-    pub(crate) remote: SocketAddr,
+    pub(crate) remote: Remote,
     pub(super) joiner: Joiner,
     pub(super) identity: Identity,
     pub(super) deadline: Instant,
@@ -74,6 +75,7 @@ pub(super) fn start(
         records: file(StateFile::Records).map_or(vec![], |bytes| decode_records(bytes).unwrap()),
         contacts: file(StateFile::Contacts).map_or(vec![], |bytes| decode_contacts(bytes).unwrap()),
         rekey_after,
+        hop: crate::HopParams::default(),
         suites: suites.to_vec(),
         seed,
         unix_s,

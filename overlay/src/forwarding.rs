@@ -1,0 +1,208 @@
+//! What a worker needs to carry other members' datagrams: labels, budgets, marks of what it has carried.
+//!
+//! A hop swaps the label and touches nothing else. It reads no clock: the Node refills the budgets.
+
+use nat::Remote;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+
+/// Bits of a label that are a position in the table; the others are random, so that nobody guesses a label.
+const POSITION_BITS: u32 = 16;
+/// Datagrams of a circuit that a copy is told from: some tens of milliseconds at full rate. Beyond them the replay window
+/// at the end of the circuit holds alone.
+const MARKS: usize = 512;
+
+/// What becomes of a datagram with a label of ours.
+#[derive(Debug, Clone)]
+pub(crate) enum Label {
+    /// The circuit ends here.
+    End,
+    /// It goes on.
+    Forward(Forward),
+}
+
+/// One direction of a circuit through us.
+#[derive(Debug, Clone)]
+pub(crate) struct Forward {
+    /// The next node.
+    pub(crate) remote: Remote,
+    /// By which that node knows the circuit.
+    pub(crate) label: u64,
+    /// What the member that sends may still send.
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) carried: Arc<Carried>,
+}
+
+/// Bytes that a member may have carried until the Node refills.
+#[derive(Debug, Default)]
+pub(crate) struct Budget {
+    left: AtomicI64,
+    is_told: AtomicBool,
+}
+
+impl Budget {
+    /// Takes the bytes of a datagram; false when there are none left.
+    pub(crate) fn take(&self, length: usize) -> bool {
+        let length = length as i64;
+        if self.left.fetch_sub(length, Relaxed) <= 0 {
+            self.left.fetch_add(length, Relaxed);
+            return false;
+        }
+        true
+    }
+
+    /// Whether the Node is to be told, once, that this budget is in use.
+    pub(crate) fn tell(&self) -> bool {
+        !self.is_told.load(Relaxed) && !self.is_told.swap(true, Relaxed)
+    }
+
+    /// Sets what may be carried until the next refill.
+    pub(crate) fn refill(&self, bytes: i64) {
+        self.left.store(bytes, Relaxed);
+        self.is_told.store(false, Relaxed);
+    }
+
+    /// What is left until the next refill.
+    pub(crate) fn left(&self) -> i64 {
+        self.left.load(Relaxed)
+    }
+}
+
+/// Marks of what was carried lately, so that a copy of a datagram is not carried again, and how many bytes there were.
+pub(crate) struct Carried {
+    marks: Box<[AtomicU64]>,
+    bytes: AtomicU64,
+}
+
+impl Default for Carried {
+    fn default() -> Self {
+        Self {
+            marks: std::iter::repeat_with(AtomicU64::default).take(MARKS).collect(),
+            bytes: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Carried {
+    /// Notes a datagram; false when it is a copy of one that went before.
+    pub(crate) fn note(&self, mark: Option<u64>, length: usize) -> bool {
+        self.bytes.fetch_add(length as u64, Relaxed);
+        let Some(mark) = mark else { return true };
+        self.marks[mark as usize % MARKS].swap(mark, Relaxed) != mark
+    }
+
+    /// Bytes so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+}
+
+impl fmt::Debug for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Carried({} bytes)", self.bytes())
+    }
+}
+
+/// A table whose keys are positions and randomness: labels and what they stand for.
+#[derive(Debug, Clone)]
+pub(crate) struct LabelTable<T> {
+    slots: Vec<Option<(u64, T)>>,
+}
+
+impl<T> Default for LabelTable<T> {
+    fn default() -> Self {
+        Self { slots: vec![] }
+    }
+}
+
+impl<T> LabelTable<T> {
+    /// Gives a value a label; `None` when there are `max` of them.
+    pub(crate) fn insert(&mut self, value: T, random: u64, max: usize) -> Option<u64> {
+        let position = match self.slots.iter().position(Option::is_none) {
+            Some(position) => position,
+            None if self.slots.len() < max.min(1 << POSITION_BITS) => {
+                self.slots.push(None);
+                self.slots.len() - 1
+            }
+            None => return None,
+        };
+        let label = random << POSITION_BITS | position as u64;
+        self.slots[position] = Some((label, value));
+        Some(label)
+    }
+
+    pub(crate) fn get(&self, label: u64) -> Option<&T> {
+        let (held, value) = self.slots.get(position_of(label))?.as_ref()?;
+        (*held == label).then_some(value)
+    }
+
+    pub(crate) fn get_mut(&mut self, label: u64) -> Option<&mut T> {
+        let (held, value) = self.slots.get_mut(position_of(label))?.as_mut()?;
+        (*held == label).then_some(value)
+    }
+
+    pub(crate) fn remove(&mut self, label: u64) -> Option<T> {
+        let slot = self.slots.get_mut(position_of(label))?;
+        slot.take_if(|(held, _)| *held == label).map(|(_, value)| value)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
+        self.slots.iter().flatten().map(|(label, value)| (*label, value))
+    }
+
+    /// The same labels for other values.
+    pub(crate) fn map<U>(&self, mut map: impl FnMut(u64, &T) -> Option<U>) -> LabelTable<U> {
+        let each = |slot: &Option<(u64, T)>| {
+            let (label, value) = slot.as_ref()?;
+            Some((*label, map(*label, value)?))
+        };
+        LabelTable { slots: self.slots.iter().map(each).collect() }
+    }
+}
+
+fn position_of(label: u64) -> usize {
+    (label & ((1 << POSITION_BITS) - 1)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_means_one_thing_once() {
+        let mut table = LabelTable::default();
+        let first = table.insert("a", 7, 2).unwrap();
+        let second = table.insert("b", 7, 2).unwrap();
+        assert_eq!((table.get(first), table.get(second)), (Some(&"a"), Some(&"b")));
+        assert_eq!(table.insert("c", 8, 2), None, "full");
+        assert_eq!(table.remove(first), Some("a"));
+        assert!(table.get(first).is_none() && table.remove(first).is_none());
+        let third = table.insert("c", 8, 2).unwrap();
+        assert_ne!(first, third, "in the same place");
+        assert_eq!(table.get(first), None);
+        assert_eq!(table.iter().map(|(_, value)| *value).collect::<Vec<_>>(), ["c", "b"]);
+    }
+
+    #[test]
+    fn a_copy_is_carried_once_and_other_datagrams_always() {
+        let carried = Carried::default();
+        assert!(carried.note(Some(5), 10));
+        assert!(!carried.note(Some(5), 10));
+        assert!(carried.note(Some(6), 10));
+        assert!(carried.note(None, 10) && carried.note(None, 10));
+        assert_eq!(carried.bytes(), 50);
+    }
+
+    #[test]
+    fn a_budget_ends_and_is_refilled() {
+        let budget = Budget::default();
+        assert!(!budget.take(1));
+        assert!(budget.tell() && !budget.tell());
+        budget.refill(100);
+        assert!(budget.take(90) && budget.take(90), "the last one may go beyond");
+        assert!(!budget.take(1));
+        assert_eq!(budget.left(), -80);
+        assert!(budget.tell());
+    }
+}

@@ -1,0 +1,361 @@
+//! Circuits, seen from their ends: ways through hops to a peer that we do not reach by ourselves.
+//!
+//! ```text
+//! a ── CircuitOpen{label La, route [c, d]} ──▶ b ── CircuitOpen{Lb, [d]} ──▶ c ── CircuitOpen{Lc, []} ──▶ d
+//! a ◀── CircuitOpened{La, forward Fb} ── b ◀── CircuitOpened{Lb, Fc} ── c ◀── CircuitOpened{Lc, Ld} ── d
+//! ```
+//!
+//! Each node chooses the label by which it wants to know the circuit. The ends then do with it what they do with an
+//! address: handshakes, probes and packets go by it, sealed from end to end.
+
+use super::{Node, Output};
+use crate::drops::DropReason;
+use crate::forwarding::Label;
+use crate::limits::{
+    CIRCUIT_OPEN_TIME, CIRCUIT_RETRY, CIRCUIT_RETRY_MAX, CIRCUITS_PER_PEER_MAX, COOKIE_LIFE, LABELS_MAX,
+    TRIED_HOPS_MAX,
+};
+use crate::node::transit::Transit;
+use nat::{Remote, Route};
+use std::time::{Duration, Instant};
+use wire::NodeId;
+use wire::control::{CircuitEnd, Message, ROUTE_MAX};
+use wire::datagram::{LABEL_LENGTH, write_initiation, write_label};
+
+/// What a label of ours stands for.
+pub(super) enum Circuit {
+    /// It ends here.
+    End(End),
+    /// We are a hop of it, in this direction.
+    Transit(Transit),
+}
+
+/// A circuit that ends here.
+pub(super) struct End {
+    /// The other end.
+    pub(super) peer: NodeId,
+    /// The first hop.
+    pub(super) hop: NodeId,
+    /// By which the first hop knows it; nothing until it has said so.
+    pub(super) forward: Option<u64>,
+    /// All hops, when we chose them.
+    pub(super) hops: Vec<NodeId>,
+    pub(super) since: Instant,
+}
+
+impl Node {
+    /// Nodes that we reach without a hop, with round trips in milliseconds.
+    pub(super) fn links(&self) -> Vec<(NodeId, u32)> {
+        let link = |peer: &crate::peer::Peer| {
+            let is_direct =
+                peer.is_connected() && peer.paths.primary().is_some_and(|remote| remote.is_direct());
+            let round_trip = peer.paths.round_trip().unwrap_or(Duration::from_millis(50));
+            is_direct.then(|| (peer.node, u32::try_from(round_trip.as_millis()).unwrap_or(u32::MAX)))
+        };
+        self.peers.values().filter_map(link).collect()
+    }
+
+    /// Where a neighbour is reached without a hop.
+    pub(super) fn straight_remote(&self, node: &NodeId) -> Option<Remote> {
+        let peer = self.peers.get(node).filter(|peer| peer.is_connected())?;
+        peer.paths.primary().filter(Remote::is_direct)
+    }
+
+    /// Queues a datagram; one for a circuit goes to its first hop, behind the label.
+    pub(super) fn transmit(&mut self, remote: Remote, bytes: Vec<u8>) {
+        self.transmit_with_ttl(remote, bytes, None);
+    }
+
+    /// As [`Node::transmit`], with a limit of routers on the way.
+    pub(super) fn transmit_with_ttl(&mut self, remote: Remote, bytes: Vec<u8>, ttl: Option<u8>) {
+        let Remote::Circuit(label) = remote else {
+            return self.outputs.push_back(Output::Transmit { remote, bytes, ttl });
+        };
+        let Some((hop, forward)) = self.first_hop(label) else {
+            return self.drops.count(DropReason::NoCircuit);
+        };
+        let mut header = [0; LABEL_LENGTH];
+        write_label(&mut header, forward);
+        let bytes = [&header, &bytes[..]].concat();
+        self.outputs.push_back(Output::Transmit { remote: hop, bytes, ttl: None });
+    }
+
+    /// Where the first hop of a circuit is, and by which label it knows the circuit.
+    pub(super) fn first_hop(&self, label: u64) -> Option<(Remote, u64)> {
+        match self.circuits.get(label)? {
+            Circuit::End(End { hop, forward: Some(forward), .. }) => {
+                Some((self.straight_remote(hop)?, *forward))
+            }
+            Circuit::End(End { forward: None, .. }) | Circuit::Transit(_) => None,
+        }
+    }
+
+    /// Hops of a circuit that ends here; only the first when the other end chose them.
+    pub(super) fn hops_of(&self, label: u64) -> Vec<NodeId> {
+        match self.circuits.get(label) {
+            Some(Circuit::End(end)) if !end.hops.is_empty() => end.hops.clone(),
+            Some(Circuit::End(end)) => vec![end.hop],
+            Some(Circuit::Transit(_)) | None => vec![],
+        }
+    }
+
+    /// Asks for a circuit to a peer that is not reached otherwise, or soon may not be, unless there is one.
+    pub(super) fn seek_circuit(&mut self, node: NodeId, now: Instant) {
+        let Some(peer) = self.peers.get(&node) else { return };
+        let is_needed = !peer.is_connected() || peer.paths.is_suspect();
+        let usable = peer.paths.circuit().is_some() && peer.paths.circuit() != peer.paths.primary();
+        if !is_needed || usable || now < peer.next_circuit || self.is_opening(&node) {
+            return;
+        }
+        if let Some(Remote::Circuit(label)) = peer.paths.primary() {
+            // The one in use is silent: not by the same hops again.
+            let hops = self.hops_of(label);
+            self.topology.handle_failure(&hops, now);
+            self.routes_to_nodes = None;
+        }
+        let route = self.route_to(&node, now);
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        let doublings = peer.circuit_failures.min(6);
+        peer.next_circuit = now + (CIRCUIT_RETRY * (1 << doublings)).min(CIRCUIT_RETRY_MAX);
+        match route {
+            Some(route) => self.open_circuit(node, route, now),
+            // All were tried: from the first again.
+            None => peer.tried_hops.clear(),
+        }
+    }
+
+    fn is_opening(&self, node: &NodeId) -> bool {
+        self.ends().any(|(_, end)| end.peer == *node && end.forward.is_none())
+    }
+
+    /// Circuits that end here, by label.
+    pub(super) fn ends(&self) -> impl Iterator<Item = (u64, &End)> {
+        self.circuits.iter().filter_map(|(label, circuit)| match circuit {
+            Circuit::End(end) => Some((label, end)),
+            Circuit::Transit(_) => None,
+        })
+    }
+
+    fn open_circuit(&mut self, peer: NodeId, route: Route, now: Instant) {
+        let Some((hop, others)) = route.hops.split_first() else { return };
+        self.make_room(&peer, now);
+        let end = End { peer, hop: *hop, forward: None, hops: route.hops.clone(), since: now };
+        let random = self.random.u64();
+        let Some(label) = self.circuits.insert(Circuit::End(end), random, LABELS_MAX) else { return };
+        let route = others.iter().copied().chain([peer]).collect();
+        let origin = self.identity.node();
+        self.send(hop, &Message::CircuitOpen { label, route, origin }, None);
+    }
+
+    /// Closes the oldest circuits to a peer that are not in use, so that one more is within the limit.
+    fn make_room(&mut self, peer: &NodeId, now: Instant) {
+        let primary = self.peers.get(peer).and_then(|peer| peer.paths.primary());
+        let mut idle: Vec<(Instant, u64)> = self
+            .ends()
+            .filter(|(label, end)| end.peer == *peer && primary != Some(Remote::Circuit(*label)))
+            .map(|(label, end)| (end.since, label))
+            .collect();
+        idle.sort_unstable();
+        let excess = (idle.len() + 1).saturating_sub(CIRCUITS_PER_PEER_MAX - 1);
+        for (_, label) in idle.into_iter().take(excess) {
+            self.close_circuit(label, CircuitEnd::Done, now);
+        }
+    }
+
+    /// A neighbour asks for a circuit to us, or through us.
+    pub(super) fn consume_circuit_open(
+        &mut self,
+        from: NodeId,
+        label: u64,
+        (route, origin): (&[NodeId], NodeId),
+        now: Instant,
+    ) {
+        let own = self.identity.node();
+        let twice = route.iter().enumerate().any(|(i, node)| route[..i].contains(node));
+        if route.len() > ROUTE_MAX || route.contains(&own) || route.contains(&from) || origin == own || twice
+        {
+            return self.drops.count(DropReason::Control);
+        }
+        let outcome = match route.split_first() {
+            None => self.accept_circuit(from, label, origin, now),
+            Some((next, others)) => self.extend_circuit((from, label), (*next, others), origin, now),
+        };
+        if let Err(reason) = outcome {
+            self.send(&from, &Message::CircuitClosed { label, reason }, None);
+        }
+    }
+
+    fn accept_circuit(
+        &mut self,
+        from: NodeId,
+        label: u64,
+        origin: NodeId,
+        now: Instant,
+    ) -> Result<(), CircuitEnd> {
+        // Known by its record; who is not gets in touch with us when it is.
+        if !self.peers.contains_key(&origin) {
+            return Err(CircuitEnd::Refused);
+        }
+        self.make_room(&origin, now);
+        let end = End { peer: origin, hop: from, forward: Some(label), hops: vec![], since: now };
+        let random = self.random.u64();
+        let own = self.circuits.insert(Circuit::End(end), random, LABELS_MAX).ok_or(CircuitEnd::Refused)?;
+        // The workers know the label before anything can come by it.
+        self.publish();
+        self.send(&from, &Message::CircuitOpened { label, forward: own }, None);
+        Ok(())
+    }
+
+    /// A neighbour says by which label it knows a circuit that we asked it for.
+    pub(super) fn consume_circuit_opened(&mut self, from: NodeId, label: u64, forward: u64, now: Instant) {
+        match self.circuits.get_mut(label) {
+            Some(Circuit::End(end)) if end.hop == from && end.forward.is_none() => {
+                end.forward = Some(forward);
+                let peer = end.peer;
+                self.circuit_opened(peer, label, now);
+            }
+            Some(Circuit::Transit(transit)) if transit.from == from => self.transit_opened(label, forward),
+            Some(_) => self.drops.count(DropReason::Control),
+            None => {
+                let reason = CircuitEnd::Unknown;
+                self.send(&from, &Message::CircuitClosed { label: forward, reason }, None);
+            }
+        }
+    }
+
+    fn circuit_opened(&mut self, node: NodeId, label: u64, now: Instant) {
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        peer.circuit_failures = 0;
+        peer.tried_hops.clear();
+        peer.paths.handle_circuit(Remote::Circuit(label));
+        self.tables_are_old = true;
+        if peer.is_connected() {
+            return;
+        }
+        // What was asked already is asked by this way too; else it is time to ask.
+        let cookie = peer.cookie.filter(|(_, since)| now < *since + COOKIE_LIFE).map(|(cookie, _)| cookie);
+        match peer.attempts.back() {
+            Some(attempt) => {
+                let bytes =
+                    write_initiation(attempt.local_index, &attempt.noise, &peer.gate, cookie.as_ref());
+                self.transmit(Remote::Circuit(label), bytes);
+            }
+            None => peer.ask_anew(now),
+        }
+    }
+
+    /// A neighbour says that a circuit is not there.
+    pub(super) fn consume_circuit_closed(
+        &mut self,
+        from: NodeId,
+        label: u64,
+        reason: CircuitEnd,
+        now: Instant,
+    ) {
+        let is_its_own = match self.circuits.get(label) {
+            Some(Circuit::End(end)) => end.hop == from,
+            Some(Circuit::Transit(transit)) => transit.from == from,
+            None => return,
+        };
+        if !is_its_own {
+            return self.drops.count(DropReason::Control);
+        }
+        match self.circuits.remove(label) {
+            Some(Circuit::End(end)) => {
+                self.note_circuit_failure(&end, reason, now);
+                self.end_is_gone(end.peer, label, now);
+            }
+            Some(Circuit::Transit(transit)) => self.transit_is_gone(&transit, reason),
+            None => {}
+        }
+    }
+
+    /// The first hop lives, for it has answered: the fault is further on, or the peer is not there.
+    fn note_circuit_failure(&mut self, end: &End, reason: CircuitEnd, now: Instant) {
+        if reason == CircuitEnd::Done || end.hops.is_empty() {
+            return;
+        }
+        self.topology.handle_failure(&end.hops[1..], now);
+        self.routes_to_nodes = None;
+        if let Some(peer) = self.peers.get_mut(&end.peer) {
+            peer.circuit_failures += 1;
+            if !peer.tried_hops.contains(&end.hop) && peer.tried_hops.len() < TRIED_HOPS_MAX {
+                peer.tried_hops.push(end.hop);
+                peer.next_circuit = now;
+            }
+        }
+    }
+
+    /// Gives up a circuit that ends here.
+    pub(super) fn close_circuit(&mut self, label: u64, reason: CircuitEnd, now: Instant) {
+        let Some(Circuit::End(end)) = self.circuits.remove(label) else { return };
+        if let Some(forward) = end.forward {
+            self.send(&end.hop, &Message::CircuitClosed { label: forward, reason }, None);
+        }
+        self.end_is_gone(end.peer, label, now);
+    }
+
+    fn end_is_gone(&mut self, node: NodeId, label: u64, now: Instant) {
+        self.tables_are_old = true;
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        if peer.paths.handle_gone(Remote::Circuit(label)) {
+            peer.next_circuit = now;
+            peer.ask_anew(now);
+        }
+    }
+
+    /// Circuits by way of a neighbour that is reached no more, or not without a hop, are over.
+    pub(super) fn close_circuits_by(&mut self, neighbour: NodeId, now: Instant) {
+        if self.straight_remote(&neighbour).is_some() {
+            return;
+        }
+        let by = |(label, circuit): (u64, &Circuit)| match circuit {
+            Circuit::End(end) => (end.hop == neighbour).then_some((label, true)),
+            Circuit::Transit(transit) => (transit.from == neighbour).then_some((label, false)),
+        };
+        let over: Vec<_> = self.circuits.iter().filter_map(by).collect();
+        for (label, is_end) in over {
+            if is_end {
+                self.close_circuit(label, CircuitEnd::Unreachable, now);
+            } else if let Some(Circuit::Transit(transit)) = self.circuits.remove(label) {
+                self.transit_is_gone(&transit, CircuitEnd::Unreachable);
+            }
+        }
+    }
+
+    /// Circuits that were asked for and did not come are given up.
+    pub(super) fn run_circuit_timers(&mut self, now: Instant) {
+        let is_late = |end: &End| end.forward.is_none() && now >= end.since + CIRCUIT_OPEN_TIME;
+        let late: Vec<_> = self
+            .ends()
+            .filter(|(_, end)| is_late(end))
+            .map(|(label, end)| (label, end.hops.clone()))
+            .collect();
+        for (label, hops) in late {
+            self.topology.handle_failure(&hops, now);
+            self.routes_to_nodes = None;
+            self.close_circuit(label, CircuitEnd::Done, now);
+        }
+        self.run_transit_timers(now);
+    }
+
+    /// When a circuit that was asked for is late, or a transit is looked at.
+    pub(super) fn circuit_deadline(&self) -> Option<Instant> {
+        let opening = self.ends().filter(|(_, end)| end.forward.is_none());
+        opening.map(|(_, end)| end.since + CIRCUIT_OPEN_TIME).chain(self.transit_deadline()).min()
+    }
+
+    /// Whether a node may speak by a circuit: only the one at its other end.
+    pub(super) fn is_end_of(&self, node: &NodeId, remote: Remote) -> bool {
+        let Remote::Circuit(label) = remote else { return true };
+        matches!(self.circuits.get(label), Some(Circuit::End(end)) if end.peer == *node)
+    }
+
+    /// What workers do with our labels.
+    pub(super) fn build_labels(&self) -> crate::forwarding::LabelTable<Label> {
+        self.circuits.map(|_, circuit| match circuit {
+            Circuit::End(_) => Some(Label::End),
+            Circuit::Transit(transit) => self.forward_of(transit).map(Label::Forward),
+        })
+    }
+}

@@ -1,0 +1,112 @@
+//! Link state: what we tell of our links, what others tell of theirs, and the routes over all of them.
+
+use super::Node;
+use crate::limits::{LINK_STATE_DELAY, LINK_STATE_INTERVAL, LINK_STATE_INTERVAL_ALONE, ROUTES_LIFE};
+use nat::{Route, prefix_of};
+use std::collections::BTreeMap;
+use std::time::Instant;
+use wire::record::{Content, Key, LINKS_MAX, Link, LinkState};
+use wire::{Kind, NodeId};
+
+/// Routes that were found, and when.
+pub(super) struct Routes {
+    routes: BTreeMap<NodeId, Route>,
+    found: Instant,
+}
+
+impl Node {
+    /// Takes what a node says of its links.
+    pub(super) fn take_link_state(&mut self, node: NodeId, state: LinkState) {
+        if let Some(peer) = self.peers.get_mut(&node) {
+            // It lives, and perhaps elsewhere.
+            peer.circuit_failures = 0;
+            peer.tried_hops.clear();
+        }
+        if node != self.identity.node() {
+            self.topology.handle_state(node, Some(state));
+        }
+    }
+
+    /// The best route to a peer through hops.
+    pub(super) fn route_to(&mut self, node: &NodeId, now: Instant) -> Option<Route> {
+        let mut own = self.links();
+        if let Some(peer) = self.peers.get(node).filter(|peer| !peer.tried_hops.is_empty()) {
+            own.retain(|(hop, _)| !peer.tried_hops.contains(hop));
+            return self.topology.route_around(&own, node, now);
+        }
+        if own.iter().any(|(link, _)| link == node) {
+            return self.topology.route_around(&own, node, now);
+        }
+        let is_old = |routes: &Routes| now >= routes.found + ROUTES_LIFE;
+        if self.routes_to_nodes.as_ref().is_none_or(is_old) {
+            let routes = self.topology.routes(&own, now);
+            self.routes_to_nodes = Some(Routes { routes, found: now });
+        }
+        self.routes_to_nodes.as_ref()?.routes.get(node).cloned()
+    }
+
+    /// Our links may have changed: say so soon, if they have.
+    pub(super) fn links_changed(&mut self, now: Instant) {
+        self.routes_to_nodes = None;
+        let at = now + LINK_STATE_DELAY;
+        self.next_link_state = self.next_link_state.min(at.max(self.last_link_state + LINK_STATE_DELAY * 4));
+    }
+
+    pub(super) fn run_link_state_timer(&mut self, now: Instant) {
+        if now >= self.next_link_state {
+            let is_alone = self.peers.values().all(|peer| !peer.is_connected());
+            self.next_link_state =
+                now + if is_alone { LINK_STATE_INTERVAL_ALONE } else { LINK_STATE_INTERVAL };
+            self.tell_links(now);
+        }
+    }
+
+    fn tell_links(&mut self, now: Instant) {
+        if self.is_revoked {
+            return;
+        }
+        let state = self.own_link_state();
+        let key = Key { kind: Kind::LinkState, owner: self.identity.node(), name: String::new() };
+        let told = self.registry.get(&key).and_then(|record| record.content(&self.members.id()).ok());
+        if let Some(Content::LinkState { state: told, .. }) = &told
+            && says_the_same(told, &state)
+        {
+            return;
+        }
+        self.last_link_state = now;
+        let node = self.identity.node();
+        self.publish_record(&Content::LinkState { node, state }, &key, None, now);
+    }
+
+    fn own_link_state(&self) -> LinkState {
+        let mut links = self.links();
+        // Whoever carries for others comes first: it leads on to the rest.
+        links
+            .sort_by_key(|(node, ms)| (!self.topology.state(node).is_some_and(|state| state.is_anchor), *ms));
+        let link = |(node, ms): &(NodeId, u32)| Link {
+            node: prefix_of(node),
+            round_trip_ms: u16::try_from(*ms).unwrap_or(u16::MAX),
+        };
+        let mut links: Vec<Link> = links.iter().take(LINKS_MAX).map(link).collect();
+        links.sort_unstable();
+        LinkState {
+            is_hop: self.budgets.params.enabled,
+            is_anchor: self.reach.is_anchor,
+            profile: self.reach.profile,
+            stream_port: self.reach.stream_port,
+            links,
+        }
+    }
+}
+
+/// Whether the difference is not worth a record: the same links, and round trips much as they were.
+fn says_the_same(told: &LinkState, now: &LinkState) -> bool {
+    let near = |(a, b): (&Link, &Link)| {
+        let difference = a.round_trip_ms.abs_diff(b.round_trip_ms);
+        a.node == b.node && (difference <= 10 || difference <= a.round_trip_ms / 2)
+    };
+    let rest = |state: &LinkState| LinkState { links: vec![], ..state.clone() };
+    rest(told) == rest(now)
+        && told.links.len() == now.links.len()
+        && told.links.iter().zip(&now.links).all(near)
+}
