@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use wire::Chain;
 use wire::credential::{Claims, Roles};
 use wire::handshake::Suite;
-use wire::{Candidate, Chain};
 
 const UNIX_S: u64 = 1_800_000_000;
 const REMOTES: [&str; 2] = ["192.0.2.1:7000", "192.0.2.2:7000"];

@@ -5,6 +5,7 @@ use crate::machine::State;
 use overlay::PeerState;
 use overlay::limits::STAGED_PACKETS_TOTAL_MAX;
 use std::net::{IpAddr, SocketAddr};
+use wire::datagram::Datagram;
 use wire::datagram::OVERHEAD;
 
 /// Places for sessions that a peer may have cost: three sessions, and an attempt a second for five seconds, with slack.
@@ -78,6 +79,11 @@ impl World {
 
     /// A datagram that was altered on its way is refused and changes nothing.
     pub(super) fn arrive_damaged(&mut self, machine: usize, from: SocketAddr, bytes: Vec<u8>) {
+        if let Some(Datagram::Labelled(_)) = Datagram::parse(&bytes) {
+            // A hop cannot tell: the end of the circuit does, which is no longer seen here but for what it delivers.
+            self.inbound(machine, from, bytes);
+            return self.drive(machine);
+        }
         // Whatever is due for another reason comes first.
         self.drive(machine);
         let before = self.picture(machine);
