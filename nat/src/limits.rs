@@ -20,6 +20,8 @@ pub const PROBE_TRIES: u32 = 3;
 pub const CHALLENGE_TIME: Duration = Duration::from_millis(300);
 /// The same other address challenges the primary path at most this often.
 pub(crate) const CHALLENGE_INTERVAL: Duration = Duration::from_secs(2);
+/// And so many others in the same time: an address of each family, a circuit from each side.
+pub(crate) const CHALLENGERS_MAX: usize = 4;
 /// Probes that may be under way for one peer; the oldest is forgotten first.
 pub(crate) const PROBES_MAX: usize = 16;
 /// Addresses remembered where a peer was once reached.

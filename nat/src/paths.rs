@@ -14,7 +14,7 @@
 
 use crate::candidates::{Candidates, Source};
 use crate::limits::{
-    CHALLENGE_INTERVAL, CHALLENGE_TIME, PROBE_ACTIVE_INTERVAL, PROBE_IDLE_INTERVAL, PROBE_MARGIN,
+    CHALLENGE_INTERVAL, CHALLENGE_TIME, CHALLENGERS_MAX, PROBE_ACTIVE_INTERVAL, PROBE_IDLE_INTERVAL, PROBE_MARGIN,
     PROBE_TIMEOUT, PROBE_TIMEOUT_MIN, PROBE_TRIES, PROBES_MAX,
 };
 use crate::remote::{Remote, SocketId};
@@ -133,6 +133,8 @@ pub struct Paths {
     primary: Option<Primary>,
     probes: VecDeque<Probe>,
     challenge: Option<Challenge>,
+    /// Who has challenged the primary path lately: each probes both sides, which may call forth the next.
+    challengers: Vec<(Remote, Instant)>,
     /// The circuit that leads to the peer, in use or kept for when the primary path fails.
     circuit: Option<Remote>,
     queue: VecDeque<Remote>,
@@ -150,6 +152,7 @@ impl Paths {
             primary: None,
             probes: VecDeque::new(),
             challenge: None,
+            challengers: vec![],
             circuit: None,
             queue: VecDeque::new(),
             suspicion: false,
@@ -241,11 +244,16 @@ impl Paths {
         if self.primary() == Some(remote) {
             return;
         }
-        let lately =
-            |challenge: Challenge| now.saturating_duration_since(challenge.since) < CHALLENGE_INTERVAL;
-        if self.challenge.is_some_and(|challenge| challenge.remote == remote && lately(challenge)) {
+        if self.primary.is_some_and(|primary| primary.remote.rank() > remote.rank()) && !self.is_suspect() {
+            // The peer has not found the better way yet, or has lost it: its own probes will tell us which.
             return;
         }
+        self.challengers.retain(|(_, since)| now.saturating_duration_since(*since) < CHALLENGE_INTERVAL);
+        let lately = self.challengers.iter().any(|(challenger, _)| *challenger == remote);
+        if lately || self.challengers.len() >= CHALLENGERS_MAX {
+            return;
+        }
+        self.challengers.push((remote, now));
         self.challenge = Some(Challenge { remote, since: now, outcome: Outcome::Open });
         self.queue.extend(self.primary().into_iter().chain([remote]));
     }
