@@ -9,11 +9,12 @@
 //! ```
 //!
 //! Bytes, time and a seed go in; bytes and deadlines come out. The files beside this one, in the order of a
-//! node's life: `handshake`, `established`, `control`, `records`, `issuer`, `command`, `review`, `timers`, `view`.
+//! node's life: `handshake`, `established`, `control`, `records`, `issuer`, `command`, `review`, `timers`, `view`, `diagnosis`.
 
 mod circuit;
 mod command;
 mod control;
+mod diagnosis;
 mod established;
 mod handshake;
 mod indices;
@@ -28,6 +29,10 @@ mod transit;
 mod view;
 
 pub use command::{CommandError, InviteRequest, Selected};
+pub use diagnosis::{
+    AnchorView, DhtView, Ipv6View, Netcheck, Observed, PathView, PortMappingView, Reach, Side, Situation,
+    Why, WhyAttempt, advise, nat_words, reason,
+};
 pub use output::{Event, Output, WaitReason};
 pub use transit::HopParams;
 pub use view::{PeerView, View};

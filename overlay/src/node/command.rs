@@ -359,7 +359,10 @@ impl Node {
     }
 
     /// The node that a person means by a name, a mesh address or the beginning of an id.
-    fn select(&self, selector: &str) -> Result<Selected, CommandError> {
+    ///
+    /// # Errors
+    /// [`CommandError::NoSuchNode`] and [`CommandError::Ambiguous`].
+    pub fn select(&self, selector: &str) -> Result<Selected, CommandError> {
         let selected = |claims: &Claims| Selected { node: claims.node, name: claims.name.clone() };
         let address: Option<IpAddr> = selector.parse().ok();
         let name: Option<Name> = selector.parse().ok();

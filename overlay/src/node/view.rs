@@ -1,6 +1,7 @@
 //! What people and programs are shown of a Node.
 
 use super::Node;
+use super::diagnosis::{PathView, path_of};
 use crate::peer::PeerState;
 use nat::Remote;
 use std::net::IpAddr;
@@ -41,8 +42,12 @@ pub struct PeerView {
     pub state: PeerState,
     /// Remote address of the primary path.
     pub remote: Option<Remote>,
+    /// How packets travel to it.
+    pub path: PathView,
     /// Round trip of the primary path.
     pub round_trip: Option<Duration>,
+    /// Of a thousand probes of the primary path, how many had no answer lately; `None` until that is measured.
+    pub loss_per_mille: Option<u16>,
     /// Bytes of inner packets received.
     pub rx_bytes: u64,
     /// Bytes of inner packets sent.
@@ -78,6 +83,7 @@ impl Node {
         PeerView {
             state: peer.map_or(PeerState::Offline, |peer| peer.state(now)),
             remote: connected.and_then(|peer| peer.paths.primary()),
+            path: peer.map_or(PathView::None, path_of),
             round_trip: connected.and_then(|peer| peer.paths.round_trip()),
             rx_bytes,
             tx_bytes,
@@ -120,7 +126,9 @@ fn revoked_view(claims: &Claims) -> PeerView {
         addresses: vec![IpAddr::V4(claims.ipv4.addr()), IpAddr::V6(claims.ipv6())],
         state: PeerState::Revoked,
         remote: None,
+        path: PathView::None,
         round_trip: None,
+        loss_per_mille: None,
         rx_bytes: 0,
         tx_bytes: 0,
         last_handshake: None,
