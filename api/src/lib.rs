@@ -18,8 +18,10 @@ mod generated {
 
 pub use connect::{ConnectError, ControlClient, connect};
 pub use generated::{
-    AssignReply, AssignRequest, DownReply, DownRequest, Interface, InviteReply, InviteRequest, LeaveReply,
-    LeaveRequest, Network, Node, Path, PathKind, Peer, PeerState, PingReply, PingRequest, RevokeReply,
-    RevokeRequest, Role, StatusReply, StatusRequest,
+    Anchor, AssignReply, AssignRequest, Attempt, Dependence, Dht, DownReply, DownRequest, Interface,
+    InviteReply, InviteRequest, Ipv6, Lan, LeaveReply, LeaveRequest, NatProfile, NetcheckReply,
+    NetcheckRequest, Network, Node, Observed, Path, PathKind, Peer, PeerState, PingReply, PingRequest,
+    PortMapping, PortMappingState, Ports, Reach, RevokeReply, RevokeRequest, Role, StatusReply,
+    StatusRequest, WhyReply, WhyRequest,
 };
 pub use generated::{control_client, control_server};

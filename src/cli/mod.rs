@@ -7,6 +7,7 @@
 mod client;
 mod completions;
 mod context;
+mod diagnosis;
 mod failure;
 mod lifecycle;
 mod log;
@@ -68,6 +69,8 @@ enum Command {
     Status(observe::Status),
     Peers(observe::Peers),
     Ping(ping::Ping),
+    Netcheck(diagnosis::Netcheck),
+    Why(diagnosis::Why),
     Assign(membership::Assign),
     Revoke(membership::Revoke),
     Version(completions::Version),
@@ -100,6 +103,8 @@ fn dispatch(command: Command, context: &mut Context<'_>) -> Result<(), Failure> 
         Command::Status(command) => command.run(context),
         Command::Peers(command) => command.run(context),
         Command::Ping(command) => command.run(context),
+        Command::Netcheck(command) => command.run(context),
+        Command::Why(command) => command.run(context),
         Command::Assign(command) => command.run(context),
         Command::Revoke(command) => command.run(context),
         Command::Version(command) => command.run(context),

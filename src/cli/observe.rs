@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use api::{Peer, PeerState, StatusReply};
+use api::{PathKind, Peer, PeerState, StatusReply};
 use clap::Args;
 use serde_json::json;
 
@@ -143,23 +143,27 @@ fn peers_on_status(peers: &[Peer], peers_command: &str) -> Vec<String> {
 /// A line a peer; with everything that is known, or what fits beside a status.
 fn peer_table(peers: &[&Peer], whole: bool) -> Vec<String> {
     if !whole {
-        let mut table = Table::with_headings(["NAME", "ADDRESS", "STATE", "PATH", "RTT"]);
+        let mut table = Table::with_headings(["NAME", "ADDRESS", "STATE", "PATH", "RTT", "LOSS"]);
         for peer in peers {
             let address = peer.addresses.first().cloned().unwrap_or_default();
-            table.row([peer.name.clone(), address, state(peer), path(peer.path.as_ref()), rtt(peer)]);
+            let (path, rtt, loss) = travel(peer.path.as_ref());
+            table.row([peer.name.clone(), address, state(peer), path, rtt, loss]);
         }
         return table.lines();
     }
-    let headings = ["NAME", "ID", "STATE", "PATH", "RTT", "RECEIVED", "SENT", "LAST HANDSHAKE", "ADDRESSES"];
+    let headings =
+        ["NAME", "ID", "STATE", "PATH", "RTT", "LOSS", "RECEIVED", "SENT", "LAST HANDSHAKE", "ADDRESSES"];
     let mut table = Table::with_headings(headings);
     for peer in peers {
+        let (path, rtt, loss) = travel(peer.path.as_ref());
         let handshake = peer.last_handshake_s.and_then(|s| Duration::try_from_secs_f64(s).ok());
         table.row([
             peer.name.clone(),
             short(&peer.id).to_owned(),
             state(peer),
-            path(peer.path.as_ref()),
-            rtt(peer),
+            path,
+            rtt,
+            loss,
             text::bytes(peer.rx_bytes),
             text::bytes(peer.tx_bytes),
             handshake.map_or("-".to_owned(), |ago| format!("{} ago", text::duration(ago))),
@@ -173,15 +177,26 @@ fn state(peer: &Peer) -> String {
     view::state_word(peer.state()).to_owned()
 }
 
-/// `direct 203.0.113.5:41641`.
+/// `direct 203.0.113.5:41641`, `via b, c`, `stream (TCP) 203.0.113.5:443`.
 pub(super) fn path(path: Option<&api::Path>) -> String {
     let Some(path) = path else { return "none".to_owned() };
-    let kind = view::kind_word(path.kind());
-    path.remote.as_ref().map_or(kind.to_owned(), |remote| format!("{kind} {remote}"))
+    let remote = path.remote.as_ref().map_or(String::new(), |remote| format!(" {remote}"));
+    match path.kind() {
+        PathKind::Direct => format!("direct{remote}"),
+        PathKind::Stream => format!("stream (TCP){remote}"),
+        PathKind::Hop => {
+            let hops = if path.hops.is_empty() { "hops".to_owned() } else { path.hops.join(", ") };
+            format!("via {hops}{}", if path.pending { " (being set up)" } else { "" })
+        }
+        PathKind::None | PathKind::Unspecified => "none".to_owned(),
+    }
 }
 
-fn rtt(peer: &Peer) -> String {
-    peer.path.as_ref().and_then(|path| path.rtt_ms).map_or("-".to_owned(), text::milliseconds)
+/// Path, round trip and loss, as cells.
+fn travel(api_path: Option<&api::Path>) -> (String, String, String) {
+    let rtt = api_path.and_then(|path| path.rtt_ms).map_or("-".to_owned(), text::milliseconds);
+    let loss = api_path.and_then(|path| path.loss_per_mille).map_or("-".to_owned(), text::per_mille);
+    (path(api_path), rtt, loss)
 }
 
 /// The beginning of an id; ids come as text from a daemon and may hold anything.

@@ -11,7 +11,7 @@ use super::client::Daemon;
 use super::context::Context;
 use super::failure::Failure;
 use super::observe::path;
-use super::text::milliseconds;
+use super::text::{self, milliseconds};
 use super::value;
 use super::view;
 
@@ -93,7 +93,7 @@ impl Ping {
 fn reply_line(sequence: u32, reply: &PingReply) -> String {
     let PingReply { node, address, .. } = reply;
     let (path, time) = (path(reply.path.as_ref()), milliseconds(reply.rtt_ms));
-    format!("from {node} {address}: sequence {sequence} via {path} time {time}")
+    format!("from {node} {address}: sequence {sequence}, {path}, {time}")
 }
 
 impl Tally {
@@ -107,7 +107,13 @@ impl Tally {
         #[expect(clippy::cast_precision_loss, reason = "nobody waits for 2^52 pings")]
         let mean = times().sum::<f64>() / received as f64;
         let [least, mean, most] = [least, mean, most].map(milliseconds);
-        format!("{counts}, time least {least}, mean {mean}, most {most}")
+        format!("{counts}, {} lost, time least {least}, mean {mean}, most {most}", self.lost())
+    }
+
+    fn lost(&self) -> String {
+        let lost = u64::from(self.sent).saturating_sub(self.replies.len() as u64);
+        let share = (lost * 1000).checked_div(self.sent.into()).unwrap_or(0);
+        text::per_mille(u32::try_from(share).unwrap_or(u32::MAX))
     }
 
     fn to_json(&self, asked: &str) -> Value {

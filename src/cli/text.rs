@@ -49,6 +49,14 @@ pub(super) fn milliseconds(ms: f64) -> String {
     }
 }
 
+/// A share in per cent: 0 %, 1.5 %, 100 %.
+pub(super) fn per_mille(share: u32) -> String {
+    match share % 10 {
+        0 => format!("{} %", share / 10),
+        tenths => format!("{}.{tenths} %", share / 10),
+    }
+}
+
 /// Bytes in decimal units.
 #[expect(clippy::cast_precision_loss, reason = "one decimal is shown of them")]
 pub(super) fn bytes(count: u64) -> String {
@@ -104,6 +112,8 @@ mod tests {
     fn figures_are_short() {
         let ms = [0.0, 0.084, 0.8, 12.44, 180.4].map(milliseconds);
         assert_eq!(ms, ["0.00 ms", "0.08 ms", "0.8 ms", "12.4 ms", "180 ms"]);
+        let shares = [0, 15, 20, 1000].map(per_mille);
+        assert_eq!(shares, ["0 %", "1.5 %", "2 %", "100 %"]);
         let sizes = [0, 999, 1000, 1_250_000, 999_999, u64::MAX].map(bytes);
         assert_eq!(sizes, ["0 B", "999 B", "1.0 kB", "1.2 MB", "1.0 MB", "18.4 EB"]);
         let times = [0, 59, 60, 65, 3600, 7500, 86_400, 356_400].map(|s| duration(Duration::from_secs(s)));

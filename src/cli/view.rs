@@ -1,9 +1,13 @@
 //! The JSON that programs read: field names are a promise, later versions add and never rename.
 
+mod diagnosis;
+
 use std::collections::BTreeMap;
 
 use api::{PathKind, PeerState};
 use serde::Serialize;
+
+pub(super) use diagnosis::{Netcheck, Why, dependence_word, ports_word, reach_word};
 
 /// `status`.
 #[derive(Debug, Serialize)]
@@ -60,6 +64,13 @@ pub(super) struct Path<'a> {
     kind: &'static str,
     remote: Option<&'a str>,
     rtt_ms: Option<f64>,
+    loss_per_mille: Option<u32>,
+    /// Only of a path through hops.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    hops: &'a [String],
+    /// Only while the hops have not agreed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pending: bool,
 }
 
 impl<'a> From<&'a api::StatusReply> for Status<'a> {
@@ -113,6 +124,9 @@ impl<'a> From<Option<&'a api::Path>> for Path<'a> {
             kind: kind_word(path.map_or(PathKind::None, api::Path::kind)),
             remote: path.and_then(|path| path.remote.as_deref()),
             rtt_ms: path.and_then(|path| path.rtt_ms).map(thousandths),
+            loss_per_mille: path.and_then(|path| path.loss_per_mille),
+            hops: path.map_or(&[], |path| &path.hops),
+            pending: path.is_some_and(|path| path.pending),
         }
     }
 }
@@ -131,7 +145,8 @@ pub(super) fn state_word(state: PeerState) -> &'static str {
 pub(super) fn kind_word(kind: PathKind) -> &'static str {
     match kind {
         PathKind::Direct => "direct",
-        PathKind::Hop => "hop",
+        PathKind::Hop => "via",
+        PathKind::Stream => "stream",
         PathKind::None | PathKind::Unspecified => "none",
     }
 }

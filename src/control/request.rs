@@ -56,6 +56,13 @@ pub enum Command {
         /// Whom.
         node: String,
     },
+    /// What stands between this node and the others: answer [`Reply::Netcheck`].
+    Netcheck,
+    /// Why a node is reached as it is: answer [`Reply::Why`].
+    Why {
+        /// Whom.
+        node: String,
+    },
     /// Stop: answer [`Reply::Done`] once the host is left as it was found, before the process ends.
     Down,
     /// Stop and give up membership: answer [`Reply::Done`] as for `Down`.
@@ -87,6 +94,10 @@ pub enum Reply {
     Assigned(api::AssignReply),
     /// To [`Command::Revoke`].
     Revoked(api::RevokeReply),
+    /// To [`Command::Netcheck`].
+    Netcheck(Box<api::NetcheckReply>),
+    /// To [`Command::Why`].
+    Why(Box<api::WhyReply>),
     /// To [`Command::Down`] and [`Command::Leave`].
     Done,
 }

@@ -81,6 +81,17 @@ impl api::control_server::Control for Service {
         Ok(Response::new(reply))
     }
 
+    async fn netcheck(&self, _: Call<api::NetcheckRequest>) -> Result<Response<api::NetcheckReply>, Status> {
+        let Reply::Netcheck(reply) = self.ask(Command::Netcheck).await? else { return Err(mismatch()) };
+        Ok(Response::new(*reply))
+    }
+
+    async fn why(&self, call: Call<api::WhyRequest>) -> Result<Response<api::WhyReply>, Status> {
+        let command = Command::Why { node: parse_node(call.into_inner().node)? };
+        let Reply::Why(reply) = self.ask(command).await? else { return Err(mismatch()) };
+        Ok(Response::new(*reply))
+    }
+
     async fn down(&self, _: Call<api::DownRequest>) -> Result<Response<api::DownReply>, Status> {
         let Reply::Done = self.ask(Command::Down).await? else { return Err(mismatch()) };
         Ok(Response::new(api::DownReply {}))

@@ -115,6 +115,17 @@ async fn every_call_becomes_its_command_and_every_reply_its_message() {
     let reply = call!(house, revoke, request, command, Ok(Reply::Revoked(revoked.clone())));
     assert_eq!(reply.unwrap(), revoked);
 
+    let netcheck = api::NetcheckReply { is_anchor: true, ..api::NetcheckReply::default() };
+    let answer = Ok(Reply::Netcheck(Box::new(netcheck.clone())));
+    let reply = call!(house, netcheck, api::NetcheckRequest {}, Command::Netcheck, answer);
+    assert_eq!(reply.unwrap(), netcheck);
+
+    let why = api::WhyReply { reason: "so".to_owned(), ..api::WhyReply::default() };
+    let request = api::WhyRequest { node: node("b") };
+    let command = Command::Why { node: node("b") };
+    let reply = call!(house, why, request, command, Ok(Reply::Why(Box::new(why.clone()))));
+    assert_eq!(reply.unwrap(), why);
+
     assert!(call!(house, down, api::DownRequest {}, Command::Down, Ok(Reply::Done)).is_ok());
     let request = api::LeaveRequest { force: true };
     assert!(call!(house, leave, request, Command::Leave { force: true }, Ok(Reply::Done)).is_ok());
@@ -154,6 +165,8 @@ async fn malformed_requests_never_reach_the_control_thread() {
     for name in ["", "a\x1b[2J", &"x".repeat(256)] {
         let request = api::RevokeRequest { node: name.to_owned() };
         assert_eq!(client.revoke(request).await.unwrap_err().code(), Code::InvalidArgument, "{name:?}");
+        let request = api::WhyRequest { node: name.to_owned() };
+        assert_eq!(client.why(request).await.unwrap_err().code(), Code::InvalidArgument, "{name:?}");
     }
     for timeout_ms in [0, 60_001] {
         let request = api::PingRequest { node: node("b"), timeout_ms };

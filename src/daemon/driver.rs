@@ -287,6 +287,7 @@ impl Driver {
             listen: self.shared.udp.local_addresses().iter().map(ToString::to_string).collect(),
             uptime: now.saturating_duration_since(self.started),
             drops: &self.shared.drops,
+            outside: &self.outside(),
             problems: self.disk_problem.iter().chain(&self.host_problem).cloned().collect(),
         };
         report::status(&self.node.view(now), around)

@@ -1,8 +1,13 @@
 //! What the Node shows of itself, as the control protocol says it.
 
+mod diagnosis;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use overlay::{Drops, PeerState, PeerView, View};
+pub(super) use diagnosis::{netcheck, why};
+use overlay::{DhtView, Drops, PathView, PeerState, PeerView, PortMappingView, Remote, View};
 use wire::address::ipv6_prefix;
 use wire::credential::Claims;
 
@@ -13,7 +18,18 @@ pub(super) struct Surroundings<'a> {
     pub(super) listen: Vec<String>,
     pub(super) uptime: Duration,
     pub(super) drops: &'a Drops,
+    pub(super) outside: &'a Outside,
     pub(super) problems: Vec<String>,
+}
+
+/// What of paths the Node does not know; the default is that nobody knows it.
+#[derive(Debug, Default)]
+pub(super) struct Outside {
+    pub(super) port_mapping: PortMappingView,
+    /// `None`: this node has nothing to do with the DHT.
+    pub(super) dht: Option<DhtView>,
+    /// The far ends of TCP connections that carry datagrams, by number.
+    pub(super) streams: BTreeMap<u32, SocketAddr>,
 }
 
 /// The whole status.
@@ -38,7 +54,7 @@ pub(super) fn status(view: &View, around: Surroundings<'_>) -> api::StatusReply 
         interface: Some(api::Interface { name: around.interface.to_owned(), mtu: around.mtu }),
         listen: around.listen,
         uptime_s: around.uptime.as_secs(),
-        peers: view.peers.iter().map(peer).collect(),
+        peers: view.peers.iter().map(|view| peer(view, around.outside)).collect(),
         drops: around.drops.counted().map(|(reason, count)| (reason.to_owned(), count)).collect(),
         problems,
     }
@@ -58,7 +74,7 @@ pub(super) fn roles(claims: &Claims) -> Vec<String> {
     roles
 }
 
-fn peer(view: &PeerView) -> api::Peer {
+fn peer(view: &PeerView, outside: &Outside) -> api::Peer {
     let state = match view.state {
         PeerState::Connected => api::PeerState::Connected,
         PeerState::Connecting => api::PeerState::Connecting,
@@ -70,7 +86,7 @@ fn peer(view: &PeerView) -> api::Peer {
         id: view.node.to_string(),
         addresses: view.addresses.iter().map(ToString::to_string).collect(),
         state: state.into(),
-        path: Some(path(view.remote, view.round_trip)),
+        path: Some(path(&view.path, view.round_trip, view.loss_per_mille, outside)),
         rx_bytes: view.rx_bytes,
         tx_bytes: view.tx_bytes,
         last_handshake_s: view.last_handshake.map(|age| age.as_secs_f64()),
@@ -78,11 +94,35 @@ fn peer(view: &PeerView) -> api::Peer {
 }
 
 /// A path, or none.
-pub(super) fn path(remote: Option<overlay::Remote>, round_trip: Option<Duration>) -> api::Path {
-    let kind = if remote.is_some() { api::PathKind::Direct } else { api::PathKind::None };
-    api::Path {
-        kind: kind.into(),
-        remote: remote.map(|remote| remote.to_string()),
+pub(super) fn path(
+    view: &PathView,
+    round_trip: Option<Duration>,
+    loss_per_mille: Option<u16>,
+    outside: &Outside,
+) -> api::Path {
+    let mut path = api::Path {
+        kind: api::PathKind::None.into(),
         rtt_ms: round_trip.map(|round_trip| round_trip.as_secs_f64() * 1000.0),
+        loss_per_mille: loss_per_mille.map(u32::from),
+        ..api::Path::default()
+    };
+    match view {
+        PathView::None => {}
+        PathView::Via { hops, is_established } => {
+            path.set_kind(api::PathKind::Hop);
+            path.hops = hops.iter().map(|(_, name)| name.to_string()).collect();
+            path.pending = !is_established;
+        }
+        PathView::Direct { remote: Remote::Udp { address, .. } } => {
+            path.set_kind(api::PathKind::Direct);
+            path.remote = Some(address.to_string());
+        }
+        PathView::Direct { remote: Remote::Stream(number) } => {
+            path.set_kind(api::PathKind::Stream);
+            path.remote = outside.streams.get(number).map(ToString::to_string);
+        }
+        // Which hops it takes is for the Node to say: it does so in a `Via`.
+        PathView::Direct { remote: Remote::Circuit(_) } => path.set_kind(api::PathKind::Hop),
     }
+    path
 }

@@ -1,12 +1,12 @@
 //! Commands of people: each becomes a wish to the Node, and its answer a reply.
 
-use overlay::{CommandError, InviteRequest, Selected};
+use overlay::{CommandError, InviteRequest, PathView, Remote, Selected};
 use tokio::sync::oneshot;
 use wire::invite::InviteRole;
 use wire::{Invite, Name};
 
 use super::driver::{Driver, Ending};
-use super::report;
+use super::report::{self, Outside};
 use crate::control::{Command, Refusal, RefusalKind, Reply, Request, Role};
 use crate::io::clock;
 
@@ -73,6 +73,13 @@ impl Driver {
                     })
                 })
             }
+            Command::Netcheck => {
+                let netcheck = self.node.netcheck(clock::now());
+                Ok(Reply::Netcheck(Box::new(report::netcheck(&netcheck, &self.outside()))))
+            }
+            Command::Why { node } => {
+                self.why(&node).map(|why| Reply::Why(Box::new(why))).map_err(|error| refusal(&error))
+            }
             Command::Down => return self.end(Ending::Down, Some(reply)),
             Command::Leave { force } => match self.node.leave(force, clock::now()) {
                 Ok(()) => return self.end(Ending::Leave, Some(reply)),
@@ -123,16 +130,43 @@ impl Driver {
         let Some(place) = self.pings.iter().position(|ping| ping.ticket == ticket) else { return };
         let WaitingPing { selected, reply, .. } = self.pings.swap_remove(place);
         let answer = match outcome {
-            Some((round_trip, remote)) => Ok(Reply::Ping(api::PingReply {
-                node: selected.name.to_string(),
-                id: selected.node.to_string(),
-                address: self.address_of(&selected),
-                rtt_ms: round_trip.as_secs_f64() * 1000.0,
-                path: Some(report::path(Some(remote), Some(round_trip))),
-            })),
+            Some((round_trip, remote)) => {
+                let path = self.path_of_answer(&selected, remote.into());
+                Ok(Reply::Ping(api::PingReply {
+                    node: selected.name.to_string(),
+                    id: selected.node.to_string(),
+                    address: self.address_of(&selected),
+                    rtt_ms: round_trip.as_secs_f64() * 1000.0,
+                    path: Some(report::path(&path, Some(round_trip), None, &self.outside())),
+                }))
+            }
             None => Err(Refusal::new(RefusalKind::Timeout, format!("{} does not answer", selected.name))),
         };
         let _gone = reply.send(answer);
+    }
+
+    /// What of paths the Node does not know.
+    pub(super) fn outside(&self) -> Outside {
+        Outside::default()
+    }
+
+    fn why(&self, selector: &str) -> Result<api::WhyReply, CommandError> {
+        let Selected { node, name } = self.node.select(selector)?;
+        // Every node but ourselves that can be selected is a peer.
+        let why = self.node.why(&node, clock::now()).ok_or(CommandError::Oneself(name))?;
+        Ok(report::why(&why, &self.outside()))
+    }
+
+    /// The path that an answer came over; a view knows the hops of a circuit.
+    fn path_of_answer(&self, selected: &Selected, remote: Remote) -> PathView {
+        if remote.is_direct() {
+            return PathView::Direct { remote };
+        }
+        let view = self.node.view(clock::now());
+        view.peers
+            .into_iter()
+            .find(|peer| peer.node == selected.node)
+            .map_or(PathView::None, |peer| peer.path)
     }
 
     fn address_of(&self, selected: &Selected) -> String {

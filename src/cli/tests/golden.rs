@@ -14,12 +14,12 @@ use crate::daemon::Ready;
 #[test]
 fn status_and_peers() {
     let daemon = FakeDaemon::new(|_| Ok(Reply::Status(Box::new(status()))));
-    let none = json!({ "kind": "none", "remote": null, "rtt_ms": null });
+    let none = json!({ "kind": "none", "remote": null, "rtt_ms": null, "loss_per_mille": null });
     let peers = json!([
         { "name": "c", "id": "c0c1", "addresses": ["10.7.0.3", "fd12::3"], "state": "offline", "path": none,
           "rx_bytes": 0, "tx_bytes": 0, "last_handshake_s": null },
         { "name": "b", "id": "b0b1b2b3b4b5b6b7", "addresses": ["10.7.0.2", "fd12::2"], "state": "connected",
-          "path": { "kind": "direct", "remote": "203.0.113.5:41641", "rtt_ms": 0.812 },
+          "path": { "kind": "direct", "remote": "203.0.113.5:41641", "rtt_ms": 0.812, "loss_per_mille": 15 },
           "rx_bytes": 1_250_000, "tx_bytes": 812, "last_handshake_s": 61.5 },
         { "name": "d", "id": "d0d1", "addresses": ["10.7.0.4", "fd12::4"], "state": "revoked", "path": none,
           "rx_bytes": 0, "tx_bytes": 0, "last_handshake_s": null },
@@ -46,15 +46,48 @@ fn status_and_peers() {
 }
 
 #[test]
-fn a_hop_and_a_handshake_under_way() {
-    let daemon = FakeDaemon::new(|_| {
-        let path = api::Path { kind: api::PathKind::Hop.into(), ..api::Path::default() };
-        let state = api::PeerState::Connecting.into();
-        let peer = api::Peer { state, path: Some(path), ..api::Peer::default() };
-        Ok(Reply::Status(Box::new(api::StatusReply { peers: vec![peer], ..<_>::default() })))
-    });
-    let peer = &daemon.run(&["peers", "--json"]).json()["peers"][0];
-    assert_eq!((&peer["state"], &peer["path"]["kind"]), (&json!("connecting"), &json!("hop")));
+fn every_kind_of_path() {
+    let remote = || Some("203.0.113.5:443".to_owned());
+    let hops = || vec!["b".to_owned(), "c".to_owned()];
+    let plain = api::Path::default;
+    for (kind, path, golden) in [
+        (api::PathKind::None, plain(), json!({ "kind": "none", "remote": null })),
+        (
+            api::PathKind::Direct,
+            api::Path { remote: remote(), ..plain() },
+            json!({ "kind": "direct", "remote": "203.0.113.5:443" }),
+        ),
+        (
+            api::PathKind::Stream,
+            api::Path { remote: remote(), ..plain() },
+            json!({ "kind": "stream", "remote": "203.0.113.5:443" }),
+        ),
+        (
+            api::PathKind::Hop,
+            api::Path { hops: hops(), ..plain() },
+            json!({ "kind": "via", "remote": null, "hops": ["b", "c"] }),
+        ),
+        (
+            api::PathKind::Hop,
+            api::Path { hops: hops(), pending: true, ..plain() },
+            json!({ "kind": "via", "remote": null, "hops": ["b", "c"], "pending": true }),
+        ),
+    ] {
+        let path = api::Path { kind: kind.into(), ..path };
+        let daemon = FakeDaemon::new(move |_| {
+            let state = api::PeerState::Connecting.into();
+            let peer = api::Peer { state, path: Some(path.clone()), ..api::Peer::default() };
+            Ok(Reply::Status(Box::new(api::StatusReply { peers: vec![peer], ..<_>::default() })))
+        });
+        let mut peer = daemon.run(&["peers", "--json"]).json()["peers"][0].take();
+        assert_eq!(peer["state"], "connecting");
+        let said = peer["path"].as_object_mut().unwrap();
+        assert_eq!(
+            (said.remove("rtt_ms"), said.remove("loss_per_mille")),
+            (Some(json!(null)), Some(json!(null)))
+        );
+        assert_eq!(peer["path"], golden);
+    }
 }
 
 #[test]
@@ -69,7 +102,9 @@ fn invite_assign_revoke_down_leave() {
         }
         Command::Revoke { node } => Ok(Reply::Revoked(api::RevokeReply { node, id: text("b0") })),
         Command::Down | Command::Leave { .. } => Ok(Reply::Done),
-        Command::Status | Command::Ping { .. } => Err(Refusal::new(RefusalKind::Internal, "not asked for")),
+        Command::Status | Command::Ping { .. } | Command::Netcheck | Command::Why { .. } => {
+            Err(Refusal::new(RefusalKind::Internal, "not asked for"))
+        }
     });
     for (arguments, golden) in [
         (&["invite"][..], json!({ "invite": "hopmesh1x", "expires_unix": 1_800_000_000 })),
@@ -97,7 +132,8 @@ fn ping_counts_what_came_back() {
     });
     let done = daemon.run(&["ping", "10.7.0.2", "-c", "3", "--interval-ms", "0", "--json"]);
     assert_eq!(done.code, 0);
-    let path = json!({ "kind": "direct", "remote": "203.0.113.5:41641", "rtt_ms": null });
+    let path =
+        json!({ "kind": "direct", "remote": "203.0.113.5:41641", "rtt_ms": null, "loss_per_mille": null });
     assert_eq!(
         done.json(),
         json!({ "node": "b", "sent": 3, "received": 2, "replies": [
@@ -128,7 +164,7 @@ pub(super) fn pong() -> api::PingReply {
         path: Some(api::Path {
             kind: api::PathKind::Direct.into(),
             remote: Some("203.0.113.5:41641".to_owned()),
-            rtt_ms: None,
+            ..api::Path::default()
         }),
     }
 }

@@ -1,5 +1,6 @@
 //! The command line from arguments to exit code, against a real control socket with a script behind it.
 
+mod diagnosis;
 mod golden;
 mod people;
 mod usage;
@@ -93,6 +94,8 @@ fn status() -> api::StatusReply {
         kind: api::PathKind::Direct.into(),
         remote: Some(text("203.0.113.5:41641")),
         rtt_ms: Some(0.812_345),
+        loss_per_mille: Some(15),
+        ..api::Path::default()
     };
     let peer = |name, id, last, state: api::PeerState, path| api::Peer {
         name: text(name),
@@ -102,7 +105,7 @@ fn status() -> api::StatusReply {
         path,
         ..api::Peer::default()
     };
-    let none = api::Path { kind: api::PathKind::None.into(), remote: None, rtt_ms: None };
+    let none = api::Path { kind: api::PathKind::None.into(), ..api::Path::default() };
     api::StatusReply {
         version: text("0.1.0"),
         network: Some(api::Network {

@@ -26,10 +26,10 @@ up         2 h 5 min  version 0.1.0
 peers      1 connected, 1 offline, 1 revoked
 drops      30 no route, 2 replay
 
-NAME  ADDRESS   STATE      PATH                      RTT
-b     10.7.0.2  connected  direct 203.0.113.5:41641  0.8 ms
-c     10.7.0.3  offline    none                      -
-d     10.7.0.4  revoked    none                      -
+NAME  ADDRESS   STATE      PATH                      RTT     LOSS
+b     10.7.0.2  connected  direct 203.0.113.5:41641  0.8 ms  1.5 %
+c     10.7.0.3  offline    none                      -       -
+d     10.7.0.4  revoked    none                      -       -
 ";
     assert_eq!(done.out, golden);
 }
@@ -55,10 +55,10 @@ fn peers_show_everything() {
     let daemon = FakeDaemon::new(|_| Ok(Reply::Status(Box::new(status()))));
     let out = daemon.run(&["peers"]).out;
     let golden = "\
-NAME  ID          STATE      PATH                      RTT     RECEIVED  SENT   LAST HANDSHAKE  ADDRESSES
-c     c0c1        offline    none                      -       0 B       0 B    -               10.7.0.3 fd12::3
-b     b0b1b2b3b4  connected  direct 203.0.113.5:41641  0.8 ms  1.2 MB    812 B  1 min 1 s ago   10.7.0.2 fd12::2
-d     d0d1        revoked    none                      -       0 B       0 B    -               10.7.0.4 fd12::4
+NAME  ID          STATE      PATH                      RTT     LOSS   RECEIVED  SENT   LAST HANDSHAKE  ADDRESSES
+c     c0c1        offline    none                      -       -      0 B       0 B    -               10.7.0.3 fd12::3
+b     b0b1b2b3b4  connected  direct 203.0.113.5:41641  0.8 ms  1.5 %  1.2 MB    812 B  1 min 1 s ago   10.7.0.2 fd12::2
+d     d0d1        revoked    none                      -       -      0 B       0 B    -               10.7.0.4 fd12::4
 ";
     assert_eq!(out, golden);
     let alone = FakeDaemon::new(|_| Ok(Reply::Status(<_>::default())));
@@ -91,15 +91,19 @@ fn ping_prints_a_line_a_reply_and_a_summary() {
         match sent {
             1 => Ok(Reply::Ping(pong())),
             2 => Err(Refusal::new(RefusalKind::Timeout, "no answer")),
-            _ => Ok(Reply::Ping(api::PingReply { rtt_ms: 2.4, path: None, ..pong() })),
+            _ => {
+                let kind = api::PathKind::Hop.into();
+                let path = api::Path { kind, hops: vec!["c".to_owned()], ..api::Path::default() };
+                Ok(Reply::Ping(api::PingReply { rtt_ms: 2.4, path: Some(path), ..pong() }))
+            }
         }
     });
     let done = daemon.run(&["ping", "b", "-c3", "--interval-ms=0"]);
     let golden = "\
-from b 10.7.0.2: sequence 1 via direct 203.0.113.5:41641 time 0.8 ms
+from b 10.7.0.2: sequence 1, direct 203.0.113.5:41641, 0.8 ms
 no answer from b: sequence 2 within 3 s
-from b 10.7.0.2: sequence 3 via none time 2.4 ms
-3 sent, 2 received, time least 0.8 ms, mean 1.6 ms, most 2.4 ms
+from b 10.7.0.2: sequence 3, via c, 2.4 ms
+3 sent, 2 received, 33.3 % lost, time least 0.8 ms, mean 1.6 ms, most 2.4 ms
 ";
     assert_eq!((done.code, done.out.as_str()), (0, golden));
     let silent = FakeDaemon::new(|_| Err(Refusal::new(RefusalKind::Timeout, "no answer")));
@@ -126,7 +130,9 @@ fn an_admins_commands_answer_in_one_line() {
         })),
         Command::Revoke { node } => Ok(Reply::Revoked(api::RevokeReply { node, id: "b0".to_owned() })),
         Command::Down | Command::Leave { .. } => Ok(Reply::Done),
-        Command::Status | Command::Ping { .. } => Err(Refusal::new(RefusalKind::Internal, "not asked for")),
+        Command::Status | Command::Ping { .. } | Command::Netcheck | Command::Why { .. } => {
+            Err(Refusal::new(RefusalKind::Internal, "not asked for"))
+        }
     });
     for (arguments, said) in [
         (&["invite"][..], "hopmesh1x\n"),

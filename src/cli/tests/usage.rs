@@ -11,7 +11,7 @@ use super::{FakeDaemon, hopmesh};
 use crate::control::{Command, Reply, Role};
 
 /// Every command with the arguments it needs.
-const COMMANDS: [&[&str]; 12] = [
+const COMMANDS: [&[&str]; 14] = [
     &["up"],
     &["invite"],
     &["join", "hopmesh1x"],
@@ -20,6 +20,8 @@ const COMMANDS: [&[&str]; 12] = [
     &["status"],
     &["peers"],
     &["ping", "b"],
+    &["netcheck"],
+    &["why", "b"],
     &["assign", "b", "10.7.0.9"],
     &["revoke", "b"],
     &["version"],
@@ -88,6 +90,9 @@ fn mistakes_in_the_arguments_end_with_2() {
         &["ping", "b", "-c", "0"],
         &["ping", "b", "-c", "x"],
         &["ping", "b c"],
+        &["why"],
+        &["why", "b c"],
+        &["netcheck", "b"],
         &["assign", "b"],
         &["assign", "b", "300.1.1.1"],
         &["revoke", ""],
@@ -155,6 +160,8 @@ fn arguments_reach_the_daemon() {
             Command::Ping { .. } => Reply::Ping(<_>::default()),
             Command::Assign { .. } => Reply::Assigned(<_>::default()),
             Command::Revoke { .. } => Reply::Revoked(<_>::default()),
+            Command::Netcheck => Reply::Netcheck(<_>::default()),
+            Command::Why { .. } => Reply::Why(<_>::default()),
             Command::Status => Reply::Status(<_>::default()),
             Command::Down | Command::Leave { .. } => Reply::Done,
         })
@@ -183,6 +190,8 @@ fn arguments_reach_the_daemon() {
         (&["revoke", "b"], Command::Revoke { node: node() }),
         (&["status"], Command::Status),
         (&["peers"], Command::Status),
+        (&["netcheck"], Command::Netcheck),
+        (&["why", "b"], Command::Why { node: node() }),
         (&["down"], Command::Down),
         (&["leave"], Command::Leave { force: false }),
         (&["leave", "--force"], Command::Leave { force: true }),
