@@ -171,6 +171,15 @@ impl Joiner {
         is_ours.then_some(Network { name, chain, secret, root: None })
     }
 
+    /// Where the issuer has answered from, while it makes up its mind.
+    #[must_use]
+    pub fn answered_by(&self) -> Option<SocketAddr> {
+        match &self.stage {
+            Stage::AwaitAnswer { remote, .. } => Some(*remote),
+            Stage::AwaitSecond { .. } | Stage::Over => None,
+        }
+    }
+
     /// What is to be done next.
     pub fn poll_output(&mut self, now: Instant) -> JoinOutput {
         if let Some(output) = self.outputs.pop_front() {

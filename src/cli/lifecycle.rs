@@ -1,7 +1,7 @@
 //! `up`, `join`, `down`, `leave`: the life of this machine's node.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use clap::Args;
 use config::Settings;
@@ -10,9 +10,9 @@ use serde_json::json;
 use super::client::{ANSWER_TIMEOUT, Daemon};
 use super::context::Context;
 use super::failure::Failure;
-use super::text::Table;
+use super::text::{self, Table};
 use super::{log, qr, value};
-use crate::daemon::{self, Launch, LaunchParams, Ready};
+use crate::daemon::{self, Launch, LaunchParams, Progress, Ready};
 
 /// Most that is read of standard input as an invite, in bytes; invites are shorter.
 const INVITE_LENGTH_MAX: u64 = 4096;
@@ -56,15 +56,15 @@ pub(super) struct Leave {
 }
 
 impl Up {
-    pub(super) fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
-        go_up(context, self.node_name, Launch::Up)
+    pub(super) fn run(self, context: &mut Context<'_>, err: &mut dyn Write) -> Result<(), Failure> {
+        go_up(context, err, self.node_name, Launch::Up)
     }
 }
 
 impl Join {
-    pub(super) fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+    pub(super) fn run(self, context: &mut Context<'_>, err: &mut dyn Write) -> Result<(), Failure> {
         let invite = if self.invite == "-" { read_invite(io::stdin())? } else { self.invite };
-        go_up(context, self.node_name, Launch::Join { invite: invite.trim().to_owned() })
+        go_up(context, err, self.node_name, Launch::Join { invite: invite.trim().to_owned() })
     }
 }
 
@@ -96,7 +96,12 @@ fn done(context: &mut Context<'_>, what: &str) -> Result<(), Failure> {
     context.say(format!("network {} {what}", context.network()))
 }
 
-fn go_up(context: &mut Context<'_>, node_name: Option<String>, launch: Launch) -> Result<(), Failure> {
+fn go_up(
+    context: &mut Context<'_>,
+    err: &mut dyn Write,
+    node_name: Option<String>,
+    launch: Launch,
+) -> Result<(), Failure> {
     let settings = read_settings(context)?;
     log::start(settings.log.level)?;
     let params = LaunchParams {
@@ -106,10 +111,20 @@ fn go_up(context: &mut Context<'_>, node_name: Option<String>, launch: Launch) -
         settings,
         launch,
     };
-    Ok(daemon::run(params, |ready| {
+    let json = context.json();
+    let mut on_progress = |step: &Progress| show(step, json, err);
+    Ok(daemon::run(params, &mut on_progress, |ready| {
         // Nobody may read our output any more; the node is up all the same.
         let _lost = announce(context, ready);
     })?)
+}
+
+/// One line for a step, on a terminal as in a log. Programs that want JSON are not told: they wait for the end.
+pub(super) fn show(step: &Progress, json: bool, err: &mut dyn Write) {
+    if !json {
+        // Nobody may read it any more; the node comes up all the same.
+        let _lost = writeln!(err, "{}", text::clean(&step.to_string()));
+    }
 }
 
 /// The configuration that was named, or the network's own if it is there, or the defaults.

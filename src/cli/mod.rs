@@ -84,7 +84,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, e
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let asked_json = arguments.iter().any(|argument| argument == "--json");
     let result = match Cli::try_parse_from(arguments) {
-        Ok(Cli { global, command }) => dispatch(command, &mut Context::new(global, out)),
+        Ok(Cli { global, command }) => dispatch(command, &mut Context::new(global, out), err),
         Err(error) => Err(Failure::from(error)),
     };
     match result {
@@ -93,11 +93,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, e
     }
 }
 
-fn dispatch(command: Command, context: &mut Context<'_>) -> Result<(), Failure> {
+fn dispatch(command: Command, context: &mut Context<'_>, err: &mut dyn Write) -> Result<(), Failure> {
     match command {
-        Command::Up(command) => command.run(context),
+        Command::Up(command) => command.run(context, err),
         Command::Invite(command) => command.run(context),
-        Command::Join(command) => command.run(context),
+        Command::Join(command) => command.run(context, err),
         Command::Down(command) => command.run(context),
         Command::Leave(command) => command.run(context),
         Command::Status(command) => command.run(context),

@@ -7,6 +7,7 @@ use overlay::state::{Contact, Network};
 use overlay::{Identity, JoinOutput, Joiner};
 use wire::{Invite, Name};
 
+use super::progress::{Progress, Steps};
 use crate::io::poll::{Wake, wait_udp};
 use crate::io::udp::{Family, ReceiveBuffers, Udp};
 use crate::io::{clock, entropy};
@@ -14,12 +15,14 @@ use crate::io::{clock, entropy};
 /// Shortest sleep, so that a deadline that has just passed is not asked about again and again.
 const SLEEP_MIN: Duration = Duration::from_millis(1);
 
-/// Becomes a member by an invite. Blocks until the issuer has answered, or has not for 20 s.
+/// Becomes a member by an invite. Blocks until the issuer has answered, or has not for 20 s, and tells the steps on
+/// the way.
 pub(super) fn enrol(
     udp: &Udp,
     invite: Invite,
     identity: Identity,
     name: (Name, bool),
+    on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<(Network, Contact)> {
     if invite.addresses.is_empty() {
         bail!(
@@ -28,10 +31,12 @@ pub(super) fn enrol(
     }
     let wake = Wake::new()?;
     let mut buffers = ReceiveBuffers::new();
+    let mut steps = Steps::new(on_progress, clock::now());
     let mut joiner = Joiner::new(invite, identity, name, entropy::seed(), clock::now());
     loop {
         match joiner.poll_output(clock::now()) {
             JoinOutput::Transmit { remote, bytes } => {
+                steps.asking(remote);
                 // An address that cannot be reached from here is one of several.
                 if let Some(address) = remote.address()
                     && let Err(error) = udp.send(address, &bytes)
@@ -51,7 +56,14 @@ pub(super) fn enrol(
                     // ICMP errors of earlier datagrams come as errors of the socket: the next read goes on.
                     let _received = udp.receive(family, &mut buffers, take);
                 }
+                match joiner.answered_by() {
+                    Some(remote) => steps.answered(remote),
+                    None => steps.waiting(clock::now()),
+                }
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,11 +17,14 @@ mod driver;
 mod enrol;
 mod events;
 mod machine;
+mod progress;
 mod report;
 mod requests;
 mod start;
 mod state;
 mod worker;
+
+pub use progress::Progress;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -86,15 +89,20 @@ pub struct Ready {
     pub invite: Option<String>,
 }
 
-/// Runs the node until it goes down, by a signal or a command. `on_ready` is called once, when the interface is up.
+/// Runs the node until it goes down, by a signal or a command. `on_progress` is told the steps until it is up, `on_ready`
+/// is called once, when the interface is up.
 ///
 /// # Errors
 /// Everything that keeps a node from coming up, as one sentence that says what to do.
-pub fn run(params: LaunchParams, on_ready: impl FnOnce(&Ready)) -> anyhow::Result<()> {
+pub fn run(
+    params: LaunchParams,
+    on_progress: &mut dyn FnMut(&Progress),
+    on_ready: impl FnOnce(&Ready),
+) -> anyhow::Result<()> {
     host::protect_memory().context("cannot keep keys out of core files")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let started = start::start(params).await?;
+        let started = start::start(params, on_progress).await?;
         driver::run(started, on_ready).await
     })
 }

@@ -11,7 +11,7 @@ use wire::handshake::Suite;
 use wire::{Invite, Name};
 
 use super::state::{self, Loaded};
-use super::{Launch, LaunchParams, enrol, paths_of};
+use super::{Launch, LaunchParams, Progress, enrol, paths_of};
 use crate::control::Socket;
 use crate::io::netlink::Netlink;
 use crate::io::tun::{NAME_LENGTH_MAX, Tun};
@@ -37,7 +37,7 @@ pub(super) struct Started {
 }
 
 /// Brings a node to the point where its Node can be made.
-pub(super) async fn start(params: LaunchParams) -> Result<Started> {
+pub(super) async fn start(params: LaunchParams, on_progress: &mut dyn FnMut(&Progress)) -> Result<Started> {
     let invite = match &params.launch {
         Launch::Up => None,
         Launch::Join { invite } => Some(invite.parse::<Invite>()?),
@@ -63,9 +63,17 @@ pub(super) async fn start(params: LaunchParams) -> Result<Started> {
     let socket = Socket::bind(&paths.socket)?;
     let is_new = loaded.is_none() && invite.is_none();
     let mut loaded = match (loaded, invite) {
-        (Some(loaded), _) => loaded,
-        (None, Some(invite)) => join(&directory, &params, invite, &udp)?,
-        (None, None) => create(&directory, &params, network_name, &netlink).await?,
+        (Some(loaded), _) => {
+            if !loaded.contacts.is_empty() {
+                on_progress(&Progress::LookingForPeers { known: loaded.contacts.len() });
+            }
+            loaded
+        }
+        (None, Some(invite)) => join(&directory, &params, invite, &udp, on_progress)?,
+        (None, None) => {
+            on_progress(&Progress::Creating { network: network_name.to_string() });
+            create(&directory, &params, network_name, &netlink).await?
+        }
     };
     state::count_start(&directory, &mut loaded.identity)?;
     Ok(Started { paths, directory, loaded, is_new, udp, tun, netlink, socket, settings: params.settings })
@@ -199,11 +207,18 @@ async fn create(
     Ok(fresh(identity, network, vec![]))
 }
 
-fn join(directory: &StateDirectory, params: &LaunchParams, invite: Invite, udp: &Udp) -> Result<Loaded> {
+fn join(
+    directory: &StateDirectory,
+    params: &LaunchParams,
+    invite: Invite,
+    udp: &Udp,
+    on_progress: &mut dyn FnMut(&Progress),
+) -> Result<Loaded> {
     let name = node_name(params)?;
     let identity = identity_of(directory)?;
     tracing::info!(network = %invite.network_name, "joining");
-    let (network, contact) = enrol::enrol(udp, invite, identity.clone(), name).context("cannot join")?;
+    let (network, contact) =
+        enrol::enrol(udp, invite, identity.clone(), name, on_progress).context("cannot join")?;
     state::write(directory, StateFile::Network, &network.encode())?;
     let contacts = vec![contact];
     state::write(directory, StateFile::Contacts, &overlay::state::encode_contacts(&contacts))?;

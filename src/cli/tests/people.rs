@@ -2,12 +2,12 @@
 
 use super::super::Global;
 use super::super::context::Context;
-use super::super::lifecycle::announce;
+use super::super::lifecycle::{announce, show};
 use super::super::observe::status_lines;
 use super::golden::{pong, ready};
 use super::{FakeDaemon, hopmesh, status};
 use crate::control::{Command, Refusal, RefusalKind, Reply};
-use crate::daemon::Ready;
+use crate::daemon::{Progress, Ready};
 
 #[test]
 fn status_says_first_what_is_wrong() {
@@ -160,6 +160,17 @@ fn up_prints_who_we_are_and_the_invite_as_text_and_code() {
     assert!(said.contains('█'), "{said}");
     let said = print(&Ready { invite: None, ..ready() });
     assert!(!said.contains('█') && !said.contains("join"), "{said}");
+}
+
+#[test]
+fn steps_on_the_way_are_lines_for_people_only() {
+    let mut err = Vec::new();
+    let step = Progress::Asking { remote: "203.0.113.5:41820".parse().unwrap() };
+    show(&step, true, &mut err);
+    assert_eq!(err, b"");
+    show(&step, false, &mut err);
+    show(&Progress::Creating { network: "a\x1bb".to_owned() }, false, &mut err);
+    assert_eq!(String::from_utf8(err).unwrap(), "asking 203.0.113.5:41820 …\ncreating the network ab\n");
 }
 
 #[test]
