@@ -173,7 +173,7 @@ impl Joiner {
 
     /// Where the issuer has answered from, while it makes up its mind.
     #[must_use]
-    pub fn answered_by(&self) -> Option<SocketAddr> {
+    pub fn answered_by(&self) -> Option<Remote> {
         match &self.stage {
             Stage::AwaitAnswer { remote, .. } => Some(*remote),
             Stage::AwaitSecond { .. } | Stage::Over => None,

@@ -28,9 +28,9 @@ pub use joiner::{JoinError, JoinOutput, Joiner};
 pub use membership::found;
 pub use nat::{Remote, SocketId};
 pub use node::{
-    AnchorView, CommandError, DhtView, Event, HopParams, InviteRequest, Ipv6View, Netcheck, Node, Observed, Output,
-    Params, PathView, PeerView, PortMappingView, Reach, Selected, Side, Situation, View, WaitReason, Why,
-    WhyAttempt, advise, nat_words, reason,
+    AnchorView, CommandError, DhtView, Event, HopParams, InviteRequest, Ipv6View, Netcheck, Node, Observed,
+    Output, Params, PathView, PeerView, PortMappingView, Reach, Selected, Side, Situation, View, WaitReason,
+    Why, WhyAttempt, advise, nat_words, reason,
 };
 pub use peer::PeerState;
 pub use replay::{ReplayWindow, WINDOW};

@@ -36,7 +36,9 @@ pub(super) fn enrol(
     loop {
         match joiner.poll_output(clock::now()) {
             JoinOutput::Transmit { remote, bytes } => {
-                steps.asking(remote);
+                if let Some(address) = remote.address() {
+                    steps.asking(address);
+                }
                 // An address that cannot be reached from here is one of several.
                 if let Some(address) = remote.address()
                     && let Err(error) = udp.send(address, &bytes)
@@ -56,8 +58,8 @@ pub(super) fn enrol(
                     // ICMP errors of earlier datagrams come as errors of the socket: the next read goes on.
                     let _received = udp.receive(family, &mut buffers, take);
                 }
-                match joiner.answered_by() {
-                    Some(remote) => steps.answered(remote),
+                match joiner.answered_by().and_then(|remote| remote.address()) {
+                    Some(address) => steps.answered(address),
                     None => steps.waiting(clock::now()),
                 }
             }

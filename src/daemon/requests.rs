@@ -126,7 +126,7 @@ impl Driver {
     }
 
     /// Gives whoever waits for a ping its end.
-    pub(super) fn ping_done(&mut self, ticket: u64, outcome: Option<(std::time::Duration, overlay::Remote)>) {
+    pub(super) fn ping_done(&mut self, ticket: u64, outcome: Option<(std::time::Duration, Remote)>) {
         let Some(place) = self.pings.iter().position(|ping| ping.ticket == ticket) else { return };
         let WaitingPing { selected, reply, .. } = self.pings.swap_remove(place);
         let answer = match outcome {

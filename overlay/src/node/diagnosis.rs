@@ -185,10 +185,24 @@ pub struct WhyAttempt {
 }
 
 impl Node {
+    /// How packets travel to a peer.
+    pub(super) fn path_of(&self, peer: &Peer) -> PathView {
+        let primary = peer.paths.primary().filter(|_| peer.is_connected());
+        let named = |node: NodeId| (node, self.name_of(&node));
+        match primary.or(peer.paths.circuit()) {
+            Some(Remote::Circuit(label)) => PathView::Via {
+                hops: self.hops_of(label).into_iter().map(named).collect(),
+                is_established: primary.is_some(),
+            },
+            Some(remote @ (Remote::Udp { .. } | Remote::Stream(_))) => PathView::Direct { remote },
+            None => PathView::None,
+        }
+    }
+
     /// What stands between us and the others at this moment.
     #[must_use]
     pub fn netcheck(&self, _now: Instant) -> Netcheck {
-        let remotes = || self.peers.values().filter_map(|peer| udp_address(&path_of(peer)));
+        let remotes = || self.peers.values().filter_map(|peer| udp_address(&self.path_of(peer)));
         let works = |is_so: bool| if is_so { Reach::Works } else { Reach::Unknown };
         Netcheck {
             candidates: self.candidates.clone(),
@@ -238,12 +252,6 @@ impl Node {
             node: view.node,
         })
     }
-}
-
-/// How packets travel to a peer.
-pub(super) fn path_of(peer: &Peer) -> PathView {
-    let primary = peer.paths.primary().filter(|_| peer.is_connected());
-    primary.map_or(PathView::None, |remote| PathView::Direct { remote: Remote::from(remote) })
 }
 
 /// The initiations that go out while there is no session, as the one attempt that they are.

@@ -1,7 +1,7 @@
 //! What people and programs are shown of a Node.
 
 use super::Node;
-use super::diagnosis::{PathView, path_of};
+use super::diagnosis::PathView;
 use crate::peer::PeerState;
 use nat::Remote;
 use std::net::IpAddr;
@@ -83,8 +83,9 @@ impl Node {
         PeerView {
             state: peer.map_or(PeerState::Offline, |peer| peer.state(now)),
             remote: connected.and_then(|peer| peer.paths.primary()),
-            path: peer.map_or(PathView::None, path_of),
+            path: peer.map_or(PathView::None, |peer| self.path_of(peer)),
             round_trip: connected.and_then(|peer| peer.paths.round_trip()),
+            loss_per_mille: connected.and_then(|peer| peer.paths.loss_per_mille()),
             rx_bytes,
             tx_bytes,
             last_handshake: peer.and_then(|p| p.last_handshake).map(|at| now.saturating_duration_since(at)),
