@@ -7,6 +7,7 @@
 mod candidates;
 mod limits;
 mod paths;
+mod punch;
 mod remote;
 mod topology;
 
@@ -16,5 +17,9 @@ pub use limits::{
     PROBE_TRIES,
 };
 pub use paths::{Output, Paths, Pong, WaitReason};
+pub use punch::{
+    Punch, PunchOutput, PunchParams, PunchResult, Reason, Role, Rung, Side, Strategy, same_nat, strategy,
+    strategy_on,
+};
 pub use remote::{Remote, SocketId};
 pub use topology::{Route, Topology, prefix_of};

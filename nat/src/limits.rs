@@ -38,3 +38,59 @@ pub(crate) const HOP_COST_MS: u32 = 5;
 pub(crate) const PENALTY_MS: u32 = 2_000;
 /// How long that is remembered.
 pub(crate) const PENALTY_TIME: Duration = Duration::from_secs(30);
+
+// One attempt to punch (`punch`), nat/README.md section 5.
+
+/// Openers with a low TTL are sent, for the last time, this long before the start.
+pub(crate) const OPENER_LEAD: Duration = Duration::from_millis(150);
+/// Enough to leave our own NAT, not enough to reach the peer's.
+pub(crate) const OPENER_TTL: u8 = 2;
+/// The same behind two NATs, a home's and a provider's.
+pub(crate) const OPENER_TTL_DOUBLE: u8 = 4;
+/// Between openers of many sockets: the NAT makes a mapping for each.
+pub(crate) const OPENER_GAP: Duration = Duration::from_millis(1);
+/// Probes of every pair at each of the three paces.
+pub(crate) const ROUNDS_PER_PACE: u32 = 10;
+/// Between the rounds: quick while the start decides, slower for what comes late.
+pub(crate) const PACES: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(100), Duration::from_millis(200)];
+/// Between the probes of a spray: 400 a second, which home routers bear.
+pub(crate) const SPRAY_GAP: Duration = Duration::from_micros(2500);
+/// Probes that a late caller may make up for at once.
+pub(crate) const CATCH_UP: Duration = Duration::from_millis(20);
+/// Sockets of the side whose ports are random: with 1,024 ports tried, 98 %.
+pub(crate) const BIRTHDAY_SOCKETS: u16 = 256;
+/// Ports tried against them at first.
+pub(crate) const BIRTHDAY_PORTS: u16 = 1024;
+/// Ports tried when that failed.
+pub(crate) const BIRTHDAY_PORTS_WIDE: u16 = 2048;
+/// Below this port NATs give none.
+pub(crate) const PORT_MIN: u16 = 1024;
+/// Ports after the last one seen that are tried against a sequential NAT.
+pub(crate) const SEQUENCE_PORTS: u16 = 40;
+/// How often each of them is tried: packets are lost.
+pub(crate) const SEQUENCE_PASSES: u32 = 4;
+/// The sequential side sends with full TTL only after the other has begun: its NAT might take the first for an attack.
+pub(crate) const SEQUENCE_HOLD: Duration = Duration::from_millis(300);
+/// Sockets of each side when both are sequential.
+pub(crate) const SEQUENCE_SOCKETS: u16 = 25;
+/// The port that both aim at, so many after the last one seen: other traffic may take the ones before.
+pub(crate) const SEQUENCE_AIM: i16 = 20;
+/// Between probes where ports come in sequence: 200 a second, for they are few.
+pub(crate) const SEQUENCE_GAP: Duration = Duration::from_millis(5);
+/// How often each of these sockets sends.
+pub(crate) const SEQUENCE_ROUNDS: u32 = 10;
+/// Of two blocks, the product of their sizes up to which 98 % is reached; probes are never more than for this.
+pub(crate) const BLOCK_PRODUCT: u64 = 8_000_000;
+/// Up to here the same number of probes succeeds with 62 %, which is worth it; beyond, it is not.
+pub(crate) const BLOCK_PRODUCT_WEAK: u64 = 64_512 * 512;
+/// Sockets that one side of a block birthday may open.
+pub(crate) const BLOCK_SOCKETS_MAX: u16 = 256;
+/// Sources of authenticated probes that are probed back in one attempt: a hit or two are enough.
+pub(crate) const ANSWERED_MAX: usize = 16;
+/// How often each of them is probed.
+pub(crate) const ANSWERED_PROBES: u32 = 5;
+/// Between these probes; longer than most round trips.
+pub(crate) const ANSWERED_GAP: Duration = Duration::from_millis(200);
+/// After the last probe, answers may still come, and the peer may have started later than we.
+pub(crate) const LINGER: Duration = Duration::from_millis(1500);
