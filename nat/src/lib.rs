@@ -6,6 +6,7 @@
 
 mod candidates;
 mod limits;
+mod observe;
 mod paths;
 mod punch;
 mod remote;
@@ -16,6 +17,7 @@ pub use limits::{
     CHALLENGE_TIME, HOPS_MAX, PROBE_ACTIVE_INTERVAL, PROBE_IDLE_INTERVAL, PROBE_TIMEOUT, PROBE_TIMEOUT_MIN,
     PROBE_TRIES,
 };
+pub use observe::{DialBack, Observations, Witness};
 pub use paths::{Output, Paths, Pong, WaitReason};
 pub use punch::{
     Punch, PunchOutput, PunchParams, PunchResult, Reason, Role, Rung, Side, Strategy, same_nat, strategy,

@@ -39,6 +39,35 @@ pub(crate) const PENALTY_MS: u32 = 2_000;
 /// How long that is remembered.
 pub(crate) const PENALTY_TIME: Duration = Duration::from_secs(30);
 
+// What others say that our address is (`observe`).
+
+/// An observation counts this long: anchors repeat theirs far more often, and a NAT that was restarted shows in time.
+pub(crate) const OBSERVATION_LIFE: Duration = Duration::from_secs(600);
+/// Observations kept per family, of the main sockets and of the samples each; the oldest is forgotten first. A round of
+/// samples is 48.
+pub(crate) const OBSERVATIONS_MAX: usize = 64;
+/// The latest votes count, one per witness and network: three anchors that are asked all the time then outvote what
+/// peers said before our address changed.
+pub(crate) const VOTES_MAX: usize = 5;
+/// Witnesses in different networks that must agree before an address of ours is told to everybody.
+pub(crate) const VOTES_MIN: usize = 2;
+/// Addresses that must have been asked before a mapping is called anything: two may agree by chance.
+pub(crate) const CLASS_MIN: usize = 3;
+/// Addresses that a single witness's word adds, per family.
+pub(crate) const TENTATIVE_MAX: usize = 4;
+/// What a dial-back showed counts this long; a NAT's filter changes when its owner changes it.
+pub(crate) const DIAL_BACK_LIFE: Duration = Duration::from_secs(1800);
+/// Fresh sockets that show whether ports come one after the other.
+pub(crate) const SAMPLES_FEW: u16 = 4;
+/// Fresh sockets that show the bounds of a block; asked of two witnesses each, they give 48 ports.
+pub(crate) const SAMPLES_MANY: u16 = 24;
+/// Fresh sockets are asked for at most this often: each costs the NAT a mapping.
+pub(crate) const SAMPLES_INTERVAL: Duration = Duration::from_secs(60);
+/// Ports that come one after the other are at most this far apart, so many mappings do others behind the NAT open.
+pub(crate) const SEQUENCE_GAP_MAX: i16 = 32;
+/// A block is at most this large: of wider ones nothing is gained over all ports.
+pub(crate) const BLOCK_MAX: u32 = 16_384;
+
 // One attempt to punch (`punch`), nat/README.md section 5.
 
 /// Openers with a low TTL are sent, for the last time, this long before the start.
