@@ -5,6 +5,7 @@
 //! NAT traversal and hops will live here as further kinds of candidates and paths.
 
 mod candidates;
+mod ladder;
 mod limits;
 mod observe;
 mod paths;
@@ -13,6 +14,7 @@ mod remote;
 mod topology;
 
 pub use candidates::{Candidates, Source};
+pub use ladder::{Attempt, Ladder, Step};
 pub use limits::{
     CHALLENGE_TIME, HOPS_MAX, PROBE_ACTIVE_INTERVAL, PROBE_IDLE_INTERVAL, PROBE_TIMEOUT, PROBE_TIMEOUT_MIN,
     PROBE_TRIES,

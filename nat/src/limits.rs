@@ -123,3 +123,23 @@ pub(crate) const ANSWERED_PROBES: u32 = 5;
 pub(crate) const ANSWERED_GAP: Duration = Duration::from_millis(200);
 /// After the last probe, answers may still come, and the peer may have started later than we.
 pub(crate) const LINGER: Duration = Duration::from_millis(1500);
+
+// Attempts one after the other (`ladder`).
+
+/// After the first of the easy attempts.
+pub(crate) const EASY_PAUSE: Duration = Duration::from_secs(5);
+/// After the last of the easy ones, for ever: networks change.
+pub(crate) const EASY_PAUSE_LONG: Duration = Duration::from_secs(60);
+/// After hard ones, which cost NATs hundreds of mappings.
+pub(crate) const HARD_PAUSES: [Duration; 4] = [
+    Duration::from_secs(60),
+    Duration::from_secs(5 * 60),
+    Duration::from_secs(15 * 60),
+    Duration::from_secs(60 * 60),
+];
+/// An easy attempt that the peer asks for is made this long after the one before.
+pub(crate) const ANSWER_PAUSE: Duration = Duration::from_secs(1);
+/// A hard one may be asked for this much before we would try again: both sides count from their own end.
+pub(crate) const ANSWER_SLACK: Duration = Duration::from_secs(10);
+/// Attempts remembered, for people who ask why.
+pub(crate) const HISTORY_MAX: usize = 16;
