@@ -6,6 +6,7 @@
 
 mod candidates;
 mod ladder;
+mod lifetime;
 mod limits;
 mod observe;
 mod paths;
@@ -15,6 +16,7 @@ mod topology;
 
 pub use candidates::{Candidates, Source};
 pub use ladder::{Attempt, Ladder, Step};
+pub use lifetime::{Lifetime, LifetimeOutput};
 pub use limits::{
     CHALLENGE_TIME, HOPS_MAX, PROBE_ACTIVE_INTERVAL, PROBE_IDLE_INTERVAL, PROBE_TIMEOUT, PROBE_TIMEOUT_MIN,
     PROBE_TRIES,

@@ -143,3 +143,29 @@ pub(crate) const ANSWER_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) const ANSWER_SLACK: Duration = Duration::from_secs(10);
 /// Attempts remembered, for people who ask why.
 pub(crate) const HISTORY_MAX: usize = 16;
+
+// How long a mapping lives (`lifetime`).
+
+/// Intervals of keepalives, shortest first; the first that a node uses is [`KEEPALIVE_FIRST`].
+pub(crate) const KEEPALIVES: [Duration; 6] = [
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(15),
+    Duration::from_secs(25),
+    Duration::from_secs(55),
+    Duration::from_secs(110),
+];
+/// Position in [`KEEPALIVES`] to begin with: half of the 30 s after which Linux forgets.
+pub(crate) const KEEPALIVE_FIRST: usize = 2;
+/// A mapping must outlive an interval by this, or by a quarter of it, to be held by it.
+pub(crate) const KEEPALIVE_MARGIN: Duration = Duration::from_secs(2);
+/// The spare socket is primed twice, so far apart: Linux keeps a mapping longer once packets went both ways for 2 s.
+pub(crate) const PRIME_GAP: Duration = Duration::from_secs(3);
+/// A ping or a dial-back without result is repeated after this.
+pub(crate) const MEASURE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Tries of each before it counts as failed: packets are lost.
+pub(crate) const MEASURE_TRIES: u32 = 3;
+/// After a measurement that could not be made: the anchor was silent, or had other things to do.
+pub(crate) const MEASURE_RETRY: Duration = Duration::from_secs(60);
+/// After one that has come to its end.
+pub(crate) const MEASURE_PAUSE: Duration = Duration::from_secs(3600);
