@@ -131,7 +131,7 @@ impl Driver {
         let WaitingPing { selected, reply, .. } = self.pings.swap_remove(place);
         let answer = match outcome {
             Some((round_trip, remote)) => {
-                let path = self.path_of_answer(&selected, remote.into());
+                let path = self.path_of_answer(&selected, remote);
                 Ok(Reply::Ping(api::PingReply {
                     node: selected.name.to_string(),
                     id: selected.node.to_string(),

@@ -118,14 +118,20 @@ pub enum Message {
         /// Whether this answers a call.
         #[n(1)]
         is_answer: bool,
-        /// Where the sender may be reached.
+        /// How far up the ladder of strategies the attempt is.
         #[n(2)]
-        candidates: Vec<Candidate>,
+        rung: u8,
         /// The NAT before the sender.
         #[n(3)]
         profile: NatProfile,
-        /// The port that its NAT gave last, when it counts.
+        /// Where the sender may be reached; at most [`crate::record::CANDIDATES_MAX`].
         #[n(4)]
+        candidates: Vec<Candidate>,
+        /// Its address as seen from outside, with the port that was seen last.
+        #[n(5)]
+        public: Option<Candidate>,
+        /// The port that its NAT gave last, when it counts.
+        #[n(6)]
         last_port: Option<u16>,
     },
     /// Asks for a [`Datagram`](crate::datagram::Datagram) from another port to an address of the sender's that
@@ -213,8 +219,10 @@ mod tests {
             Message::Call {
                 nonce: 1,
                 is_answer: true,
-                candidates: vec![],
+                rung: 2,
                 profile: NatProfile::default(),
+                candidates: vec![],
+                public: None,
                 last_port: Some(5),
             },
             Message::DialBack { token: 1, port: 2 },

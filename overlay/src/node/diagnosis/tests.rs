@@ -6,7 +6,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn a_connected_peer_is_direct_and_needs_no_advice() {
     let lab = Lab::with(&["b"]);
-    let remote = Remote::udp(lab.machines[1].remote);
+    let remote = lab.machines[1].remote;
     let path = PathView::Direct { remote };
     assert_eq!(lab.peer(0, 1).unwrap().path, path);
     let why = lab.machines[0].node.why(&lab.id(1), lab.now).unwrap();
@@ -16,7 +16,7 @@ fn a_connected_peer_is_direct_and_needs_no_advice() {
     assert_eq!(why.attempts, []);
     let netcheck = lab.machines[0].node.netcheck(lab.now);
     assert_eq!(netcheck.udp, Reach::Works);
-    assert_eq!(netcheck.candidates, [Candidate::new(lab.machines[0].remote).unwrap()]);
+    assert_eq!(netcheck.candidates, [lab.machines[0].remote.candidate().unwrap()]);
     assert_eq!((netcheck.tcp, netcheck.ipv6), (Reach::Unknown, Ipv6View::default()));
 }
 
