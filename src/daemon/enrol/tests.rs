@@ -72,6 +72,7 @@ fn node() -> Node {
         rekey_after: Duration::from_secs(120),
         suites: vec![Suite::ChaCha20Poly1305],
         seed: [3; 32],
+        hop: overlay::HopParams::default(),
         unix_s: clock::unix_s(),
     };
     Node::new(params, clock::now())
@@ -81,12 +82,12 @@ fn node() -> Node {
 fn answer(node: &mut Node, socket: &UdpSocket) {
     let mut bytes = [0; 2048];
     if let Ok((length, remote)) = socket.recv_from(&mut bytes) {
-        node.handle_slow(SlowInput::Datagram(bytes[..length].to_vec()), remote, clock::now());
+        node.handle_slow(SlowInput::Datagram(bytes[..length].to_vec()), remote.into(), clock::now());
     }
     loop {
         match node.poll_output(clock::now()) {
-            Output::Transmit { remote, bytes } => {
-                socket.send_to(&bytes, remote).unwrap();
+            Output::Transmit { remote, bytes, .. } => {
+                socket.send_to(&bytes, remote.address().unwrap()).unwrap();
             }
             Output::Persist { ticket, .. } => node.handle_persisted(ticket, true, clock::now()),
             Output::Wait(..) => return,
