@@ -206,6 +206,13 @@ impl Paths {
         self.candidates.replace(source, candidates);
     }
 
+    /// The peer has answered by this way to a probe that was not ours: it is probed, and used when that is answered too.
+    pub fn handle_reached(&mut self, remote: Remote) {
+        if self.primary() != Some(remote) && !self.queue.contains(&remote) {
+            self.queue.push_back(remote);
+        }
+    }
+
     /// A circuit to the peer is there: it is probed, and kept.
     pub fn handle_circuit(&mut self, circuit: Remote) {
         self.circuit = Some(circuit);

@@ -11,6 +11,8 @@ pub struct SocketId(pub u16);
 impl SocketId {
     /// The sockets on the node's own port, which carry everything unless a hard punch was won by another.
     pub const MAIN: Self = Self(0);
+    /// The sockets on a port of their own, from which peers are told that they can be dialled.
+    pub const TEST: Self = Self(1);
 }
 
 /// The far end of a path, and by what it is reached.

@@ -90,7 +90,9 @@ impl Pair {
                 Output::Transmit { bytes, .. } => flights.push_back((1 - at, bytes)),
                 Output::Publish(tables) => self.tables[at] = tables,
                 Output::Wait(..) => return,
-                Output::Release(_)
+                Output::OpenSockets { .. }
+                | Output::CloseSockets { .. }
+                | Output::Release(_)
                 | Output::Unreachable { .. }
                 | Output::Persist { .. }
                 | Output::PingDone { .. }

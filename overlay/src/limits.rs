@@ -71,6 +71,28 @@ pub const SYNC_RETRY: Duration = Duration::from_millis(700);
 /// Peers that news are passed on to by everybody who hears them: of a thousand nodes less than one is missed, and that
 /// one asks when digests are compared.
 pub const FANOUT: usize = 8;
+/// A member that answers from another port of its own is asked to do so this often.
+pub const DIAL_BACK_INTERVAL: Duration = Duration::from_secs(600);
+/// An answer from another port takes at most this long.
+pub const DIAL_BACK_TIME: Duration = Duration::from_secs(2);
+/// Members that are asked for it at the same time.
+pub const DIAL_BACKS_MAX: usize = 3;
+/// Two such answers make an anchor for this long; asked for again before it ends.
+pub const ANCHOR_LIFE: Duration = Duration::from_secs(900);
+/// Anchors that a node keeps (nat/README.md section 5).
+pub const ANCHORS_KEPT: usize = 3;
+/// Fresh sockets have this long to learn where they are seen.
+pub const SAMPLE_TIME: Duration = Duration::from_millis(800);
+/// Fresh sockets at the same time: they find the bounds of a block of ports.
+pub const SAMPLES_MAX: u16 = 48;
+/// From a call's answer to the first probe: openers go out before.
+pub const CALL_LEAD: Duration = Duration::from_millis(200);
+/// A call is answered in this time or not at all: over four hops, and with fresh sockets asking first.
+pub const CALL_TIME: Duration = Duration::from_secs(3);
+/// After a call without an answer.
+pub const CALL_PAUSE: Duration = Duration::from_secs(5);
+/// A hard attempt costs both sides hundreds of datagrams: only for a peer whose packets went over hops for this long.
+pub const RELAYED_BEFORE_HARD: Duration = Duration::from_secs(10);
 /// Overlay pings under way at the same time.
 pub const PINGS_MAX: usize = 64;
 

@@ -97,7 +97,12 @@ impl Membership {
 
     /// Whether an address lies inside the mesh: a datagram to it would run through the very tunnel that it is to carry.
     pub(crate) fn is_inside(&self, candidate: &Candidate) -> bool {
-        match candidate.socket_address().ip() {
+        self.is_inside_ip(candidate.socket_address().ip())
+    }
+
+    /// Whether an address is one of the mesh.
+    pub(crate) fn is_inside_ip(&self, ip: IpAddr) -> bool {
+        match ip {
             IpAddr::V4(ip) => self.range().contains(&ip),
             IpAddr::V6(ip) => ipv6_prefix(&self.id()).contains(&ip),
         }

@@ -21,6 +21,7 @@ mod indices;
 mod issuer;
 mod link_state;
 mod output;
+mod punching;
 mod reach;
 mod records;
 mod review;
@@ -34,6 +35,7 @@ pub use diagnosis::{
     Why, WhyAttempt, advise, nat_words, reason,
 };
 pub use output::{Event, Output, WaitReason};
+pub(crate) use punching::Punching;
 pub use transit::HopParams;
 pub use view::{PeerView, View};
 
@@ -120,6 +122,7 @@ pub struct Node {
     next_link_state: Instant,
     last_link_state: Instant,
     reach: reach::Reach,
+    punches: u16,
     gate: GateKeys,
     door: Door,
     invites: Vec<IssuedInvite>,
@@ -164,6 +167,7 @@ impl Node {
             next_link_state: now + LINK_STATE_DELAY,
             last_link_state: now,
             reach: reach::Reach::default(),
+            punches: 0,
             gate,
             door: Door::new(&mut random, now),
             invites: params.invites,
@@ -268,10 +272,12 @@ impl Node {
 
     /// Takes the addresses where this machine may be dialled, when they have changed or may have.
     pub fn handle_candidates(&mut self, candidates: Vec<Candidate>, now: Instant) {
-        let mut candidates = candidates;
-        candidates.retain(|candidate| !self.members.is_inside(candidate));
-        candidates.truncate(wire::record::CANDIDATES_MAX);
-        self.candidates = candidates;
+        if candidates != self.reach.local {
+            self.reach.seen.handle_local_change();
+            self.reach.local = candidates;
+            self.restart_punching(now);
+        }
+        self.reach_changed(now);
         self.announce(now);
         for peer in self.peers.values_mut() {
             peer.paths.handle_local_change(now);

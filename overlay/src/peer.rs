@@ -4,6 +4,7 @@ use crate::limits::{
     HANDSHAKE_LIFE, HANDSHAKE_RETRY, HANDSHAKE_RETRY_MAX, OFFLINE_AFTER, REJECT_AFTER, RESPONDER_REKEY_DELAY,
     STAGED_LIFE, STAGED_PACKETS_MAX, SYNC_RETRY,
 };
+use crate::node::Punching;
 use crate::noise::Handshake;
 use crate::session::{Role, Session};
 use crate::tables::PeerShared;
@@ -150,6 +151,7 @@ pub(crate) struct Peer {
     pub(crate) highest_timestamp: u64,
     pub(crate) cookie: Option<(Cookie, Instant)>,
     pub(crate) paths: Paths,
+    pub(crate) punching: Punching,
     /// Before this no circuit is asked for.
     pub(crate) next_circuit: Instant,
     /// How often in a row there was none, and the first hops that it was tried by.
@@ -187,6 +189,7 @@ impl Peer {
             highest_timestamp: 0,
             cookie: None,
             paths: Paths::new(token_seed),
+            punching: Punching::default(),
             next_circuit: now,
             circuit_failures: 0,
             tried_hops: vec![],

@@ -1,10 +1,11 @@
 //! Control messages inside sessions.
 
+use super::punching::Called;
 use super::{Event, Node, Output};
 use crate::drops::DropReason;
 use crate::limits::SYNC_RETRY;
 use crate::session::Kind;
-use nat::Remote;
+use nat::{Remote, Side};
 use std::time::Instant;
 use wire::control::{HAVE_ENTRIES_MAX, Message, WANT_KEYS_MAX};
 use wire::datagram::{HEADER_LENGTH, TAG_LENGTH};
@@ -13,15 +14,25 @@ use wire::{NodeId, cbor};
 impl Node {
     /// Seals a message for a peer and sends it, by its primary path or to a given address.
     pub(super) fn send(&mut self, node: &NodeId, message: &Message, to: Option<Remote>) {
-        let Some(peer) = self.peers.get(node) else { return };
-        let (Some(held), Some(remote)) = (peer.sessions.current(), to.or(peer.paths.primary())) else {
-            return;
-        };
+        if let Some(remote) = to.or_else(|| self.peers.get(node)?.paths.primary()) {
+            self.send_with_ttl(node, message, remote, None);
+        }
+    }
+
+    /// As [`Node::send`], with a limit of routers on the way.
+    pub(super) fn send_with_ttl(
+        &mut self,
+        node: &NodeId,
+        message: &Message,
+        remote: Remote,
+        ttl: Option<u8>,
+    ) {
+        let Some(held) = self.peers.get(node).and_then(|peer| peer.sessions.current()) else { return };
         let mut bytes = vec![0; HEADER_LENGTH];
         bytes.extend(cbor::encode(message));
         bytes.extend([0; TAG_LENGTH]);
         if held.session.seal(Kind::Control, &mut bytes).is_ok() {
-            self.transmit(remote, bytes);
+            self.transmit_with_ttl(remote, bytes, ttl);
         }
     }
 
@@ -34,10 +45,17 @@ impl Node {
                 let pong =
                     Message::Pong { token, digest: self.registry.digest(), observed: remote.candidate() };
                 self.send(&node, &pong, Some(remote));
+                self.note_probe(node, remote, now);
+                self.note_dial_back(node, token, remote, now);
                 self.compare_digests(node, digest, now);
             }
-            Message::Pong { token, digest, .. } => {
-                self.consume_pong(node, token, remote, now);
+            Message::Pong { token, digest, observed } => {
+                if !self.take_sample((node, token), remote, observed, now)
+                    && !self.take_punched(node, token, remote, now)
+                {
+                    self.take_observation(node, remote, observed, now);
+                    self.consume_pong(node, token, remote, now);
+                }
                 self.compare_digests(node, digest, now);
             }
             Message::Have { from, to, entries } if entries.len() <= HAVE_ENTRIES_MAX && from <= to => {
@@ -73,10 +91,13 @@ impl Node {
                 self.consume_circuit_opened(node, label, forward, now)
             }
             Message::CircuitClosed { label, reason } => self.consume_circuit_closed(node, label, reason, now),
+            Message::Call { nonce, is_answer, rung, profile, candidates, public, last_port } => {
+                let side = Side { profile, candidates, public, predicted: last_port };
+                self.consume_call(node, Called { nonce, is_answer, rung, side }, now);
+            }
+            Message::DialBack { token, port } => self.consume_dial_back(node, token, port, remote),
             Message::Have { .. }
             | Message::Want { .. }
-            | Message::Call { .. }
-            | Message::DialBack { .. }
             | Message::Vouch { .. }
             | Message::Enrolment { .. } => self.drops.count(DropReason::Control),
         }

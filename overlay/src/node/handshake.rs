@@ -206,7 +206,7 @@ impl Node {
         peer.attempts.drain(..place).for_each(|earlier| self.indices.free(earlier.local_index));
         // From here on the responder has proved its key: what it says ends the attempt, one way or the other.
         let position = peer.position;
-        let outcome = self.judge_response(node, &payload, now);
+        let outcome = self.judge_response((node, remote), &payload, now);
         let (Ok(suite), Ok(keys)) = (outcome, attempt.handshake.finish()) else {
             self.indices.free(attempt.local_index);
             return Err(outcome.err().unwrap_or(DropReason::Handshake));
@@ -218,10 +218,18 @@ impl Node {
         Ok(())
     }
 
-    fn judge_response(&mut self, node: NodeId, payload: &[u8], now: Instant) -> Result<Suite, DropReason> {
+    fn judge_response(
+        &mut self,
+        (node, remote): (NodeId, Remote),
+        payload: &[u8],
+        now: Instant,
+    ) -> Result<Suite, DropReason> {
         let payload: ResponsePayload = cbor::decode(payload).map_err(|_| DropReason::Handshake)?;
         let (suite, bytes) = match payload {
-            ResponsePayload::Accepted { suite, chain, .. } => (suite, chain),
+            ResponsePayload::Accepted { suite, chain, observed } => {
+                self.take_observation(node, remote, observed, now);
+                (suite, chain)
+            }
             ResponsePayload::Refused { refusal, unix_s } => {
                 self.note_refusal(node, refusal, unix_s);
                 return Err(DropReason::Handshake);

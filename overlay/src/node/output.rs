@@ -2,7 +2,7 @@
 
 use crate::state::StateFile;
 use crate::tables::Tables;
-use nat::Remote;
+use nat::{Remote, SocketId};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +20,20 @@ pub enum Output {
         bytes: Vec<u8>,
         /// How many routers may pass it on, when that is to be few.
         ttl: Option<u8>,
+    },
+    /// Open UDP sockets on any ports, and know them by these numbers.
+    OpenSockets {
+        /// The number of the first.
+        first: SocketId,
+        /// How many.
+        count: u16,
+    },
+    /// Close such sockets; those that were never opened are none.
+    CloseSockets {
+        /// The number of the first.
+        first: SocketId,
+        /// How many.
+        count: u16,
     },
     /// Give this snapshot to the workers, before anything that follows.
     Publish(Arc<Tables>),
@@ -72,6 +86,10 @@ pub enum WaitReason {
     Circuit,
     /// Our links are told of.
     LinkState,
+    /// What others see of us.
+    Reach,
+    /// An attempt at a direct path.
+    Punch,
     /// Records are compared with a peer's.
     Sync,
     /// State is written.

@@ -1,14 +1,291 @@
 //! How we are reached: what others see of us, and what that makes of us.
+//!
+//! Every answer of a node that we reach without a hop says where it sees us. Members also try for us whether a datagram from
+//! another port of theirs arrives: where that works for two that are unrelated, we are an anchor. Before a hard punch fresh
+//! sockets ask as well, so that the peer can guess the ports of the ones to come.
 
-use wire::NatProfile;
+use super::{Node, Output};
+use crate::limits::{
+    ANCHOR_LIFE, ANCHORS_KEPT, DIAL_BACK_INTERVAL, DIAL_BACK_TIME, DIAL_BACKS_MAX, SAMPLE_TIME, SAMPLES_MAX,
+};
+use nat::{DialBack, Observations, Remote, Side, SocketId, Witness};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+use wire::control::Message;
+use wire::{Candidate, NatProfile, NodeId};
+
+/// From here on, sockets are opened for samples.
+const SAMPLE_FIRST: u16 = 2;
 
 /// What is known of that.
 #[derive(Debug, Default)]
 pub(super) struct Reach {
-    /// Whether unrelated members have dialled us.
-    pub(super) is_anchor: bool,
+    /// What others say of our address.
+    pub(super) seen: Observations,
+    /// The latest of those, for people.
+    pub(super) told: BTreeMap<NodeId, SocketAddr>,
     /// The NAT before us.
     pub(super) profile: NatProfile,
+    /// Whether unrelated members have dialled us.
+    pub(super) is_anchor: bool,
     /// TCP port at which we take datagrams in a WebSocket.
     pub(super) stream_port: Option<u16>,
+    /// Addresses of the machine's own interfaces.
+    pub(super) local: Vec<Candidate>,
+    /// Where a router passes on what comes for us.
+    pub(super) mapped: Vec<Candidate>,
+    /// Who dialled us back, and when.
+    dialled: BTreeMap<NodeId, (IpAddr, Instant)>,
+    /// Who was asked to, by the token that is to come.
+    asked: BTreeMap<u64, (NodeId, Instant)>,
+    last_asked: BTreeMap<NodeId, Instant>,
+    /// Pings from fresh sockets.
+    samples: BTreeMap<u64, (SocketId, SocketAddr)>,
+    sampling: Option<(u16, Instant)>,
+}
+
+impl Node {
+    /// A node says where it sees us.
+    pub(super) fn take_observation(
+        &mut self,
+        node: NodeId,
+        remote: Remote,
+        observed: Option<Candidate>,
+        now: Instant,
+    ) {
+        let (Remote::Udp { socket, address }, Some(observed)) = (remote, observed) else { return };
+        let observed = observed.socket_address();
+        // A neighbour on the same private network says nothing of how we are seen beyond it.
+        if self.members.is_inside_ip(observed.ip()) || (is_private(address.ip()) && is_private(observed.ip()))
+        {
+            return;
+        }
+        if socket == SocketId::MAIN {
+            self.reach.told.insert(node, observed);
+        }
+        self.reach.seen.insert(Witness::Member(node), address, socket, observed, now);
+        self.reach_changed(now);
+    }
+
+    /// A server that knows nothing of us, of STUN or of the DHT, says where it sees us.
+    pub fn handle_observation(&mut self, server: SocketAddr, observed: SocketAddr, now: Instant) {
+        let members = self.reach.told.len();
+        // Servers speak only while members are too few to be believed by themselves.
+        if members < 2 && !self.members.is_inside_ip(observed.ip()) {
+            self.reach.seen.insert(Witness::Server(server), server, SocketId::MAIN, observed, now);
+            self.reach_changed(now);
+        }
+    }
+
+    /// A router passes on what comes for us at these addresses.
+    pub fn handle_port_mapping(&mut self, external: Vec<Candidate>, now: Instant) {
+        self.reach.mapped = external;
+        self.reach_changed(now);
+    }
+
+    /// Takes the TCP port at which this machine takes datagrams in WebSockets.
+    pub fn handle_stream_port(&mut self, port: Option<u16>, now: Instant) {
+        self.reach.stream_port = port;
+        self.links_changed(now);
+    }
+
+    /// What we tell of where we are, after something about it may have changed.
+    pub(super) fn reach_changed(&mut self, now: Instant) {
+        let local: Vec<SocketAddr> = self.reach.local.iter().map(Candidate::socket_address).collect();
+        let profile = self.reach.seen.profile(&local, now);
+        if profile != self.reach.profile {
+            self.reach.profile = profile;
+            self.links_changed(now);
+        }
+        let candidates = self.all_candidates(now);
+        if candidates != self.candidates {
+            self.candidates = candidates;
+            self.announce(now);
+        }
+    }
+
+    /// Where we may be dialled: mapped, as seen from outside, then as the machine has them.
+    pub(super) fn all_candidates(&self, now: Instant) -> Vec<Candidate> {
+        let mut all: Vec<Candidate> = Vec::new();
+        let seen = self.reach.seen.reflexive(now);
+        for candidate in self.reach.mapped.iter().chain(&seen).chain(&self.reach.local) {
+            if !all.contains(candidate) && !self.members.is_inside(candidate) {
+                all.push(*candidate);
+            }
+        }
+        all.truncate(wire::record::CANDIDATES_MAX);
+        all
+    }
+
+    /// What a call says of us.
+    pub(super) fn own_side(&self, now: Instant) -> Side {
+        let mut candidates = self.all_candidates(now);
+        for tentative in self.reach.seen.tentative(now) {
+            if !candidates.contains(&tentative) && candidates.len() < wire::record::CANDIDATES_MAX {
+                candidates.push(tentative);
+            }
+        }
+        let public = self.reach.seen.public(now).or(self.reach.seen.tentative(now).first().copied());
+        Side { profile: self.reach.profile, candidates, public, predicted: self.reach.seen.predicted(now) }
+    }
+
+    /// Asks those that are due to try from another port whether we can be dialled.
+    fn ask_to_dial_back(&mut self, now: Instant) {
+        let due = |reach: &Reach, node: &NodeId| {
+            reach.last_asked.get(node).is_none_or(|last| now >= *last + DIAL_BACK_INTERVAL)
+        };
+        let straight: Vec<NodeId> = self.links().into_iter().map(|(node, _)| node).collect();
+        self.reach.last_asked.retain(|node, _| straight.contains(node));
+        self.reach.told.retain(|node, _| straight.contains(node));
+        let asked: Vec<NodeId> = straight
+            .into_iter()
+            .filter(|node| due(&self.reach, node))
+            .take(DIAL_BACKS_MAX.saturating_sub(self.reach.asked.len()))
+            .collect();
+        for node in asked {
+            let Some(observed) = self.reach.told.get(&node).copied() else { continue };
+            let token = self.random.u64();
+            self.reach.asked.insert(token, (node, now));
+            self.reach.last_asked.insert(node, now);
+            self.send(&node, &Message::DialBack { token, port: observed.port() }, None);
+        }
+    }
+
+    /// A peer wants to know whether a datagram from another port arrives: at the address that we see it at, no other.
+    pub(super) fn consume_dial_back(&mut self, node: NodeId, token: u64, port: u16, remote: Remote) {
+        let Some(address) = remote.address() else { return };
+        let address = SocketAddr::new(address.ip(), port);
+        let digest = self.registry.digest();
+        let to = Remote::Udp { socket: SocketId::TEST, address };
+        self.send(&node, &Message::Ping { token, digest }, Some(to));
+    }
+
+    /// A ping came: perhaps one that we asked for.
+    pub(super) fn note_dial_back(&mut self, node: NodeId, token: u64, remote: Remote, now: Instant) {
+        let Some((asked, _)) = self.reach.asked.get(&token) else { return };
+        if let (true, Some(address)) = (*asked == node, remote.address()) {
+            self.reach.asked.remove(&token);
+            self.reach.dialled.insert(node, (address.ip(), now));
+            self.reach.seen.handle_dial_back(DialBack::OtherPort, true, now);
+            self.judge_anchor(now);
+            self.reach_changed(now);
+        }
+    }
+
+    fn judge_anchor(&mut self, now: Instant) {
+        self.reach.dialled.retain(|_, (_, at)| now < *at + ANCHOR_LIFE);
+        let networks: std::collections::BTreeSet<u32> =
+            self.reach.dialled.values().map(|(ip, _)| network_of(*ip)).collect();
+        let is_anchor = networks.len() >= 2;
+        if is_anchor != self.reach.is_anchor {
+            self.reach.is_anchor = is_anchor;
+            self.links_changed(now);
+        }
+    }
+
+    /// Opens fresh sockets that ask where they are seen, when that is worth knowing; whether they are at it.
+    pub(super) fn sample(&mut self, now: Instant) -> bool {
+        if self.reach.sampling.is_some() {
+            return true;
+        }
+        let mut witnesses: Vec<(NodeId, Remote)> = vec![];
+        for (node, _) in self.links() {
+            let Some(remote @ Remote::Udp { address, .. }) = self.straight_remote(&node) else { continue };
+            let is_new = |(_, other): &(NodeId, Remote)| {
+                other.address().is_some_and(|other| network_of(other.ip()) != network_of(address.ip()))
+            };
+            if address.is_ipv4() && !is_private(address.ip()) && witnesses.iter().all(is_new) {
+                witnesses.push((node, remote));
+            }
+        }
+        witnesses.truncate(2);
+        let Some(count) = self.reach.seen.wants_samples(now).filter(|_| !witnesses.is_empty()) else {
+            return false;
+        };
+        let count = count.min(SAMPLES_MAX);
+        self.outputs.push_back(Output::OpenSockets { first: SocketId(SAMPLE_FIRST), count });
+        let digest = self.registry.digest();
+        for socket in (SAMPLE_FIRST..SAMPLE_FIRST + count).map(SocketId) {
+            for (node, remote) in &witnesses {
+                let Some(address) = remote.address() else { continue };
+                let token = self.random.u64();
+                self.reach.samples.insert(token, (socket, address));
+                self.send(node, &Message::Ping { token, digest }, Some(Remote::Udp { socket, address }));
+            }
+        }
+        self.reach.sampling = Some((count, now + SAMPLE_TIME));
+        true
+    }
+
+    /// An answer to a ping: whether it was one from a fresh socket.
+    pub(super) fn take_sample(
+        &mut self,
+        (node, token): (NodeId, u64),
+        remote: Remote,
+        observed: Option<Candidate>,
+        now: Instant,
+    ) -> bool {
+        let Some((socket, address)) = self.reach.samples.remove(&token) else { return false };
+        if remote == (Remote::Udp { socket, address }) {
+            self.take_observation(node, remote, observed, now);
+        }
+        if self.reach.samples.is_empty() {
+            self.end_sampling();
+        }
+        true
+    }
+
+    fn end_sampling(&mut self) {
+        self.reach.samples.clear();
+        if let Some((count, _)) = self.reach.sampling.take() {
+            self.outputs.push_back(Output::CloseSockets { first: SocketId(SAMPLE_FIRST), count });
+        }
+    }
+
+    pub(super) fn run_reach_timers(&mut self, now: Instant) {
+        if self.reach.sampling.is_some_and(|(_, until)| now >= until) {
+            self.end_sampling();
+        }
+        let is_late = |(_, at): &(NodeId, Instant)| now >= *at + DIAL_BACK_TIME;
+        if self.reach.asked.values().any(is_late) {
+            self.reach.asked.retain(|_, entry| !is_late(entry));
+            self.reach.seen.handle_dial_back(DialBack::OtherPort, false, now);
+            self.judge_anchor(now);
+            self.reach_changed(now);
+        }
+        self.ask_to_dial_back(now);
+    }
+
+    pub(super) fn reach_deadline(&self) -> Option<Instant> {
+        let sampling = self.reach.sampling.map(|(_, until)| until);
+        let asked = self.reach.asked.values().map(|(_, at)| *at + DIAL_BACK_TIME).min();
+        let again = self.reach.last_asked.values().map(|at| *at + DIAL_BACK_INTERVAL).min();
+        [sampling, asked, again].into_iter().flatten().min()
+    }
+
+    /// Members that we reach and that whoever cannot reach us may turn to, nearest first.
+    pub(super) fn anchors(&self) -> Vec<NodeId> {
+        let is_anchor = |node: &NodeId| self.topology.state(node).is_some_and(|state| state.is_anchor);
+        let mut links = self.links();
+        links.retain(|(node, _)| is_anchor(node));
+        links.sort_by_key(|(_, ms)| *ms);
+        links.into_iter().map(|(node, _)| node).take(ANCHORS_KEPT).collect()
+    }
+}
+
+/// Whether an address has a meaning only near to us.
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_loopback(),
+    }
+}
+
+/// The first 16 bits of an IPv4 address or 32 of an IPv6 one: two in the same may be one person's.
+fn network_of(ip: IpAddr) -> u32 {
+    match ip {
+        IpAddr::V4(ip) => u32::from(ip) >> 16,
+        IpAddr::V6(ip) => (u128::from(ip) >> 96) as u32,
+    }
 }

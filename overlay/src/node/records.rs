@@ -120,7 +120,7 @@ impl Node {
         }
     }
 
-    fn announced_candidates(&self, node: NodeId) -> Vec<Candidate> {
+    pub(super) fn announced_candidates(&self, node: NodeId) -> Vec<Candidate> {
         let key = Key { kind: Kind::Member, owner: node, name: String::new() };
         match self.registry.get(&key).map(|record| record.content(&self.members.id())) {
             Some(Ok(Content::Member { candidates, .. })) => candidates,

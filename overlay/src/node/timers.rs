@@ -24,7 +24,9 @@ impl Node {
             self.run_handshake_timers(node, now);
             self.run_sync_timers(node, now);
             self.seek_circuit(node, now);
+            self.run_punching(node, now);
         }
+        self.run_reach_timers(now);
         self.run_circuit_timers(now);
         self.run_link_state_timer(now);
         self.run_ping_timers(now);
@@ -194,6 +196,12 @@ impl Node {
                 consider(at, WaitReason::Path(reason));
             }
         }
+        let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
+        for node in nodes {
+            let at = self.punching_deadline(&node, now);
+            consider(at, WaitReason::Punch);
+        }
+        consider(self.reach_deadline(), WaitReason::Reach);
         consider(self.circuit_deadline(), WaitReason::Circuit);
         consider(Some(self.next_link_state), WaitReason::LinkState);
         consider(self.unwritten.records, WaitReason::Persist);
