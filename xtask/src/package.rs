@@ -6,7 +6,8 @@ use crate::privilege::Privilege;
 use crate::process::{Failure, announce, run};
 
 /// What the labs of `netns-tests` need, besides what every Debian has.
-const PACKAGES: [&str; 11] = [
+const PACKAGES: [&str; 12] = [
+    "conntrack",
     "gcc",
     "iperf3",
     "iproute2",
