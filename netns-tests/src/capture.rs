@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::frame::udp_payload;
 use crate::{Machine, Process, wait_until};
 
 /// Content and port of the datagram that is captured last: what came before it is in the file then.
@@ -72,15 +73,4 @@ pub fn captured_udp(pcap: &[u8]) -> Vec<Vec<u8>> {
         rest = after;
     }
     found
-}
-
-fn udp_payload(frame: &[u8]) -> Option<&[u8]> {
-    let packet = frame.get(14..)?;
-    let udp = match (frame.get(12..14)?, packet.first()? >> 4) {
-        ([0x08, 0x00], 4) if packet.get(9)? == &17 => packet.get(usize::from(packet[0] & 15) * 4..)?,
-        ([0x86, 0xdd], 6) if packet.get(6)? == &17 => packet.get(40..)?,
-        _ => return None,
-    };
-    let length = usize::from(u16::from_be_bytes(udp.get(4..6)?.try_into().ok()?));
-    udp.get(8..length)
 }

@@ -1,7 +1,8 @@
 //! The lab: the real `hopmesh` binary on machines made of network namespaces.
 //!
-//! A [`Lab`] is a switch with two subnets and a router; a [`Machine`] is a namespace plugged into it,
-//! with its own state directory, on which the binary, `ping`, `iperf3` and sockets of the test itself run.
+//! A [`Lab`] is a switch with two subnets and a router; an [`Internet`] routes between networks, on which there are
+//! [`Router`]s of every [`NatKind`]. A [`Machine`] is a namespace plugged into one of them, with its own state
+//! directory, on which the binary, `ping`, `iperf3` and sockets of the test itself run.
 //! Everything a lab makes is removed when it is dropped, also after a panic; processes die with the test.
 //!
 //! A failed expectation of the lab itself panics with a sentence: there is nobody to hand an error to but the
@@ -13,14 +14,23 @@ mod binary;
 mod capture;
 mod dice;
 mod fault;
+mod frame;
+mod ground;
+mod internet;
 mod lab;
 mod machine;
 mod meter;
+mod nat_kind;
 mod node;
+mod observe;
+mod path;
 mod ping;
 mod process;
 mod refusal;
+mod router;
+mod segment;
 mod traffic;
+mod wire;
 
 use std::time::{Duration, Instant};
 
@@ -28,14 +38,20 @@ pub use binary::hopmesh;
 pub use capture::{Capture, captured_udp};
 pub use dice::Dice;
 pub use fault::{as_nobody, with_mount};
+pub use internet::{Internet, Public};
 pub use lab::{Lab, Underlay};
 pub use machine::Machine;
 pub use meter::{cpu_seconds, median, rss_kib};
+pub use nat_kind::NatKind;
 pub use node::{DEADLINE, Up, drops, peer};
+pub use observe::{Dependence, Observed, Outside, Ports, gets_in, heard_until, hears, mapping};
+pub use path::{PathKind, path_kind};
 pub use ping::{Ping, ping, stop_ping};
 pub use process::{Done, Process};
 pub use refusal::refused;
+pub use router::{Ipv6, Plan, Router};
 pub use traffic::{hashed_transfer, iperf_tcp, iperf_udp, receives};
+pub use wire::{Conduct, Mischief, Tally, Wire};
 
 /// How often a condition outside this process is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
