@@ -45,7 +45,7 @@ pub use meter::{cpu_seconds, median, rss_kib};
 pub use nat_kind::NatKind;
 pub use node::{DEADLINE, Up, drops, peer};
 pub use observe::{Dependence, Observed, Outside, Ports, gets_in, heard_until, hears, mapping};
-pub use path::{PathKind, path_kind};
+pub use path::{PathKind, await_path, path_kind};
 pub use ping::{Ping, ping, stop_ping};
 pub use process::{Done, Process};
 pub use refusal::refused;
@@ -60,13 +60,18 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 ///
 /// # Panics
 /// When `patience` is over; the message names `what` was awaited.
-pub fn wait_until<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_until<T>(what: &str, patience: Duration, look: impl FnMut() -> Option<T>) -> T {
+    wait_for(patience, look).unwrap_or_else(|| panic!("waited {patience:?} in vain until {what}"))
+}
+
+/// Asks `look` until it gives something, and returns it; `None` when `patience` is over.
+fn wait_for<T>(patience: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     loop {
-        if let Some(found) = look() {
+        let found = look();
+        if found.is_some() || start.elapsed() >= patience {
             return found;
         }
-        assert!(start.elapsed() < patience, "waited {patience:?} in vain until {what}");
         std::thread::sleep(LOOK_AGAIN);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::{Done, Lab, Machine, Process, hopmesh};
+use crate::{Done, Internet, Lab, Machine, Process, hopmesh};
 
 /// No answer of the program may take longer than this: it is the patience of the tests, not a promise.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -79,6 +79,22 @@ impl Lab {
         a.must_ping(joined.v4.into());
         b.must_ping(up.v6.into());
         (a, up, b, joined)
+    }
+}
+
+impl Internet {
+    /// Public machines that are nodes of one network: the first is its founder and can invite.
+    #[must_use]
+    pub fn anchors<const N: usize>(&self, names: [&str; N]) -> [Machine; N] {
+        let machines = names.map(|name| self.public(name));
+        for (i, machine) in machines.iter().enumerate() {
+            if i == 0 {
+                machine.up()
+            } else {
+                machine.join(&machines[0].invite(&[]))
+            };
+        }
+        machines
     }
 }
 

@@ -1,10 +1,11 @@
 //! Which way a node's packets take to a peer, as `peers --json` says it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::Machine;
+use crate::{Machine, wait_for};
 
 /// The way to a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,25 @@ pub fn path_kind(machine: &Machine, peer: &str) -> PathKind {
     let told = machine.json(&["peers"]);
     let peers = told["peers"].as_array().expect("`peers --json` has peers");
     peers.iter().find(|one| one["name"] == peer).map_or(PathKind::None, |one| read(&one["path"]))
+}
+
+/// Waits until the way from the node on `machine` to `peer` is one that `fits`, and gives it.
+///
+/// # Panics
+/// When it is not in time.
+pub fn await_path(
+    machine: &Machine,
+    peer: &str,
+    patience: Duration,
+    fits: impl Fn(&PathKind) -> bool,
+) -> PathKind {
+    let what = format!("{} has the path to {peer} that was expected", machine.name());
+    let mut last = PathKind::None;
+    let found = wait_for(patience, || {
+        last = path_kind(machine, peer);
+        fits(&last).then(|| last.clone())
+    });
+    found.unwrap_or_else(|| panic!("waited {patience:?} in vain until {what}, but it is {last:?}"))
 }
 
 fn read(path: &Value) -> PathKind {

@@ -74,14 +74,13 @@ impl Plan {
     }
 }
 
-/// A router. Its machines and the routers behind it keep it alive in the network, but a test that wants to change it
-/// has to keep it.
+/// A router. It is there as long as anything behind it, but who wants to change it has to keep this.
 pub struct Router {
     kind: NatKind,
     ipv6: Ipv6,
     lifetime_s: Cell<u32>,
     plug: RefCell<Plug>,
-    wire: Option<Wire>,
+    wire: Option<Arc<Wire>>,
     lan: Arc<Segment>,
     namespace: Arc<Namespace>,
     /// Routers of this lab so far.
@@ -99,14 +98,15 @@ impl Router {
         let (plug, wire) = Plug::connect(&namespace, "wan", (uplink, number, underlay), plan.wire.as_ref());
         let lan4 = if plan.kind.translates() { plan.lan } else { routed4(uplink, number) };
         let lan6 = (plan.ipv6 != Ipv6::Absent).then(|| routed6(uplink, number));
-        let lan = Arc::new(Segment::new(&namespace, "lan", lan4, lan6));
+        let wire = wire.map(Arc::new);
+        let lan = Segment::new(&namespace, "lan", lan4, lan6).behind((Arc::clone(uplink), wire.clone()));
         let router = Self {
             kind: plan.kind,
             ipv6: plan.ipv6,
             lifetime_s: Cell::new(LIFETIME_S),
             plug: RefCell::new(plug),
             wire,
-            lan,
+            lan: Arc::new(lan),
             namespace,
             routers: Arc::clone(routers),
         };
@@ -148,7 +148,7 @@ impl Router {
     /// When that is a plain cable.
     #[must_use]
     pub fn wire(&self) -> &Wire {
-        self.wire.as_ref().expect("the plan had a wire")
+        self.wire.as_deref().expect("the plan had a wire")
     }
 
     /// Pulls the WAN cable, so that neither end notices: the carrier stays.

@@ -51,7 +51,12 @@ pub(crate) struct Segment {
     /// Hosts numbered so far.
     hosts: AtomicU32,
     pub(crate) namespace: Arc<Namespace>,
+    /// What its router is plugged into: it is there as long as anything behind it.
+    _uplink: Option<Uplink>,
 }
+
+/// The way on from a segment: the next one, and the wire to it if that is one.
+pub(crate) type Uplink = (Arc<Segment>, Option<Arc<Wire>>);
 
 impl Segment {
     /// Gives the bridge of that name, made if there is none, the router's addresses. The first host is number 2.
@@ -69,7 +74,13 @@ impl Segment {
         }
         namespace.ip(&lines);
         let (bridge, namespace) = (bridge.to_owned(), Arc::clone(namespace));
-        Self { bridge, v4, v6, hosts: AtomicU32::new(1), namespace }
+        Self { bridge, v4, v6, hosts: AtomicU32::new(1), namespace, _uplink: None }
+    }
+
+    /// Keeps the way on alive.
+    pub(crate) fn behind(mut self, uplink: Uplink) -> Self {
+        self._uplink = Some(uplink);
+        self
     }
 
     /// A number that no other host here has.

@@ -151,6 +151,17 @@ fn jitter_keeps_the_order() {
     assert_eq!(received(&near, &far, &sent), sent);
 }
 
+#[test]
+fn routers_stay_as_long_as_what_is_behind_them() {
+    let internet = Internet::new();
+    let public = internet.public("public");
+    let machine = {
+        let carrier = internet.home(Plan::new(NatKind::FullCone).carrier().wire(Conduct::default()));
+        carrier.home(Plan::new(NatKind::FullCone).wire(Conduct::default())).machine("a")
+    };
+    assert!(reaches(&machine, &public));
+}
+
 /// What of `sent` arrives at a fresh socket of `to`, in that order, until there is nothing more on the way.
 fn received(from: &Machine, to: &Machine, sent: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let (outbox, inbox) = (from.udp(), to.udp());

@@ -133,15 +133,11 @@ fn cells() -> Vec<Cell> {
 
 fn run(cell: Cell) -> Outcome {
     let internet = Internet::new();
-    let [anchor, others @ ..] = ["anchor1", "anchor2", "anchor3"].map(|name| internet.public(name));
-    anchor.up();
-    for other in &others {
-        other.join(&anchor.invite(&[]));
-    }
+    let anchors = internet.anchors(["anchor1", "anchor2", "anchor3"]);
     let plan = |kind| Plan::new(kind).wire(Conduct::delay_ms(WIRE_MS));
     let routers = cell.kinds.map(|kind| internet.home(plan(kind)));
     let machines = [routers[0].machine("a"), routers[1].machine("b")];
-    let ups = machines.each_ref().map(|machine| machine.join(&anchor.invite(&[])));
+    let ups = machines.each_ref().map(|machine| machine.join(&anchors[0].invite(&[])));
     meet(cell.letter, &machines, &ups)
 }
 
