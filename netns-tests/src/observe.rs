@@ -11,7 +11,10 @@ const ARRIVES: Duration = Duration::from_secs(5);
 /// What was sent earlier on another way arrives so long after what was sent last, at most.
 const STRAGGLES: Duration = Duration::from_millis(50);
 /// Fresh sockets whose ports are compared: in a block of ports the extremes are more than half of it apart then.
-const SOCKETS: usize = 24;
+const SOCKETS: u16 = 24;
+/// The ports that sockets of a measurement have, from here on. They are always the same, because a NAT that computes a
+/// port and finds it taken drops the packet: with other ports each time, one run in some dozens would fail.
+const FIRST_PORT: u16 = 41_000;
 /// Ports of a NAT are called random when they are further apart than in the largest usual block.
 const LARGEST_BLOCK: u16 = 4096;
 
@@ -75,8 +78,9 @@ impl Outside {
     /// When datagrams do not get out at all, or mappings are of different addresses.
     #[must_use]
     pub fn observe(&self, machine: &Machine) -> Observed {
-        let (mapping, address) = self.mapping(&machine.udp());
-        let (filtering, ports) = (self.filtering(&machine.udp()), self.ports(machine, mapping));
+        let [one, other] = [0, 1].map(|n| machine.udp_on(FIRST_PORT + n));
+        let (mapping, address) = self.mapping(&one);
+        let (filtering, ports) = (self.filtering(&other), self.ports(machine, mapping));
         Observed { mapping, filtering, ports, address }
     }
 
@@ -104,7 +108,7 @@ impl Outside {
     }
 
     fn ports(&self, machine: &Machine, mapping_is: Dependence) -> Ports {
-        let sockets: Vec<UdpSocket> = (0..SOCKETS).map(|_| machine.udp()).collect();
+        let sockets: Vec<UdpSocket> = (2..2 + SOCKETS).map(|n| machine.udp_on(FIRST_PORT + n)).collect();
         let seen: Vec<u16> = sockets.iter().map(|socket| mapping(socket, &self.near).port()).collect();
         let own = sockets.iter().map(|socket| socket.local_addr().expect("bound").port());
         if own.eq(seen.iter().copied()) {

@@ -109,8 +109,8 @@ fn behind_two_nats_the_stricter_one_counts() {
     ];
     let row = |kind| TABLE.into_iter().find(|row| row.0 == kind).unwrap();
     for carrier in carriers {
-        let router = internet.home(Plan::new(carrier).carrier());
         for home in homes {
+            let router = internet.home(Plan::new(carrier).carrier());
             let name = format!("{}-{}", home.name(), carrier.name());
             let machine = router.home(home).machine(&name);
             let seen = outside.observe(&machine);
