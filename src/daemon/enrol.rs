@@ -8,8 +8,8 @@ use overlay::{Identity, JoinOutput, Joiner};
 use wire::{Invite, Name};
 
 use super::progress::{Progress, Steps};
-use crate::io::poll::{Wake, wait_udp};
-use crate::io::udp::{Family, ReceiveBuffers, Udp};
+use crate::io::poll::{Poll, Wake};
+use crate::io::udp::{Family, ReceiveBuffers, TEST, Udp};
 use crate::io::{clock, entropy};
 
 /// Shortest sleep, so that a deadline that has just passed is not asked about again and again.
@@ -30,6 +30,7 @@ pub(super) fn enrol(
         );
     }
     let wake = Wake::new()?;
+    let mut poll = Poll::new(None, udp, &wake)?;
     let mut buffers = ReceiveBuffers::new();
     let mut steps = Steps::new(on_progress, clock::now());
     let mut joiner = Joiner::new(invite, identity, name, entropy::seed(), clock::now());
@@ -50,13 +51,15 @@ pub(super) fn enrol(
             JoinOutput::Failed(error) => return Err(error.into()),
             JoinOutput::Wait(until) => {
                 let timeout = until.saturating_duration_since(clock::now()).max(SLEEP_MIN);
-                wait_udp(udp, &wake, Some(timeout))?;
+                let _ready = poll.wait(Some(timeout))?;
                 for family in [Family::V4, Family::V6] {
                     let take = |from: std::net::SocketAddr, datagram: &mut [u8]| {
                         joiner.handle_datagram(datagram, from.into(), clock::now());
                     };
                     // ICMP errors of earlier datagrams come as errors of the socket: the next read goes on.
                     let _received = udp.receive(family, &mut buffers, take);
+                    // Nothing for a joiner comes there; what lay there would end every sleep.
+                    let _stray = udp.receive_on(TEST, family, &mut buffers, |_, _| {});
                 }
                 match joiner.answered_by().and_then(|remote| remote.address()) {
                     Some(address) => steps.answered(address),

@@ -15,12 +15,12 @@ use std::sync::mpsc;
 use anyhow::Result;
 use arc_swap::ArcSwap;
 use overlay::fastpath::{Inbound, Outbound, SlowInput, inbound, outbound};
-use overlay::{DropReason, Drops, Remote, Tables};
+use overlay::{DropReason, Drops, Remote, SocketId, Tables};
 use wire::datagram::{HEADER_LENGTH, LABEL_LENGTH, TAG_LENGTH, write_label};
 use wire::icmp::{self, Unreachable};
 use wire::packet::Packet;
 
-use crate::io::poll::{Ready, Wake, wait};
+use crate::io::poll::{Poll, Ready, Wake};
 use crate::io::tun::Tun;
 use crate::io::udp::{Family, ReceiveBuffers, Udp};
 
@@ -65,7 +65,7 @@ impl Shared {
     /// Sends a datagram to where it can go; what the system does not take is counted.
     pub(super) fn send(&self, remote: Remote, bytes: &[u8]) {
         let sent = match remote {
-            Remote::Udp { address, .. } => self.udp.send(address, bytes).is_ok(),
+            Remote::Udp { socket, address } => self.udp.send_from(socket, address, bytes, None).is_ok(),
             // Circuits are resolved before: their datagrams go to the first hop.
             Remote::Stream(_) | Remote::Circuit(_) => false,
         };
@@ -88,8 +88,9 @@ impl Worker {
     pub(super) fn run(self) -> Result<()> {
         let mut packet = vec![0; ROOM_BEFORE + PACKET_LENGTH_MAX + TAG_LENGTH];
         let mut buffers = ReceiveBuffers::new();
+        let mut poll = Poll::new(Some(&self.tun), &self.shared.udp, &self.shared.wake)?;
         loop {
-            let ready = wait(&self.tun, &self.shared.udp, &self.shared.wake, None)?;
+            let ready = poll.wait(None)?;
             if self.shared.stop.load(Relaxed) {
                 return Ok(());
             }
@@ -101,7 +102,7 @@ impl Worker {
     fn round(
         &self,
         tables: &Tables,
-        ready: Ready,
+        ready: Ready<'_>,
         packet: &mut [u8],
         buffers: &mut ReceiveBuffers,
     ) -> Result<()> {
@@ -113,8 +114,11 @@ impl Worker {
         }
         for (family, is_ready) in [(Family::V4, ready.udp_v4), (Family::V6, ready.udp_v6)] {
             if is_ready {
-                self.drain_udp(tables, family, buffers);
+                self.drain_udp(tables, SocketId::MAIN, family, buffers);
             }
+        }
+        for &(socket, family) in ready.others {
+            self.drain_udp(tables, socket, family, buffers);
         }
         Ok(())
     }
@@ -152,12 +156,11 @@ impl Worker {
         }
     }
 
-    fn drain_udp(&self, tables: &Tables, family: Family, buffers: &mut ReceiveBuffers) {
+    fn drain_udp(&self, tables: &Tables, socket: SocketId, family: Family, buffers: &mut ReceiveBuffers) {
         for _ in 0..ROUND_MAX {
-            let taken = self
-                .shared
-                .udp
-                .receive(family, buffers, |from, datagram| self.take_datagram(tables, datagram, from.into()));
+            let taken = self.shared.udp.receive_on(socket, family, buffers, |address, datagram| {
+                self.take_datagram(tables, datagram, Remote::Udp { socket, address });
+            });
             // An error is the echo of something that we sent (ICMP): the socket goes on.
             if matches!(taken, Ok(0)) {
                 return;

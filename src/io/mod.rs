@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod entropy;
+mod epoll;
 pub mod host;
 pub mod lock;
 pub mod netlink;

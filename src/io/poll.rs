@@ -1,16 +1,21 @@
 //! What a worker sleeps on: its TUN queue, the UDP sockets and a [`Wake`], until one has something or a time is over.
 //!
-//! Four descriptors: one `poll` with its array on the stack is as quick as epoll here, and keeps no state.
+//! The UDP sockets are a set that [`Udp`] keeps, because spare ones come and go on another thread; a [`Poll`] adds the
+//! TUN and the wake to it. One system call a round, whose cost goes by what is ready.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::io::Errno;
+use overlay::SocketId;
+use rustix::event::{EventfdFlags, eventfd};
 
+use super::epoll::{Events, Token};
 use super::tun::Tun;
-use super::udp::Udp;
+use super::udp::{Family, SPARES_MAX, Udp};
+
+/// TUN, wake, and two sockets in two families besides the spares: all may be ready at once, so that nothing starves.
+const EVENTS_MAX: usize = SPARES_MAX + 6;
 
 /// Ends another thread's wait. Waking an awake thread makes its next wait end at once; many wakes are one.
 #[derive(Debug)]
@@ -41,109 +46,73 @@ impl Wake {
 /// What a wait ended for; nothing of it when the time was over. An error on a descriptor counts as readiness, so that
 /// the next read tells which.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ready {
+pub struct Ready<'a> {
     /// A packet of this machine waits.
     pub tun: bool,
-    /// A datagram over IPv4 waits.
+    /// A datagram over IPv4 waits at the main socket.
     pub udp_v4: bool,
-    /// A datagram over IPv6 waits.
+    /// A datagram over IPv6 waits at the main socket.
     pub udp_v6: bool,
     /// Another thread called [`Wake::wake`]; it is taken note of, and the next wait sleeps again.
     pub wake: bool,
+    /// Datagrams wait at these other sockets, spare ones and those on the test port: whoever does not take them
+    /// ([`Udp::receive_on`]) is told again. One that was closed meanwhile may still be named.
+    pub others: &'a [(SocketId, Family)],
 }
 
-/// Sleeps until something is to be read or `timeout` is over; without a timeout, for as long as it takes.
-///
-/// # Errors
-/// The kernel's own; a signal is none, it ends the wait with nothing ready.
-pub fn wait(tun: &Tun, udp: &Udp, wake: &Wake, timeout: Option<Duration>) -> io::Result<Ready> {
-    wait_on([Some(tun.as_fd()), Some(udp.v4_fd()), udp.v6_fd()], wake, timeout)
+/// What one thread sleeps on. There is one at a time for a [`Udp`]: two would take each other's wakes.
+pub struct Poll<'a> {
+    tun: Option<&'a Tun>,
+    udp: &'a Udp,
+    wake: &'a Wake,
+    events: Events,
+    others: Vec<(SocketId, Family)>,
 }
 
-/// As [`wait`], without a TUN device.
-///
-/// # Errors
-/// As [`wait`].
-pub fn wait_udp(udp: &Udp, wake: &Wake, timeout: Option<Duration>) -> io::Result<Ready> {
-    wait_on([None, Some(udp.v4_fd()), udp.v6_fd()], wake, timeout)
-}
-
-fn wait_on(
-    sources: [Option<BorrowedFd<'_>>; 3],
-    wake: &Wake,
-    timeout: Option<Duration>,
-) -> io::Result<Ready> {
-    // A source that is absent is replaced by the wake, and not looked at.
-    let present = sources.map(|fd| fd.is_some());
-    let wake_fd = wake.event.as_fd();
-    let mut fds = [sources[0], sources[1], sources[2], None]
-        .map(|fd| PollFd::from_borrowed_fd(fd.unwrap_or(wake_fd), PollFlags::IN));
-    // A timeout too long for the kernel is none.
-    let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-    match poll(&mut fds, timeout.as_ref()) {
-        Ok(_) => {}
-        Err(Errno::INTR) => return Ok(Ready::default()),
-        Err(error) => return Err(error.into()),
+impl<'a> Poll<'a> {
+    /// Prepares to sleep on all of these; the TUN may not be there yet.
+    ///
+    /// # Errors
+    /// When the kernel has no memory for it.
+    pub fn new(tun: Option<&'a Tun>, udp: &'a Udp, wake: &'a Wake) -> io::Result<Self> {
+        let (events, others) = (Events::with_room_for(EVENTS_MAX), Vec::with_capacity(EVENTS_MAX));
+        let poll = Self { tun, udp, wake, events, others };
+        poll.udp.epoll().add(&wake.event, Token::Wake)?;
+        if let Some(tun) = tun {
+            poll.udp.epoll().add(tun, Token::Tun)?;
+        }
+        Ok(poll)
     }
-    let is_ready = |i: usize| !fds[i].revents().is_empty();
-    let ready = Ready {
-        tun: present[0] && is_ready(0),
-        udp_v4: present[1] && is_ready(1),
-        udp_v6: present[2] && is_ready(2),
-        wake: is_ready(3),
-    };
-    if ready.wake {
-        wake.clear();
+
+    /// Sleeps until something is to be read or `timeout` is over; without a timeout, for as long as it takes.
+    ///
+    /// # Errors
+    /// The kernel's own; a signal is none, it ends the wait with nothing ready.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Ready<'_>> {
+        let (mut ready, others) = (Ready::default(), &mut self.others);
+        others.clear();
+        self.udp.epoll().wait(&mut self.events, timeout, |token| match token {
+            Token::Tun => ready.tun = true,
+            Token::Wake => ready.wake = true,
+            Token::Udp(SocketId::MAIN, Family::V4) => ready.udp_v4 = true,
+            Token::Udp(SocketId::MAIN, Family::V6) => ready.udp_v6 = true,
+            Token::Udp(socket, family) => others.push((socket, family)),
+        })?;
+        if ready.wake {
+            self.wake.clear();
+        }
+        Ok(Ready { others: &self.others, ..ready })
     }
-    Ok(ready)
+}
+
+impl Drop for Poll<'_> {
+    fn drop(&mut self) {
+        self.udp.epoll().remove(&self.wake.event);
+        if let Some(tun) = self.tun {
+            self.udp.epoll().remove(tun);
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::{Ipv4Addr, Ipv6Addr};
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::io::udp::{Family, ReceiveBuffers};
-
-    #[test]
-    fn a_wake_before_the_wait_is_not_lost_and_counts_once() {
-        let (udp, wake) = (Udp::bind(0).unwrap(), Wake::new().unwrap());
-        wake.wake();
-        wake.wake();
-        let ready = wait_udp(&udp, &wake, None).unwrap();
-        assert_eq!(ready, Ready { wake: true, ..Ready::default() });
-        assert_eq!(wait_udp(&udp, &wake, Some(Duration::ZERO)).unwrap(), Ready::default());
-    }
-
-    #[test]
-    fn another_thread_ends_the_wait() {
-        let (udp, wake) = (Udp::bind(0).unwrap(), Arc::new(Wake::new().unwrap()));
-        let other = std::thread::spawn({
-            let wake = Arc::clone(&wake);
-            move || wake.wake()
-        });
-        assert!(wait_udp(&udp, &wake, None).unwrap().wake);
-        other.join().unwrap();
-    }
-
-    #[test]
-    fn each_socket_is_told_apart() {
-        let (udp, wake) = (Udp::bind(0).unwrap(), Wake::new().unwrap());
-        let mut buffers = ReceiveBuffers::new();
-        udp.send((Ipv4Addr::LOCALHOST, udp.port()).into(), b"x").unwrap();
-        let ready = wait_udp(&udp, &wake, None).unwrap();
-        assert_eq!(ready, Ready { udp_v4: true, ..Ready::default() });
-        assert_eq!(udp.receive(Family::V4, &mut buffers, |_, _| {}).unwrap(), 1);
-        udp.send((Ipv6Addr::LOCALHOST, udp.port()).into(), b"x").unwrap();
-        let ready = wait_udp(&udp, &wake, None).unwrap();
-        assert_eq!(ready, Ready { udp_v6: true, ..Ready::default() });
-    }
-
-    #[test]
-    fn a_wait_ends_when_its_time_is_over() {
-        let (udp, wake) = (Udp::bind(0).unwrap(), Wake::new().unwrap());
-        let ready = wait_udp(&udp, &wake, Some(Duration::from_millis(5))).unwrap();
-        assert_eq!(ready, Ready::default());
-    }
-}
+mod tests;

@@ -1,35 +1,40 @@
-//! The UDP sockets: one for IPv4 and one for IPv6, on the same port, that carry everything between nodes.
+//! The UDP sockets: a main pair, for IPv4 and IPv6 on the same port, that carries everything between nodes; a second
+//! pair on the test port, which only shows others what a NAT does with another port of ours; and spare IPv4 sockets
+//! for hard punches.
 //!
-//! Sending and receiving take `&self`, so the worker and the control thread share one [`Udp`]. Nothing is allocated
-//! per datagram: batches, segmentation on send (UDP_SEGMENT) and coalescing on receive (UDP_GRO) are the kernel's.
-//! A datagram too big for the path goes in fragments, by what the kernel has learnt of the path's MTU.
+//! Sending and receiving take `&self`, so the worker and the control thread share one [`Udp`]; no lock is taken per
+//! datagram. Nothing is allocated per datagram: batches, segmentation on send (UDP_SEGMENT) and coalescing on receive
+//! (UDP_GRO) are the kernel's. A datagram too big for the path goes in fragments, by what the kernel has learnt of the
+//! path's MTU.
 
+mod half;
 mod remote;
+mod spares;
+mod ttl;
 
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use overlay::SocketId;
 use rustix::io::Errno;
-use rustix::net::sockopt::{
-    Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
-    set_socket_recv_buffer_size_force, set_socket_send_buffer_size_force,
-};
-use socket2::{Domain, Protocol, Socket, Type};
 
+use super::epoll::{Epoll, Token};
+use half::{Half, SOCKET_BUFFER_SIZE, send_in_batches};
 use remote::{canonical, is_reachable};
+use spares::Spares;
 
-/// Socket buffers: 4 MiB holds what 1 Gbit/s brings in 30 ms, which a busy worker may be away.
-const SOCKET_BUFFER_SIZE: usize = 4 << 20;
-/// Room for the largest datagram and for the longest train the kernel coalesces: both fit 16 bits of length.
-const RECEIVE_SIZE: usize = 65_536;
-/// IPv6 and UDP header, which count towards the 16 bits of length.
-const HEADERS_SIZE: usize = 48;
+pub use half::ReceiveBuffers;
+pub use spares::{SPARE_FIRST, SPARES_MAX};
+
+/// The pair on the test port, beside [`SocketId::MAIN`].
+pub const TEST: SocketId = SocketId(1);
 /// Ports to try before giving up on one that is free in both families.
 const FREE_PORT_ATTEMPTS: usize = 16;
+/// Buffers of the test port: some dozens of questions and answers, never data.
+const TEST_BUFFER_SIZE: usize = 128 << 10;
 
-/// Which of the two sockets.
+/// Which of the two sockets of a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// IPv4.
@@ -41,16 +46,18 @@ pub enum Family {
 /// The node's UDP sockets.
 #[derive(Debug)]
 pub struct Udp {
+    main: Pair,
+    test: Pair,
+    spares: Spares,
+    epoll: Epoll,
+}
+
+/// Two sockets on one port.
+#[derive(Debug)]
+struct Pair {
     v4: Half,
     /// Absent where the kernel has no IPv6.
     v6: Option<Half>,
-}
-
-#[derive(Debug)]
-struct Half {
-    socket: Socket,
-    state: UdpSocketState,
-    local: SocketAddr,
 }
 
 /// Why the sockets could not be opened.
@@ -73,66 +80,37 @@ pub enum BindError {
     Os(#[from] io::Error),
 }
 
-/// Room for one batch of received datagrams: made once, used for every [`Udp::receive`] of a thread.
-pub struct ReceiveBuffers {
-    /// [`BATCH_SIZE`] buffers in a row; the kernel commits the pages only when bytes arrive there.
-    bytes: Box<[u8]>,
-    meta: [RecvMeta; BATCH_SIZE],
-}
-
-impl ReceiveBuffers {
-    /// Empty buffers.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            bytes: vec![0; BATCH_SIZE * RECEIVE_SIZE].into_boxed_slice(),
-            meta: [RecvMeta::default(); BATCH_SIZE],
-        }
-    }
-}
-
-impl Default for ReceiveBuffers {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Udp {
-    /// Opens both sockets on `port` of every address; 0 picks one that is free in both families.
+    /// Opens the main sockets on `port` of every address; 0 picks one that is free in both families. The test port is
+    /// the next one, so that a firewall can be told of it, or any other where that is taken.
     ///
     /// # Errors
     /// [`BindError`].
     pub fn bind(port: u16) -> Result<Self, BindError> {
-        for _ in 1..FREE_PORT_ATTEMPTS {
-            match Self::bind_both(port) {
-                // Free in IPv4 but not in IPv6: the next one may be.
-                Err(BindError::PortInUse { .. }) if port == 0 => {}
-                done => return done,
+        let main = Pair::bind_free(port, SOCKET_BUFFER_SIZE)?;
+        let next = main.v4.local.port().checked_add(1);
+        let test = next
+            .and_then(|next| Pair::bind(next, TEST_BUFFER_SIZE).ok())
+            .map_or_else(|| Pair::bind_free(0, TEST_BUFFER_SIZE), Ok)?;
+        let epoll = Epoll::new()?;
+        for (id, pair) in [(SocketId::MAIN, &main), (TEST, &test)] {
+            epoll.add(&pair.v4.socket, Token::Udp(id, Family::V4))?;
+            if let Some(v6) = &pair.v6 {
+                epoll.add(&v6.socket, Token::Udp(id, Family::V6))?;
             }
         }
-        Self::bind_both(port)
+        Ok(Self { main, test, spares: Spares::default(), epoll })
     }
 
-    fn bind_both(port: u16) -> Result<Self, BindError> {
-        let v4 = Half::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))?;
-        let port = v4.local.port();
-        let v6 = match Half::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
-            Ok(v6) => Some(v6),
-            Err(BindError::Os(error)) if has_no_ipv6(&error) => None,
-            Err(error) => return Err(error),
-        };
-        Ok(Self { v4, v6 })
-    }
-
-    /// Sends one datagram to `remote`.
+    /// Sends one datagram to `remote` from the main socket.
     ///
     /// # Errors
     /// Ordinary results of a network, to be counted as drops: `WouldBlock` (socket buffer full), `InvalidInput` (no
     /// address to send to), ECONNREFUSED, ENETUNREACH, EHOSTUNREACH, EMSGSIZE (larger than any datagram),
     /// EAFNOSUPPORT (IPv6 on a machine without).
     pub fn send(&self, remote: SocketAddr, bytes: &[u8]) -> io::Result<()> {
-        let remote = canonical(remote);
-        self.half(remote)?.send(remote, bytes, None)
+        let remote = reachable(remote)?;
+        self.main.half(remote)?.send(remote, bytes, None)
     }
 
     /// Sends `bytes` to `remote` as datagrams of `segment_size` bytes, the last one of what is left: in one system
@@ -144,16 +122,44 @@ impl Udp {
         if segment_size == 0 {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let remote = canonical(remote);
-        let half = self.half(remote)?;
-        let segments_max = || half.state.max_gso_segments();
-        send_in_batches(bytes, segment_size, segments_max, |batch| {
-            half.send(remote, batch, Some(segment_size))
-        })
+        let remote = reachable(remote)?;
+        let half = self.main.half(remote)?;
+        send_in_batches(
+            bytes,
+            segment_size,
+            || half.segments_max(),
+            |batch| half.send(remote, batch, Some(segment_size)),
+        )
     }
 
-    /// Hands every datagram of one batch of `family` to `each`, with its sender, and says how many there were: 0 when
-    /// the socket is empty. A sender is never an IPv4-mapped IPv6 address.
+    /// Sends one datagram to `remote` from any of the sockets, with a time to live of `ttl` hops instead of the
+    /// system's. That of other datagrams stays what it is, also of those that another thread sends at the same time.
+    ///
+    /// # Errors
+    /// As [`Udp::send`]; besides, `NotFound` when there is no such socket, `InvalidInput` for a `ttl` of 0, and
+    /// EAFNOSUPPORT for IPv6 from a spare socket.
+    pub fn send_from(
+        &self,
+        socket: SocketId,
+        remote: SocketAddr,
+        bytes: &[u8],
+        ttl: Option<u8>,
+    ) -> io::Result<()> {
+        let remote = reachable(remote)?;
+        let send = |half: &Half| match ttl {
+            None => half.send(remote, bytes, None),
+            Some(ttl) => ttl::send(&half.socket, remote, bytes, ttl),
+        };
+        match socket {
+            SocketId::MAIN => send(self.main.half(remote)?),
+            TEST => send(self.test.half(remote)?),
+            _ if remote.is_ipv6() => Err(Errno::AFNOSUPPORT.into()),
+            spare => self.spares.with(spare, send).unwrap_or_else(|| Err(no_such_socket(spare))),
+        }
+    }
+
+    /// Hands every datagram of one batch of `family` at the main socket to `each`, with its sender, and says how many
+    /// there were: 0 when the socket is empty. A sender is never an IPv4-mapped IPv6 address.
     ///
     /// # Errors
     /// The kernel's own; the socket stays usable.
@@ -161,146 +167,151 @@ impl Udp {
         &self,
         family: Family,
         buffers: &mut ReceiveBuffers,
-        mut each: impl FnMut(SocketAddr, &mut [u8]),
+        each: impl FnMut(SocketAddr, &mut [u8]),
     ) -> io::Result<usize> {
-        let half = match (family, &self.v6) {
-            (Family::V4, _) => &self.v4,
-            (Family::V6, Some(v6)) => v6,
-            (Family::V6, None) => return Ok(0),
-        };
-        let batch = match half.receive(buffers) {
-            Ok(batch) => batch,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
-            Err(error) => return Err(error),
-        };
-        let mut datagrams = 0;
-        for (train, meta) in buffers.bytes.chunks_exact_mut(RECEIVE_SIZE).zip(&buffers.meta[..batch]) {
-            let remote = canonical(meta.addr);
-            let train = &mut train[..meta.len.min(RECEIVE_SIZE)];
-            if train.is_empty() {
-                each(remote, train);
-                datagrams += 1;
-            } else {
-                for datagram in train.chunks_mut(meta.stride.max(1)) {
-                    each(remote, datagram);
-                    datagrams += 1;
-                }
+        self.main.of(family).map_or(Ok(0), |half| half.receive(buffers, each))
+    }
+
+    /// As [`Udp::receive`], at any of the sockets; nothing comes from one that does not exist (any more).
+    ///
+    /// # Errors
+    /// As [`Udp::receive`].
+    pub fn receive_on(
+        &self,
+        socket: SocketId,
+        family: Family,
+        buffers: &mut ReceiveBuffers,
+        each: impl FnMut(SocketAddr, &mut [u8]),
+    ) -> io::Result<usize> {
+        match (socket, family) {
+            (SocketId::MAIN, _) => self.receive(family, buffers, each),
+            (TEST, _) => self.test.of(family).map_or(Ok(0), |half| half.receive(buffers, each)),
+            (_, Family::V6) => Ok(0),
+            (spare, Family::V4) => {
+                self.spares.with(spare, |half| half.receive(buffers, each)).unwrap_or(Ok(0))
             }
         }
-        Ok(datagrams)
     }
 
-    /// The port, the same in both families.
+    /// Opens a spare IPv4 socket on a free port, under a number of the caller's from [`SPARE_FIRST`] on. Whoever
+    /// sleeps on these sockets ([`super::poll::Poll`]) wakes for it from now on.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a number below [`SPARE_FIRST`], `AlreadyExists` for one in use, `QuotaExceeded` when there
+    /// are [`SPARES_MAX`], and the kernel's own, above all EMFILE.
+    pub fn open_spare(&self, id: SocketId) -> io::Result<()> {
+        self.spares.open(id, &self.epoll)
+    }
+
+    /// Closes a spare socket, and what waits there is lost; does nothing when there is none of this number.
+    pub fn close_spare(&self, id: SocketId) {
+        self.spares.close(id, &self.epoll);
+    }
+
+    /// Gives a spare socket the main ones' large buffers: it has won its punch and will carry data. Does nothing when
+    /// there is none of this number.
+    pub fn enlarge_spare(&self, id: SocketId) {
+        let _absent = self.spares.with(id, |half| half.set_buffers(SOCKET_BUFFER_SIZE));
+    }
+
+    /// How many spare sockets are open.
+    #[must_use]
+    pub fn spare_count(&self) -> usize {
+        self.spares.count()
+    }
+
+    /// The main port, the same in both families.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.v4.local.port()
+        self.main.v4.local.port()
     }
 
-    /// What the sockets are bound to: `0.0.0.0:PORT`, and `[::]:PORT` where there is IPv6.
+    /// The test port, the same in both families.
+    #[must_use]
+    pub fn test_port(&self) -> u16 {
+        self.test.v4.local.port()
+    }
+
+    /// The port of a socket, if there is such a socket.
+    #[must_use]
+    pub fn port_of(&self, socket: SocketId) -> Option<u16> {
+        match socket {
+            SocketId::MAIN => Some(self.port()),
+            TEST => Some(self.test_port()),
+            spare => self.spares.with(spare, |half| half.local.port()),
+        }
+    }
+
+    /// What the main sockets are bound to: `0.0.0.0:PORT`, and `[::]:PORT` where there is IPv6.
     #[must_use]
     pub fn local_addresses(&self) -> Vec<SocketAddr> {
-        [Some(&self.v4), self.v6.as_ref()].into_iter().flatten().map(|half| half.local).collect()
+        [Some(&self.main.v4), self.main.v6.as_ref()].into_iter().flatten().map(|half| half.local).collect()
     }
 
-    /// The IPv4 socket's descriptor, to poll.
+    /// The main IPv4 socket's descriptor.
     #[must_use]
     pub fn v4_fd(&self) -> BorrowedFd<'_> {
-        self.v4.socket.as_fd()
+        self.main.v4.socket.as_fd()
     }
 
-    /// The IPv6 socket's descriptor, to poll.
+    /// The main IPv6 socket's descriptor.
     #[must_use]
     pub fn v6_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.v6.as_ref().map(|half| half.socket.as_fd())
+        self.main.v6.as_ref().map(|half| half.socket.as_fd())
     }
 
-    /// The socket to reach `remote` by, unless no datagram can go there.
-    fn half(&self, remote: SocketAddr) -> io::Result<&Half> {
-        if !is_reachable(remote) {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        match (remote, &self.v6) {
-            (SocketAddr::V4(_), _) => Ok(&self.v4),
-            (SocketAddr::V6(_), Some(v6)) => Ok(v6),
-            (SocketAddr::V6(_), None) => Err(Errno::AFNOSUPPORT.into()),
-        }
+    /// The set in which all the sockets are.
+    pub(super) fn epoll(&self) -> &Epoll {
+        &self.epoll
     }
 }
 
-impl Half {
-    fn bind(local: SocketAddr) -> Result<Self, BindError> {
-        let port = local.port();
-        let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
-        if local.is_ipv6() {
-            socket.set_only_v6(true)?;
+impl Pair {
+    /// On `port`; 0 picks one that is free in both families.
+    fn bind_free(port: u16, buffer_size: usize) -> Result<Self, BindError> {
+        for _ in 1..FREE_PORT_ATTEMPTS {
+            match Self::bind(port, buffer_size) {
+                // Free in IPv4 but not in IPv6: the next one may be.
+                Err(BindError::PortInUse { .. }) if port == 0 => {}
+                done => return done,
+            }
         }
-        enlarge_buffers(&socket);
-        socket.bind(&local.into()).map_err(|error| refusal(error, port))?;
-        let local =
-            socket.local_addr()?.as_socket().expect("a socket of an internet family has such an address");
-        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        // quinn-udp forbids fragments, which stalls TCP where the path is narrower than the mesh: a datagram that does
-        // not fit goes in fragments, until the MTU of the mesh follows the path's.
-        if local.is_ipv4() {
-            set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::WANT).map_err(io::Error::from)?;
-        } else {
-            set_ipv6_mtu_discover(&socket, Ipv6PathMtuDiscovery::WANT).map_err(io::Error::from)?;
-        }
-        Ok(Self { socket, state, local })
+        Self::bind(port, buffer_size)
     }
 
-    fn send(&self, remote: SocketAddr, contents: &[u8], segment_size: Option<usize>) -> io::Result<()> {
-        let transmit = Transmit { destination: remote, ecn: None, contents, segment_size, src_ip: None };
-        self.state.try_send(UdpSockRef::from(&self.socket), &transmit)
-    }
-
-    fn receive(&self, buffers: &mut ReceiveBuffers) -> io::Result<usize> {
-        let mut parts = buffers.bytes.chunks_exact_mut(RECEIVE_SIZE);
-        let mut slices: [_; BATCH_SIZE] =
-            std::array::from_fn(|_| IoSliceMut::new(parts.next().expect("BATCH_SIZE buffers were made")));
-        self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut buffers.meta)
-    }
-}
-
-/// Gives `send` as many segments at a time as `segments_max` allows, which quinn-udp sets to 1 for good when an interface
-/// refuses segmentation; the bytes refused for that reason go again, one by one.
-fn send_in_batches(
-    mut bytes: &[u8],
-    segment_size: usize,
-    segments_max: impl Fn() -> usize,
-    mut send: impl FnMut(&[u8]) -> io::Result<()>,
-) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let segments = segments_max().max(1);
-        // One sendmsg takes no more than one datagram's length, whatever the segments.
-        let fitting = (RECEIVE_SIZE - 1 - HEADERS_SIZE) / segment_size;
-        let segments_now = segments.min(fitting.max(1));
-        let (batch, rest) = bytes.split_at(bytes.len().min(segments_now.saturating_mul(segment_size)));
-        match send(batch) {
-            Ok(()) => bytes = rest,
-            Err(_) if segments > 1 && segments_max() == 1 => {}
+    fn bind(port: u16, buffer_size: usize) -> Result<Self, BindError> {
+        let v4 = Half::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), buffer_size)?;
+        let port = v4.local.port();
+        let v6 = match Half::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), buffer_size) {
+            Ok(v6) => Some(v6),
+            Err(BindError::Os(error)) if has_no_ipv6(&error) => None,
             Err(error) => return Err(error),
+        };
+        Ok(Self { v4, v6 })
+    }
+
+    fn of(&self, family: Family) -> Option<&Half> {
+        match family {
+            Family::V4 => Some(&self.v4),
+            Family::V6 => self.v6.as_ref(),
         }
     }
-    Ok(())
-}
 
-/// Asks for large buffers, beyond the administrator's limit where the process may; what the kernel gives is enough.
-fn enlarge_buffers(socket: &Socket) {
-    if set_socket_recv_buffer_size_force(socket, SOCKET_BUFFER_SIZE).is_err() {
-        let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_SIZE);
-    }
-    if set_socket_send_buffer_size_force(socket, SOCKET_BUFFER_SIZE).is_err() {
-        let _ = socket.set_send_buffer_size(SOCKET_BUFFER_SIZE);
+    /// The socket to reach `remote` by.
+    fn half(&self, remote: SocketAddr) -> io::Result<&Half> {
+        let family = if remote.is_ipv4() { Family::V4 } else { Family::V6 };
+        self.of(family).ok_or_else(|| Errno::AFNOSUPPORT.into())
     }
 }
 
-fn refusal(error: io::Error, port: u16) -> BindError {
-    match error.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::ADDRINUSE) => BindError::PortInUse { port },
-        Some(Errno::ACCESS | Errno::PERM) => BindError::NotPermitted { port },
-        _ => BindError::Os(error),
-    }
+/// `remote` as the sockets take it, unless no datagram can go there.
+fn reachable(remote: SocketAddr) -> io::Result<SocketAddr> {
+    let remote = canonical(remote);
+    if is_reachable(remote) { Ok(remote) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+fn no_such_socket(socket: SocketId) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("there is no socket {}", socket.0))
 }
 
 fn has_no_ipv6(error: &io::Error) -> bool {

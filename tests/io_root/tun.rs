@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
-use hopmesh::io::poll::{Ready, Wake, wait};
+use hopmesh::io::poll::{Poll, Ready, Wake};
 use hopmesh::io::tun::{Tun, TunError};
 use hopmesh::io::udp::Udp;
 use rustix::mount::{MountFlags, mount};
@@ -49,7 +49,8 @@ fn packets_cross_both_ways_and_nothing_is_sent_unasked() {
         let port = program.local_addr().unwrap().port();
 
         program.send_to(b"outbound", (them, 7)).unwrap();
-        assert_eq!(wait(&tun, &udp, &wake, PATIENCE).unwrap(), Ready { tun: true, ..Ready::default() });
+        let mut poll = Poll::new(Some(&tun), &udp, &wake).unwrap();
+        assert_eq!(poll.wait(PATIENCE).unwrap(), Ready { tun: true, ..Ready::default() });
         let mut buffer = [0; 2000];
         let length = tun.recv(&mut buffer).unwrap();
         // The first packet of all: no router solicitation or multicast report came before it.
@@ -91,8 +92,10 @@ fn an_interface_removed_under_us_is_an_error_and_no_hang() {
     alone(|| {
         let tun = Tun::create("hm-gone").unwrap();
         let (udp, wake) = (Udp::bind(0).unwrap(), Wake::new().unwrap());
+        let mut poll = Poll::new(Some(&tun), &udp, &wake).unwrap();
+        assert_eq!(poll.wait(Some(Duration::ZERO)).unwrap(), Ready::default());
         ip("link del hm-gone");
-        assert!(wait(&tun, &udp, &wake, PATIENCE).unwrap().tun);
+        assert!(poll.wait(PATIENCE).unwrap().tun);
         let error = tun.recv(&mut [0; 100]).unwrap_err();
         assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
         assert!(tun.send(&[0x45; 100]).is_err());

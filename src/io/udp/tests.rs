@@ -1,12 +1,15 @@
 //! Over loopback: every length, both families, trains, and what must not break the sockets.
 
 use std::cell::Cell;
+use std::io::IoSliceMut;
 use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::io::poll::{Wake, wait_udp};
+use crate::io::poll::{Poll, Wake};
+use rustix::net::sockopt::socket_recv_buffer_size;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -20,10 +23,11 @@ fn loopback(udp: &Udp, family: Family) -> SocketAddr {
 /// The next `count` datagrams of `family`, with their senders.
 fn collect(udp: &Udp, family: Family, count: usize) -> Vec<(SocketAddr, Vec<u8>)> {
     let wake = Wake::new().unwrap();
+    let mut poll = Poll::new(None, udp, &wake).unwrap();
     let mut buffers = ReceiveBuffers::new();
     let mut datagrams = Vec::new();
     while datagrams.len() < count {
-        let ready = wait_udp(udp, &wake, Some(PATIENCE)).unwrap();
+        let ready = poll.wait(Some(PATIENCE)).unwrap();
         assert!(ready.udp_v4 || ready.udp_v6, "{} of {count} datagrams came", datagrams.len());
         udp.receive(family, &mut buffers, |remote, bytes| datagrams.push((remote, bytes.to_vec()))).unwrap();
     }
@@ -131,7 +135,7 @@ fn an_error_that_is_not_about_segmentation_ends_the_batches() {
 #[test]
 fn an_address_that_cannot_be_does_not_cost_us_segmentation() {
     let udp = Udp::bind(0).unwrap();
-    let before = (udp.v4.state.max_gso_segments(), udp.v6.as_ref().unwrap().state.max_gso_segments());
+    let before = (udp.main.v4.segments_max(), udp.main.v6.as_ref().unwrap().segments_max());
     for remote in
         ["127.0.0.1:0", "0.0.0.0:9", "0.1.2.3:9", "[::]:9", "[::1]:0", "[fe80::1]:9", "[::ffff:0.0.0.0]:9"]
     {
@@ -149,7 +153,7 @@ fn an_address_that_cannot_be_does_not_cost_us_segmentation() {
     ] {
         let _ = udp.send(remote.parse().unwrap(), b"x");
     }
-    let after = (udp.v4.state.max_gso_segments(), udp.v6.as_ref().unwrap().state.max_gso_segments());
+    let after = (udp.main.v4.segments_max(), udp.main.v6.as_ref().unwrap().segments_max());
     assert_eq!(before, after);
 }
 
@@ -193,4 +197,175 @@ fn two_threads_send_at_once() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     assert_eq!(received.iter().filter(|(_, bytes)| bytes == &[1; 100]).count(), 100);
     assert_eq!(received.iter().filter(|(_, bytes)| bytes == &[2; 100]).count(), 100);
+}
+
+#[test]
+fn the_test_port_is_the_next_one_or_any_other() {
+    // Some other program may have the next port: then ours is another one.
+    let a = loop {
+        let a = Udp::bind(0).unwrap();
+        if Some(a.test_port()) == a.port().checked_add(1) {
+            break a;
+        }
+    };
+    let blocked = (1..=FREE_PORT_ATTEMPTS).find_map(|_| {
+        let taken = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        Udp::bind(taken.local_addr().unwrap().port() - 1).ok().map(|udp| (taken, udp))
+    });
+    let (taken, udp) = blocked.expect("one of these ports is free");
+    assert!(udp.test_port() != 0 && udp.test_port() != taken.local_addr().unwrap().port());
+    for family in [Family::V4, Family::V6] {
+        let to = SocketAddr::new(loopback(&udp, family).ip(), udp.test_port());
+        a.send_from(TEST, to, b"which port?", None).unwrap();
+        let from = SocketAddr::new(to.ip(), a.test_port());
+        assert_eq!(collect_on(&udp, TEST, family), [(from, b"which port?".to_vec())]);
+    }
+}
+
+/// The next datagrams of a socket that is not a main one.
+fn collect_on(udp: &Udp, socket: SocketId, family: Family) -> Vec<(SocketAddr, Vec<u8>)> {
+    let wake = Wake::new().unwrap();
+    let ready = Poll::new(None, udp, &wake).unwrap().wait(Some(PATIENCE)).unwrap().others.to_vec();
+    assert_eq!(ready, [(socket, family)]);
+    let mut datagrams = vec![];
+    let each = |remote, bytes: &mut [u8]| datagrams.push((remote, bytes.to_vec()));
+    udp.receive_on(socket, family, &mut ReceiveBuffers::new(), each).unwrap();
+    datagrams
+}
+
+#[test]
+fn a_spare_sends_and_receives_on_a_port_of_its_own() {
+    let (a, b) = (Udp::bind(0).unwrap(), Udp::bind(0).unwrap());
+    let (here, there) = (SPARE_FIRST, SocketId(77));
+    a.open_spare(here).unwrap();
+    b.open_spare(there).unwrap();
+    let address = |udp: &Udp, id| SocketAddr::from((Ipv4Addr::LOCALHOST, udp.port_of(id).unwrap()));
+    assert!(![a.port(), a.test_port()].contains(&a.port_of(here).unwrap()));
+    a.send_from(here, address(&b, there), b"hello", None).unwrap();
+    assert_eq!(collect_on(&b, there, Family::V4), [(address(&a, here), b"hello".to_vec())]);
+    b.send_from(SocketId::MAIN, address(&a, here), b"and back", None).unwrap();
+    assert_eq!(collect_on(&a, here, Family::V4), [(loopback(&b, Family::V4), b"and back".to_vec())]);
+}
+
+#[test]
+fn spares_are_numbered_counted_and_limited() {
+    let udp = Udp::bind(0).unwrap();
+    let kind = |result: io::Result<()>| result.unwrap_err().kind();
+    assert_eq!(kind(udp.open_spare(SocketId::MAIN)), io::ErrorKind::InvalidInput);
+    assert_eq!(kind(udp.open_spare(TEST)), io::ErrorKind::InvalidInput);
+    let ids: Vec<_> = (SPARE_FIRST.0..).map(SocketId).take(SPARES_MAX).collect();
+    ids.iter().for_each(|&id| udp.open_spare(id).unwrap());
+    assert_eq!(udp.spare_count(), SPARES_MAX);
+    assert_eq!(kind(udp.open_spare(ids[0])), io::ErrorKind::AlreadyExists);
+    assert_eq!(kind(udp.open_spare(SocketId(9999))), io::ErrorKind::QuotaExceeded);
+    let ports: std::collections::BTreeSet<_> = ids.iter().map(|&id| udp.port_of(id).unwrap()).collect();
+    assert_eq!(ports.len(), SPARES_MAX);
+
+    udp.close_spare(ids[0]);
+    udp.close_spare(ids[0]);
+    assert_eq!((udp.spare_count(), udp.port_of(ids[0])), (SPARES_MAX - 1, None));
+    let to = loopback(&udp, Family::V4);
+    assert_eq!(kind(udp.send_from(ids[0], to, b"x", None)), io::ErrorKind::NotFound);
+    let mut buffers = ReceiveBuffers::new();
+    assert_eq!(udp.receive_on(ids[0], Family::V4, &mut buffers, |_, _| panic!("closed")).unwrap(), 0);
+    udp.open_spare(SocketId(9999)).unwrap();
+}
+
+#[test]
+fn a_spare_has_small_buffers_until_it_carries_data_and_no_ipv6() {
+    let udp = Udp::bind(0).unwrap();
+    udp.open_spare(SPARE_FIRST).unwrap();
+    let size =
+        || udp.spares.with(SPARE_FIRST, |half| socket_recv_buffer_size(&half.socket).unwrap()).unwrap();
+    // The kernel doubles what it is asked for.
+    assert!(size() <= 128 << 10, "{}", size());
+    udp.enlarge_spare(SPARE_FIRST);
+    assert!(size() > 128 << 10, "{}", size());
+    let error = udp.send_from(SPARE_FIRST, loopback(&udp, Family::V6), b"x", None).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(Errno::AFNOSUPPORT.raw_os_error()));
+}
+
+/// A stranger's socket that is told the time to live of what it receives.
+fn observer(family: Family) -> UdpSocket {
+    use nix::sys::socket::{setsockopt, sockopt};
+    let local = match family {
+        Family::V4 => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        Family::V6 => SocketAddr::from((Ipv6Addr::LOCALHOST, 0)),
+    };
+    let socket = UdpSocket::bind(local).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    match family {
+        Family::V4 => setsockopt(&socket, sockopt::Ipv4RecvTtl, &true).unwrap(),
+        Family::V6 => setsockopt(&socket, sockopt::Ipv6RecvHopLimit, &true).unwrap(),
+    }
+    socket
+}
+
+/// The next datagram's content and time to live.
+fn observe(socket: &UdpSocket) -> (Vec<u8>, i32) {
+    use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
+    let (mut bytes, mut control) = ([0; 64], nix::cmsg_space!(i32));
+    let mut parts = [IoSliceMut::new(&mut bytes)];
+    let received =
+        recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty())
+            .unwrap();
+    let mut told = None;
+    for message in received.cmsgs().unwrap() {
+        if let ControlMessageOwned::Ipv4Ttl(ttl) | ControlMessageOwned::Ipv6HopLimit(ttl) = message {
+            told = Some(ttl);
+        }
+    }
+    let length = received.bytes;
+    (bytes[..length].to_vec(), told.expect("the kernel tells it"))
+}
+
+#[test]
+fn a_time_to_live_is_one_datagrams_own() {
+    let udp = Udp::bind(0).unwrap();
+    udp.open_spare(SPARE_FIRST).unwrap();
+    for family in [Family::V4, Family::V6] {
+        let stranger = observer(family);
+        let to = stranger.local_addr().unwrap();
+        for socket in [SocketId::MAIN, TEST, SPARE_FIRST] {
+            if (socket, family) == (SPARE_FIRST, Family::V6) {
+                continue;
+            }
+            udp.send_from(socket, to, b"usual", None).unwrap();
+            let (_, usual) = observe(&stranger);
+            assert!(usual > 7, "{usual}");
+            for (contents, ttl, expected) in
+                [(b"two", Some(2), 2), (b"max", Some(255), 255), (b"few", Some(7), 7), (b"end", None, usual)]
+            {
+                udp.send_from(socket, to, contents, ttl).unwrap();
+                assert_eq!(observe(&stranger), (contents.to_vec(), expected), "{socket:?} {family:?}");
+            }
+            let error = udp.send_from(socket, to, b"x", Some(0)).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        }
+    }
+}
+
+#[test]
+fn data_of_another_thread_keeps_its_time_to_live() {
+    let udp = Udp::bind(0).unwrap();
+    let (stranger, far) = (observer(Family::V4), UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    let (to, openers_to) = (stranger.local_addr().unwrap(), far.local_addr().unwrap());
+    udp.send(to, b"usual").unwrap();
+    let (_, usual) = observe(&stranger);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                udp.send_from(SocketId::MAIN, openers_to, b"opener", Some(2)).unwrap();
+            }
+        });
+        let seen: std::collections::BTreeSet<i32> = (0..1000)
+            .map(|_| {
+                udp.send(to, b"data").unwrap();
+                observe(&stranger).1
+            })
+            .collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(seen, [usual].into());
+    });
 }

@@ -1,0 +1,175 @@
+//! One socket of one family, and the room that datagrams are received into.
+
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use rustix::io::Errno;
+use rustix::net::sockopt::{
+    Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+    set_socket_recv_buffer_size_force, set_socket_send_buffer_size_force,
+};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::BindError;
+use super::remote::canonical;
+
+/// Buffers of a socket that carries data: 4 MiB holds what 1 Gbit/s brings in 30 ms, which a busy worker may be away.
+pub(super) const SOCKET_BUFFER_SIZE: usize = 4 << 20;
+/// Room for the largest datagram and for the longest train the kernel coalesces: both fit 16 bits of length.
+const RECEIVE_SIZE: usize = 65_536;
+/// IPv6 and UDP header, which count towards the 16 bits of length.
+const HEADERS_SIZE: usize = 48;
+
+/// Room for one batch of received datagrams: made once, used for every [`super::Udp::receive`] of a thread.
+pub struct ReceiveBuffers {
+    /// [`BATCH_SIZE`] buffers in a row; the kernel commits the pages only when bytes arrive there.
+    bytes: Box<[u8]>,
+    meta: [RecvMeta; BATCH_SIZE],
+}
+
+impl ReceiveBuffers {
+    /// Empty buffers.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            bytes: vec![0; BATCH_SIZE * RECEIVE_SIZE].into_boxed_slice(),
+            meta: [RecvMeta::default(); BATCH_SIZE],
+        }
+    }
+}
+
+impl Default for ReceiveBuffers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A socket.
+#[derive(Debug)]
+pub(super) struct Half {
+    pub(super) socket: Socket,
+    pub(super) local: SocketAddr,
+    state: UdpSocketState,
+}
+
+impl Half {
+    /// A socket on `local` with buffers of `buffer_size` bytes, or of what the kernel allows.
+    pub(super) fn bind(local: SocketAddr, buffer_size: usize) -> Result<Self, BindError> {
+        let port = local.port();
+        let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
+        if local.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        set_buffers(&socket, buffer_size);
+        socket.bind(&local.into()).map_err(|error| refusal(error, port))?;
+        let local =
+            socket.local_addr()?.as_socket().expect("a socket of an internet family has such an address");
+        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        // quinn-udp forbids fragments, which stalls TCP where the path is narrower than the mesh: a datagram that does
+        // not fit goes in fragments, until the MTU of the mesh follows the path's.
+        if local.is_ipv4() {
+            set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::WANT).map_err(io::Error::from)?;
+        } else {
+            set_ipv6_mtu_discover(&socket, Ipv6PathMtuDiscovery::WANT).map_err(io::Error::from)?;
+        }
+        Ok(Self { socket, local, state })
+    }
+
+    /// Sends one datagram, or several of `segment_size` bytes. The kernel must take `remote` for an address.
+    pub(super) fn send(
+        &self,
+        remote: SocketAddr,
+        contents: &[u8],
+        segment_size: Option<usize>,
+    ) -> io::Result<()> {
+        let transmit = Transmit { destination: remote, ecn: None, contents, segment_size, src_ip: None };
+        self.state.try_send(UdpSockRef::from(&self.socket), &transmit)
+    }
+
+    /// How many segments one system call takes.
+    pub(super) fn segments_max(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+
+    /// Hands the datagrams of one batch to `each`, and says how many there were.
+    pub(super) fn receive(
+        &self,
+        buffers: &mut ReceiveBuffers,
+        mut each: impl FnMut(SocketAddr, &mut [u8]),
+    ) -> io::Result<usize> {
+        let batch = match self.receive_batch(buffers) {
+            Ok(batch) => batch,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            Err(error) => return Err(error),
+        };
+        let mut datagrams = 0;
+        for (train, meta) in buffers.bytes.chunks_exact_mut(RECEIVE_SIZE).zip(&buffers.meta[..batch]) {
+            let remote = canonical(meta.addr);
+            let train = &mut train[..meta.len.min(RECEIVE_SIZE)];
+            if train.is_empty() {
+                each(remote, train);
+                datagrams += 1;
+            } else {
+                for datagram in train.chunks_mut(meta.stride.max(1)) {
+                    each(remote, datagram);
+                    datagrams += 1;
+                }
+            }
+        }
+        Ok(datagrams)
+    }
+
+    fn receive_batch(&self, buffers: &mut ReceiveBuffers) -> io::Result<usize> {
+        let mut parts = buffers.bytes.chunks_exact_mut(RECEIVE_SIZE);
+        let mut slices: [_; BATCH_SIZE] =
+            std::array::from_fn(|_| IoSliceMut::new(parts.next().expect("BATCH_SIZE buffers were made")));
+        self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut buffers.meta)
+    }
+
+    /// Sets both buffers of the socket, in bytes.
+    pub(super) fn set_buffers(&self, size: usize) {
+        set_buffers(&self.socket, size);
+    }
+}
+
+/// Gives `send` as many segments at a time as `segments_max` allows, which quinn-udp sets to 1 for good when an interface
+/// refuses segmentation; the bytes refused for that reason go again, one by one.
+pub(super) fn send_in_batches(
+    mut bytes: &[u8],
+    segment_size: usize,
+    segments_max: impl Fn() -> usize,
+    mut send: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let segments = segments_max().max(1);
+        // One sendmsg takes no more than one datagram's length, whatever the segments.
+        let fitting = (RECEIVE_SIZE - 1 - HEADERS_SIZE) / segment_size;
+        let segments_now = segments.min(fitting.max(1));
+        let (batch, rest) = bytes.split_at(bytes.len().min(segments_now.saturating_mul(segment_size)));
+        match send(batch) {
+            Ok(()) => bytes = rest,
+            Err(_) if segments > 1 && segments_max() == 1 => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Asks for buffers beyond the administrator's limit where the process may; what the kernel gives is enough.
+fn set_buffers(socket: &Socket, size: usize) {
+    if set_socket_recv_buffer_size_force(socket, size).is_err() {
+        let _ = socket.set_recv_buffer_size(size);
+    }
+    if set_socket_send_buffer_size_force(socket, size).is_err() {
+        let _ = socket.set_send_buffer_size(size);
+    }
+}
+
+fn refusal(error: io::Error, port: u16) -> BindError {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::ADDRINUSE) => BindError::PortInUse { port },
+        Some(Errno::ACCESS | Errno::PERM) => BindError::NotPermitted { port },
+        _ => BindError::Os(error),
+    }
+}
