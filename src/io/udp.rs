@@ -8,12 +8,13 @@
 //! path's MTU.
 
 mod half;
+mod pair;
 mod remote;
 mod spares;
 mod ttl;
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use overlay::SocketId;
@@ -21,6 +22,7 @@ use rustix::io::Errno;
 
 use super::epoll::{Epoll, Token};
 use half::{Half, SOCKET_BUFFER_SIZE, send_in_batches};
+use pair::Pair;
 use remote::{canonical, is_reachable};
 use spares::Spares;
 
@@ -29,8 +31,6 @@ pub use spares::{SPARE_FIRST, SPARES_MAX};
 
 /// The pair on the test port, beside [`SocketId::MAIN`].
 pub const TEST: SocketId = SocketId(1);
-/// Ports to try before giving up on one that is free in both families.
-const FREE_PORT_ATTEMPTS: usize = 16;
 /// Buffers of the test port: some dozens of questions and answers, never data.
 const TEST_BUFFER_SIZE: usize = 128 << 10;
 
@@ -50,14 +50,6 @@ pub struct Udp {
     test: Pair,
     spares: Spares,
     epoll: Epoll,
-}
-
-/// Two sockets on one port.
-#[derive(Debug)]
-struct Pair {
-    v4: Half,
-    /// Absent where the kernel has no IPv6.
-    v6: Option<Half>,
 }
 
 /// Why the sockets could not be opened.
@@ -266,44 +258,6 @@ impl Udp {
     }
 }
 
-impl Pair {
-    /// On `port`; 0 picks one that is free in both families.
-    fn bind_free(port: u16, buffer_size: usize) -> Result<Self, BindError> {
-        for _ in 1..FREE_PORT_ATTEMPTS {
-            match Self::bind(port, buffer_size) {
-                // Free in IPv4 but not in IPv6: the next one may be.
-                Err(BindError::PortInUse { .. }) if port == 0 => {}
-                done => return done,
-            }
-        }
-        Self::bind(port, buffer_size)
-    }
-
-    fn bind(port: u16, buffer_size: usize) -> Result<Self, BindError> {
-        let v4 = Half::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), buffer_size)?;
-        let port = v4.local.port();
-        let v6 = match Half::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), buffer_size) {
-            Ok(v6) => Some(v6),
-            Err(BindError::Os(error)) if has_no_ipv6(&error) => None,
-            Err(error) => return Err(error),
-        };
-        Ok(Self { v4, v6 })
-    }
-
-    fn of(&self, family: Family) -> Option<&Half> {
-        match family {
-            Family::V4 => Some(&self.v4),
-            Family::V6 => self.v6.as_ref(),
-        }
-    }
-
-    /// The socket to reach `remote` by.
-    fn half(&self, remote: SocketAddr) -> io::Result<&Half> {
-        let family = if remote.is_ipv4() { Family::V4 } else { Family::V6 };
-        self.of(family).ok_or_else(|| Errno::AFNOSUPPORT.into())
-    }
-}
-
 /// `remote` as the sockets take it, unless no datagram can go there.
 fn reachable(remote: SocketAddr) -> io::Result<SocketAddr> {
     let remote = canonical(remote);
@@ -312,11 +266,6 @@ fn reachable(remote: SocketAddr) -> io::Result<SocketAddr> {
 
 fn no_such_socket(socket: SocketId) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, format!("there is no socket {}", socket.0))
-}
-
-fn has_no_ipv6(error: &io::Error) -> bool {
-    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
-    matches!(errno, Some(Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT | Errno::ADDRNOTAVAIL))
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 
 use std::cell::Cell;
 use std::io::IoSliceMut;
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::pair::FREE_PORT_ATTEMPTS;
 use super::*;
 use crate::io::poll::{Poll, Wake};
 use rustix::net::sockopt::socket_recv_buffer_size;
