@@ -25,6 +25,8 @@ const fn key(table: &'static str, name: &'static str, allowed: &'static str) -> 
 pub const KEYS: &[Key] = &[
     key("node", "name", "one DNS label: 1 to 63 letters, digits and inner hyphens"),
     key("listen", "port", "a UDP port from 1 to 65535, or 0 to pick a free one and keep it"),
+    key("stream", "enabled", "true or false"),
+    key("stream", "listen", "a TCP port from 1 to 65535, or 0 not to listen"),
     key("interface", "name", "1 to 15 visible ASCII characters without '/', ':' and '%'"),
     key("interface", "mtu", "a number of bytes from 1280 to 65475"),
     key(

@@ -13,7 +13,7 @@ mod value;
 pub use error::ConfigError;
 pub use key::{KEYS, Key};
 pub use settings::{
-    Addresses, Dht, Interface, Listen, Log, LogLevel, Network, Node, PortMapping, Session, Settings,
+    Addresses, Dht, Interface, Listen, Log, LogLevel, Network, Node, PortMapping, Session, Settings, Stream,
 };
 pub use value::{
     ADVERTISE_LENGTH_MAX, INTERFACE_NAME_LENGTH_MAX, LABEL_LENGTH_MAX, MTU_MAX, MTU_MIN, PREFIX_LENGTH_MAX,

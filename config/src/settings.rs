@@ -17,6 +17,8 @@ pub struct Settings {
     pub node: Node,
     /// `[listen]`
     pub listen: Listen,
+    /// `[stream]`
+    pub stream: Stream,
     /// `[interface]`
     pub interface: Interface,
     /// `[network]`
@@ -50,6 +52,24 @@ pub struct Node {
 pub struct Listen {
     /// UDP port for IPv4 and IPv6. 0: pick a free one at the first start and keep it.
     pub port: u16,
+}
+
+/// `[stream]`: datagrams inside a WebSocket over TCP, where UDP is blocked.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct Stream {
+    /// Whether streams are used at all.
+    pub enabled: bool,
+    /// TCP port on which other nodes begin streams; where it is taken, the number of the UDP port. 0: none do.
+    pub listen: u16,
+}
+
+impl Default for Stream {
+    fn default() -> Self {
+        // What the narrowest networks let through, besides 80, on which proxies read along.
+        Self { enabled: true, listen: 443 }
+    }
 }
 
 /// `[interface]`: the TUN device.

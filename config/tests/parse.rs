@@ -9,7 +9,7 @@ fn refusal(text: &str) -> String {
 #[test]
 fn every_key_is_read() {
     let settings = parse(
-        "[node]\nname = 'laptop-2'\n[listen]\nport = 51820\n[interface]\nname = 'hm0'\nmtu = 9000\n\
+        "[node]\nname = 'laptop-2'\n[listen]\nport = 51820\n[stream]\nenabled = false\nlisten = 8443\n[interface]\nname = 'hm0'\nmtu = 9000\n\
          [network]\nipv4_range = '10.8.0.0/24'\n[addresses]\nadvertise = ['198.51.100.7:1']\n\
          [session]\nrekey_after_s = 2\n[log]\nlevel = 'trace'\n\
          [dht]\nenabled = false\n[port_mapping]\nenabled = false\n",
@@ -17,6 +17,7 @@ fn every_key_is_read() {
     .unwrap();
     assert_eq!(settings.node.name.as_deref(), Some("laptop-2"));
     assert_eq!(settings.listen.port, 51820);
+    assert_eq!((settings.stream.enabled, settings.stream.listen), (false, 8443));
     assert_eq!(settings.interface.name.as_deref(), Some("hm0"));
     assert_eq!(settings.interface.mtu, 9000);
     assert_eq!(settings.network.ipv4_range, Some("10.8.0.0/24".parse().unwrap()));
@@ -30,6 +31,7 @@ fn what_is_left_out_has_its_default() {
     let settings = parse("[interface]\nname = \"hm0\"\n").unwrap();
     assert_eq!((settings.interface.mtu, settings.session.rekey_after_s), (1420, 120));
     assert_eq!((settings.listen.port, settings.log.level), (0, LogLevel::Info));
+    assert_eq!((settings.stream.enabled, settings.stream.listen), (true, 443));
 }
 
 #[test]
@@ -51,7 +53,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
 #[test]
 fn an_unknown_table_is_named_with_its_line_and_the_nearest_known_one() {
     let sentence = refusal("\n[lisen]\nport = 3\n");
-    assert!(sentence.starts_with("line 2: there is no table [lisen]: did you mean [listen]? The tables are [node], [listen], [interface], [network], [addresses]"), "{sentence}");
+    assert!(sentence.starts_with("line 2: there is no table [lisen]: did you mean [listen]? The tables are [node], [listen], [stream], [interface], [network], [addresses]"), "{sentence}");
     assert!(refusal("[dns]\n").starts_with("line 1: there is no table [dns]"));
 }
 
@@ -119,6 +121,11 @@ fn the_limits_are_where_the_sentences_say() {
 fn numbers_words_and_prefixes_have_their_limits() {
     for (table, good, bad) in [
         ("listen", "port = 0|port = 65535", "port = -1|port = 65536|port = 1.5|port = true"),
+        (
+            "stream",
+            "listen = 0|listen = 65535|enabled = false",
+            "listen = -1|listen = 65536|listen = true|enabled = 1|enabled = 'yes'",
+        ),
         ("interface", "mtu = 1280|mtu = 65475", "mtu = 1279|mtu = 65476|mtu = '1420'"),
         ("session", "rekey_after_s = 2|rekey_after_s = 120", "rekey_after_s = 1|rekey_after_s = 121"),
         ("log", "level = 'error'|level = 'debug'", "level = 'Info'|level = 'verbose'|level = 3"),
