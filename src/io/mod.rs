@@ -1,4 +1,4 @@
-//! All access to the operating system: TUN, UDP, netlink, clock, entropy, process and lock.
+//! All access to the operating system: TUN, UDP, streams, netlink, clock, entropy, process and lock.
 //!
 //! The one place that may assume Linux. Everything here is a thin, tested face on a system call: no decision is
 //! taken, no message is parsed, and what goes wrong comes back as a closed error that says what to do about it.
@@ -10,5 +10,6 @@ pub mod host;
 pub mod lock;
 pub mod netlink;
 pub mod poll;
+pub mod stream;
 pub mod tun;
 pub mod udp;
