@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::*;
+use crate::io::clock;
 use crate::io::udp::{ReceiveBuffers, SPARE_FIRST, TEST};
 
 /// A spare that another thread opened, and has something, is waited for no longer than this before a test fails.
@@ -58,7 +59,7 @@ fn what_is_not_read_is_told_again() {
     let mut poll = Poll::new(None, &udp, &wake).unwrap();
     udp.send((Ipv4Addr::LOCALHOST, udp.port()).into(), b"x").unwrap();
     for _ in 0..3 {
-        assert!(poll.wait(None).unwrap().udp_v4);
+        assert!(poll.wait(Some(PATIENCE)).unwrap().udp_v4);
     }
 }
 
@@ -82,11 +83,12 @@ fn of_256_spares_exactly_the_ready_ones_are_named() {
     for wanted in [&some, &spares] {
         wanted.iter().for_each(|&id| udp.send(loopback(&udp, id), &id.0.to_be_bytes()).unwrap());
         let expected: Vec<_> = wanted.iter().map(|&id| (id, Family::V4)).collect();
-        let mut named = vec![];
+        let (mut named, since) = (vec![], clock::now());
         // Loopback may deliver later than `send` returns: then they are named one after the other.
         while named.len() < expected.len() {
             named = poll.wait(Some(PATIENCE)).unwrap().others.to_vec();
             named.sort_by_key(|(id, _)| *id);
+            assert!(since.elapsed() < PATIENCE, "no more than {} are named at once", named.len());
             assert!(!named.is_empty() && named.iter().all(|one| expected.contains(one)), "{named:?}");
         }
         assert_eq!(named, expected);
