@@ -31,8 +31,6 @@ pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) const HEAD_LENGTH_MAX: usize = 4096;
 /// Most header lines in it.
 pub(super) const HEADERS_MAX: usize = 32;
-/// Bytes read from a refused client before its connection is closed: closing on what is unread would take our answer away.
-pub(super) const DRAINED_MAX: usize = 16 << 10;
 
 /// Events that wait for the control thread; beyond, connections are not read, and TCP tells the other ends to wait.
 /// 8 MiB of the longest datagrams.

@@ -10,7 +10,7 @@ use data_encoding::BASE64;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::limits::{DRAINED_MAX, HEAD_LENGTH_MAX, HEADERS_MAX};
+use super::limits::{HEAD_LENGTH_MAX, HEADERS_MAX};
 use crate::io::entropy;
 
 /// The path of the URL.
@@ -60,7 +60,6 @@ where
         (Verdict::Switch(_), Some((_, rest))) => Ok(rest),
         (Verdict::Switch(_) | Verdict::UpgradeRequired | Verdict::NotFound, _) => {
             stream.shutdown().await?;
-            drain(stream).await;
             Err(UpgradeError::Refused)
         }
     }
@@ -106,17 +105,6 @@ where
         if let Some(at) = head[again..].windows(4).position(|bytes| bytes == b"\r\n\r\n") {
             let rest = head.split_off(again + at + 4);
             return Ok(Some((head, rest)));
-        }
-    }
-}
-
-/// Reads what the other end still sends until it stops, up to a limit: the deadline is the caller's.
-async fn drain<S: AsyncRead + Unpin>(stream: &mut S) {
-    let (mut bytes, mut drained) = ([0; 1024], 0);
-    while drained < DRAINED_MAX {
-        match stream.read(&mut bytes).await {
-            Ok(0) | Err(_) => return,
-            Ok(count) => drained += count,
         }
     }
 }
