@@ -42,7 +42,12 @@ pub const KEYS: &[Key] = &[
     key("session", "rekey_after_s", "a number of seconds from 2 to 120"),
     key("log", "level", "\"error\", \"warn\", \"info\", \"debug\" or \"trace\""),
     key("dht", "enabled", "false (this version has no DHT yet)"),
-    key("port_mapping", "enabled", "false (this version has no port mapping yet)"),
+    key("port_mapping", "enabled", "true or false"),
+    key(
+        "stun",
+        "servers",
+        "at most 8 hosts with ports, like [\"stun.example.org:3478\", \"[2001:db8::7]:3478\"]",
+    ),
 ];
 
 /// Finds the first table or key, in the order of the text, that does not exist.

@@ -13,11 +13,11 @@ mod value;
 pub use error::ConfigError;
 pub use key::{KEYS, Key};
 pub use settings::{
-    Addresses, Dht, Interface, Listen, Log, LogLevel, Network, Node, PortMapping, Session, Settings, Stream,
+    Addresses, Dht, Interface, Listen, Log, LogLevel, Network, Node, PortMapping, Session, Settings, Stream, Stun,
 };
 pub use value::{
     ADVERTISE_LENGTH_MAX, INTERFACE_NAME_LENGTH_MAX, LABEL_LENGTH_MAX, MTU_MAX, MTU_MIN, PREFIX_LENGTH_MAX,
-    PREFIX_LENGTH_MIN, REKEY_AFTER_S_MAX, REKEY_AFTER_S_MIN,
+    PREFIX_LENGTH_MIN, REKEY_AFTER_S_MAX, REKEY_AFTER_S_MIN, STUN_SERVERS_LENGTH_MAX,
 };
 
 use toml::de::DeTable;
@@ -33,10 +33,7 @@ pub fn parse(text: &str) -> Result<Settings, ConfigError> {
     let document = document.get_ref();
     key::check(text, document)?;
     let settings: Settings = toml::from_str(text).map_err(|e| error::value(text, document, &e))?;
-    for (table, wanted, what) in [
-        ("dht", settings.dht.enabled, "DHT"),
-        ("port_mapping", settings.port_mapping.enabled, "port mapping"),
-    ] {
+    for (table, wanted, what) in [("dht", settings.dht.enabled, "DHT")] {
         if wanted {
             let line = key::span(document, table, "enabled").map_or(1, |span| error::line(text, span.start));
             return Err(ConfigError::NotYet { line, table, what });

@@ -33,6 +33,8 @@ pub struct Settings {
     pub dht: Dht,
     /// `[port_mapping]`
     pub port_mapping: PortMapping,
+    /// `[stun]`
+    pub stun: Stun,
 }
 
 /// `[node]`: this machine.
@@ -184,13 +186,30 @@ pub struct Dht {
     pub enabled: bool,
 }
 
-/// `[port_mapping]`: asking the router for a port. [`crate::parse`] refuses `true`: this version cannot ask.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+/// `[port_mapping]`: asking the router for a port.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct PortMapping {
     /// Whether routers are asked for a mapping.
     pub enabled: bool,
+}
+
+impl Default for PortMapping {
+    fn default() -> Self {
+        // It opens one port, ours, behind which everything is authenticated.
+        Self { enabled: true }
+    }
+}
+
+/// `[stun]`: servers of other people that say at which address they see this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct Stun {
+    /// Each `host:port`, host being a DNS name, an IPv4 address, or an IPv6 address in brackets. Empty: nobody is asked.
+    #[serde(deserialize_with = "value::stun_servers")]
+    pub servers: Vec<String>,
 }
 
 #[cfg(test)]

@@ -24,13 +24,14 @@ pub const REKEY_AFTER_S_MAX: u64 = 120;
 /// Most addresses a node advertises by hand: others probe no more than this of one kind.
 pub const ADVERTISE_LENGTH_MAX: usize = 6;
 
+/// Most STUN servers: three are enough to know a NAT by, and each is asked every 25 s.
+pub const STUN_SERVERS_LENGTH_MAX: usize = 8;
+/// Longest DNS name, in bytes, as text (RFC 1035 section 2.3.4).
+const DNS_NAME_LENGTH_MAX: usize = 253;
+
 pub(crate) fn label<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error> {
     let text = String::deserialize(input)?;
-    let bytes = text.as_bytes();
-    let inner = bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
-    let length = (1..=LABEL_LENGTH_MAX).contains(&bytes.len());
-    let ends = !text.starts_with('-') && !text.ends_with('-');
-    allowed(inner && length && ends, Some(text))
+    allowed(is_label(&text), Some(text))
 }
 
 pub(crate) fn interface_name<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error> {
@@ -57,13 +58,39 @@ pub(crate) fn ipv4_range<'de, D: Deserializer<'de>>(input: D) -> Result<Option<I
 
 pub(crate) fn advertise<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<SocketAddr>, D::Error> {
     let list = Vec::<SocketAddr>::deserialize(input)?;
-    let dialable = list.iter().all(|a| a.port() != 0 && !a.ip().is_unspecified() && !a.ip().is_multicast());
-    allowed(dialable && list.len() <= ADVERTISE_LENGTH_MAX, list)
+    allowed(list.iter().all(is_dialable) && list.len() <= ADVERTISE_LENGTH_MAX, list)
 }
 
 pub(crate) fn rekey_after_s<'de, D: Deserializer<'de>>(input: D) -> Result<u64, D::Error> {
     let seconds = u64::deserialize(input)?;
     allowed((REKEY_AFTER_S_MIN..=REKEY_AFTER_S_MAX).contains(&seconds), seconds)
+}
+
+pub(crate) fn stun_servers<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
+    let list = Vec::<String>::deserialize(input)?;
+    allowed(list.iter().all(|text| is_server(text)) && list.len() <= STUN_SERVERS_LENGTH_MAX, list)
+}
+
+fn is_label(text: &str) -> bool {
+    let inner = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let length = (1..=LABEL_LENGTH_MAX).contains(&text.len());
+    inner && length && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// Whether a text is `host:port` of a machine that could be asked something.
+fn is_server(text: &str) -> bool {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return is_dialable(&address);
+    }
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let is_port = port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port != 0);
+    // A last label of digits would be an address that is none (RFC 3696 section 2).
+    let is_name = host.split('.').all(is_label) && !host.bytes().last().is_some_and(|b| b.is_ascii_digit());
+    is_port && is_name && host.len() <= DNS_NAME_LENGTH_MAX
+}
+
+fn is_dialable(address: &SocketAddr) -> bool {
+    address.port() != 0 && !address.ip().is_unspecified() && !address.ip().is_multicast()
 }
 
 fn allowed<T, E: Error>(yes: bool, value: T) -> Result<T, E> {

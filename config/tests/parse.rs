@@ -12,7 +12,8 @@ fn every_key_is_read() {
         "[node]\nname = 'laptop-2'\n[listen]\nport = 51820\n[stream]\nenabled = false\nlisten = 8443\n[interface]\nname = 'hm0'\nmtu = 9000\n\
          [network]\nipv4_range = '10.8.0.0/24'\n[addresses]\nadvertise = ['198.51.100.7:1']\n\
          [session]\nrekey_after_s = 2\n[log]\nlevel = 'trace'\n\
-         [dht]\nenabled = false\n[port_mapping]\nenabled = false\n",
+         [dht]\nenabled = false\n[port_mapping]\nenabled = false\n\
+         [stun]\nservers = ['stun.example.org:3478']\n",
     )
     .unwrap();
     assert_eq!(settings.node.name.as_deref(), Some("laptop-2"));
@@ -24,6 +25,8 @@ fn every_key_is_read() {
     assert_eq!(settings.addresses.advertise, ["198.51.100.7:1".parse().unwrap()]);
     assert_eq!(settings.session.rekey_after_s, 2);
     assert_eq!(settings.log.level, LogLevel::Trace);
+    assert!(!settings.port_mapping.enabled);
+    assert_eq!(settings.stun.servers, ["stun.example.org:3478"]);
 }
 
 #[test]
@@ -32,6 +35,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((settings.interface.mtu, settings.session.rekey_after_s), (1420, 120));
     assert_eq!((settings.listen.port, settings.log.level), (0, LogLevel::Info));
     assert_eq!((settings.stream.enabled, settings.stream.listen), (true, 443));
+    assert!(settings.port_mapping.enabled && settings.stun.servers.is_empty());
 }
 
 #[test]
@@ -107,11 +111,13 @@ fn a_value_that_is_not_allowed_is_named_with_what_is() {
 fn the_limits_are_where_the_sentences_say() {
     let many = |n: usize| vec!["'192.0.2.1:1'"; n].join(",");
     let advertise = |n| format!("advertise = [{}]", many(n));
+    let servers = |n| format!("servers = [{}]", many(n));
     let name = |n: usize| format!("name = '{}'", "a".repeat(n));
     for (table, good, bad) in [
         ("node", vec![name(1), name(63)], vec![name(0), name(64)]),
         ("interface", vec![name(1), name(15)], vec![name(0), name(16)]),
         ("addresses", vec![advertise(0), advertise(6)], vec![advertise(7)]),
+        ("stun", vec![servers(0), servers(8)], vec![servers(9)]),
     ] {
         limits(table, &good, &bad);
     }
@@ -144,6 +150,15 @@ fn numbers_words_and_prefixes_have_their_limits() {
             "advertise = ['192.0.2.1']|advertise = ['192.0.2.1:0']|advertise = ['0.0.0.0:1']|advertise = ['[::]:1']|\
              advertise = ['224.0.0.1:1']|advertise = '192.0.2.1:1'|advertise = [1]",
         ),
+        ("port_mapping", "enabled = true|enabled = false", "enabled = 1|enabled = 'yes'"),
+        (
+            "stun",
+            "servers = ['localhost:1', 'a-b.example.org:65535', '192.0.2.1:3478', '[2001:db8::1]:3478']",
+            "servers = ['stun.example.org']|servers = ['stun.example.org:0']|servers = ['stun.example.org:65536']|\
+             servers = ['stun.example.org:+1']|servers = ['stun..org:1']|servers = [':1']|servers = ['a b:1']|\
+             servers = ['stun://a:1']|servers = ['192.0.2:1']|servers = ['2001:db8::1:3478']|\
+             servers = ['0.0.0.0:1']|servers = ['192.0.2.1:0']|servers = 'a:1'",
+        ),
     ] {
         let list = |text: &str| text.split('|').map(str::to_owned).collect::<Vec<_>>();
         limits(table, &list(good), &list(bad));
@@ -167,10 +182,6 @@ fn what_this_version_has_not_got_is_refused_honestly() {
     assert_eq!(
         refusal("[dht]\nenabled = true\n"),
         "line 2: `enabled` in [dht] cannot be true: this version has no DHT yet; set it to false"
-    );
-    assert_eq!(
-        refusal("[dht]\nenabled = false\n[port_mapping]\nenabled = true\n"),
-        "line 4: `enabled` in [port_mapping] cannot be true: this version has no port mapping yet; set it to false"
     );
 }
 
