@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use hopmesh::io::netlink::{Applied, Changes, Netlink, NetlinkError};
+use hopmesh::io::netlink::{Applied, Changes, DefaultGateway, Netlink, NetlinkError};
 use ipnet::IpNet;
 use rustix::thread::CapabilitySet;
 use tokio::time::timeout;
@@ -168,6 +168,42 @@ fn an_address_on_trial_is_not_dialable() {
         ip("address add fd05::7/64 dev eth7");
         assert!(ip("-o -6 address show eth7").contains("tentative"), "the trial did not last");
         assert_eq!(netlink.local_addresses("hm-a").await.unwrap(), [] as [IpAddr; 0]);
+    });
+}
+
+#[test]
+fn the_default_gateway_is_that_of_the_best_route() {
+    alone_with_netlink(|netlink| async move {
+        let expect = async |step: &str, expected: Option<[&str; 2]>| {
+            let expected = expected
+                .map(|[gateway, local]| [gateway, local].map(|text| text.parse().unwrap()))
+                .map(|[gateway, local]| DefaultGateway { gateway, local });
+            assert_eq!(netlink.default_gateway().await.unwrap(), expected, "{step}");
+        };
+        for (interface, addresses) in
+            [("eth7", ["10.9.9.9/24", "192.168.5.7/24"].as_slice()), ("eth8", &["192.168.8.7/24"])]
+        {
+            add_interface(interface);
+            for address in addresses {
+                ip(&format!("address add {address} dev {interface}"));
+            }
+            ip(&format!("link set {interface} up"));
+        }
+        ip("route add 10.1.0.0/16 via 192.168.5.1");
+        ip("route add default via 192.168.5.1 table 52");
+        expect("no default route in the main table", None).await;
+        ip("route add default dev eth8 metric 500");
+        expect("a default route without a gateway", None).await;
+        ip("route add default via 192.168.5.1 metric 100");
+        expect("the address in the gateway's network", Some(["192.168.5.1", "192.168.5.7"])).await;
+        ip("route add default via 192.168.8.1 metric 50");
+        expect("the lower metric", Some(["192.168.8.1", "192.168.8.7"])).await;
+        ip("route add default via 192.168.5.254 src 10.9.9.9 metric 20");
+        expect("the source that the route prefers", Some(["192.168.5.254", "10.9.9.9"])).await;
+        ip("link set eth7 down");
+        expect("the routes of a link that is down are gone", Some(["192.168.8.1", "192.168.8.7"])).await;
+        ip("route add default dev eth8 metric 5");
+        expect("what is sent goes past the router", None).await;
     });
 }
 

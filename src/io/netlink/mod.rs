@@ -5,6 +5,7 @@
 
 mod changes;
 mod configure;
+mod gateway;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -21,6 +22,7 @@ use tokio::task::JoinHandle;
 
 pub use changes::Changes;
 pub use configure::Applied;
+pub use gateway::DefaultGateway;
 
 /// An open netlink socket.
 #[derive(Debug)]
