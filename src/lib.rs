@@ -6,4 +6,5 @@ pub mod control;
 pub mod daemon;
 pub mod io;
 pub mod paths;
+pub mod reach;
 pub mod store;
