@@ -150,7 +150,7 @@ impl PortMapping {
         }
     }
 
-    /// Gives the mapping back and ends the actor, within [`CLOSE_WAIT`] and a bit.
+    /// Gives the mapping back and ends the actor: 2 s at most, and 4 s when an answer is awaited right now.
     pub async fn close(mut self) {
         self.events.close();
         drop(self.closing.take());
