@@ -121,7 +121,8 @@ pub fn inbound(tables: &Tables, datagram: &mut [u8], remote: Remote) -> Inbound 
             let invite = tables.invites.iter().find(|(id, _)| *id == enrolment.invite);
             slow(invite.is_some_and(|(_, key)| enrolment.passes(key)), datagram, remote)
         }
-        None => Inbound::Drop(DropReason::Unknown),
+        // Nobody asks and answers yet.
+        Some(Datagram::Hint(_)) | None => Inbound::Drop(DropReason::Unknown),
     }
 }
 

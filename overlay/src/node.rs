@@ -228,9 +228,10 @@ impl Node {
                 Some(Datagram::Response(response)) => self.consume_response(&response, remote, now),
                 Some(Datagram::CookieReply(reply)) => self.consume_cookie_reply(&reply, remote, now),
                 Some(Datagram::Enrolment(message)) => self.consume_enrolment(&message, remote, now),
-                Some(Datagram::Data(_) | Datagram::Control(_) | Datagram::Labelled(_)) | None => {
-                    self.drops.count(DropReason::Unknown)
-                }
+                Some(
+                    Datagram::Data(_) | Datagram::Control(_) | Datagram::Labelled(_) | Datagram::Hint(_),
+                )
+                | None => self.drops.count(DropReason::Unknown),
             },
             SlowInput::Control { session, message } => {
                 if let Some(node) = self.session_used(session, remote, now) {

@@ -3,6 +3,10 @@
 //! The first bytes are chosen so that STUN (0–3), WireGuard (1–4 and three zeros) and DTLS (20–63) can share
 //! the port. Integers are little-endian. `Data` is parsed by the fast path; everything else goes to the Node.
 
+mod hint;
+
+pub use hint::{ASK_LENGTH, HINT_LENGTH, HintMessage, HintStage, write_hint};
+
 use crate::gate::{COOKIE_NONCE_LENGTH, Cookie, GateKeys, MAC_LENGTH, SEALED_COOKIE_LENGTH};
 use crate::{InviteId, gate};
 
@@ -15,9 +19,10 @@ mod kind {
     pub(super) const CONTROL: u8 = 0xa5;
     pub(super) const ENROLMENT: u8 = 0xa6;
     pub(super) const LABELLED: u8 = 0xa7;
+    pub(super) const HINT: u8 = 0xa8;
 }
 
-/// Second byte of handshake and enrolment messages: the version of the protocol.
+/// Second byte of handshake, enrolment and hint messages: the version of the protocol.
 pub const VERSION: u8 = 1;
 
 /// Bytes before a sealed packet: kind, three zeros, receiver index, counter.
@@ -44,7 +49,6 @@ const ENROLMENT_HEADER: usize = 4 + InviteId::LENGTH + 4 + 2;
 pub const INITIATION_NOISE_LENGTH_MAX: usize = INITIATION_LENGTH - INITIATION_HEADER - 2 * MAC_LENGTH;
 /// The first enrolment message is padded to this, more than twice its answer.
 pub const ENROLMENT_FIRST_LENGTH: usize = 512;
-
 /// One UDP payload, split into fields. Nothing is authenticated yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Datagram<'a> {
@@ -62,6 +66,8 @@ pub enum Datagram<'a> {
     Enrolment(Enrolment<'a>),
     /// Another datagram on its way through hops.
     Labelled(Labelled),
+    /// A sealed hint.
+    Hint(HintMessage<'a>),
 }
 
 /// Bytes before the datagram that a hop carries.
@@ -248,6 +254,7 @@ impl<'a> Datagram<'a> {
             kind::RESPONSE => parse_response(bytes),
             kind::COOKIE_REPLY => parse_cookie_reply(bytes),
             kind::ENROLMENT => parse_enrolment(bytes),
+            kind::HINT => hint::parse(bytes),
             _ => None,
         }
     }

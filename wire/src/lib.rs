@@ -7,6 +7,7 @@
 #![doc = include_str!("../PROTOCOL.md")]
 
 pub mod address;
+pub mod bep5;
 pub mod cbor;
 pub mod control;
 pub mod credential;
@@ -14,9 +15,11 @@ pub mod datagram;
 pub mod enrolment;
 pub mod gate;
 pub mod handshake;
+pub mod hint;
 pub mod icmp;
 mod id;
 pub mod invite;
+pub mod mailbox;
 mod name;
 mod nat_profile;
 
@@ -26,6 +29,7 @@ pub mod secret;
 
 pub use address::Candidate;
 pub use credential::{Chain, Claims, Credential, CredentialError, Roles};
+pub use hint::{Hint, HintError, SealKey};
 pub use id::{InviteId, NetworkId, NodeId, NoisePublicKey};
 pub use invite::{Invite, InviteError};
 pub use name::{Name, NameError};

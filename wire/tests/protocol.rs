@@ -6,10 +6,12 @@ use ed25519_dalek::SigningKey;
 use minicbor::bytes::ByteVec;
 use std::collections::BTreeMap;
 use wire::control::{HAVE_ENTRIES_MAX, HaveEntry, Message, WANT_KEYS_MAX};
-use wire::datagram::{self, CookieReply, Datagram, Sealed};
+use wire::datagram::{self, CookieReply, Datagram, HintStage, Sealed};
 use wire::gate::{self, GateKeys};
 use wire::handshake::{InitiationPayload, ResponsePayload, Suite};
+use wire::hint::{self, Hint, HintBody, SealKey};
 use wire::invite::InviteRole;
+use wire::mailbox::{self, Slot};
 use wire::record::{self, Content};
 use wire::{
     Candidate, Chain, Claims, Invite, InviteId, NetworkId, NetworkSecret, NodeId, NoisePublicKey, Record,
@@ -50,6 +52,13 @@ fn chain() -> Chain {
 fn member_record() -> Record {
     let candidates = vec![candidate("192.0.2.1:5")];
     Content::Member { chain: chain(), candidates }.sign(1, 100, &root(), None).unwrap()
+}
+
+fn hint(stream: Option<u16>) -> Hint {
+    let node = NodeId(root().verifying_key().to_bytes());
+    let candidates = vec![candidate("192.0.2.1:5")];
+    let body = HintBody { node, noise_key: NOISE_KEY, candidates, unix_s: 100, stream };
+    Hint::sign(&body, &network(), &root()).unwrap()
 }
 
 fn candidate(address: &str) -> Candidate {
@@ -95,6 +104,12 @@ fn constants_are_those_of_the_code() {
         ("UNPROVED_REPLY_LENGTH_MAX", datagram::UNPROVED_REPLY_LENGTH_MAX),
         ("SLOW_LENGTH_MAX", datagram::SLOW_LENGTH_MAX),
         ("ENROLMENT_FIRST_LENGTH", datagram::ENROLMENT_FIRST_LENGTH),
+        ("ASK_LENGTH", datagram::ASK_LENGTH),
+        ("HINT_LENGTH", datagram::HINT_LENGTH),
+        ("SEALED_HINT_LENGTH", hint::SEALED_HINT_LENGTH),
+        ("SEALED_ASK_LENGTH", hint::SEALED_ASK_LENGTH),
+        ("HINT_CANDIDATES_MAX", hint::HINT_CANDIDATES_MAX),
+        ("VALUE_LENGTH_MAX", mailbox::VALUE_LENGTH_MAX),
         ("MAC_LENGTH", gate::MAC_LENGTH),
         ("COOKIE_NONCE_LENGTH", gate::COOKIE_NONCE_LENGTH),
         ("SEALED_COOKIE_LENGTH", gate::SEALED_COOKIE_LENGTH),
@@ -119,7 +134,11 @@ fn first_bytes_and_least_lengths_are_those_of_the_code() {
     let with_tag = |header: [u8; 16]| [&header[..], &[0; datagram::TAG_LENGTH]].concat();
     let reply = CookieReply { receiver: 1, nonce: [0; 16], sealed: [0; 32], mac: [0; 16] };
     let enrolment = |stage| datagram::write_enrolment(stage, &INVITE, 1, b"", &[0; 32]);
+    let hint = |stage: HintStage| datagram::write_hint(stage, &vec![0; stage.length() - 4]);
     let code = BTreeMap::from([
+        ("ask", hint(HintStage::Ask)),
+        ("answer", hint(HintStage::Answer)),
+        ("beacon", hint(HintStage::Beacon)),
         ("initiation", datagram::write_initiation(1, b"", &gate_keys(), None)),
         ("response", datagram::write_response(1, 2, b"", &gate_keys())),
         ("cookie reply", datagram::write_cookie_reply(&reply)),
@@ -154,7 +173,7 @@ fn labels_are_those_of_the_code() {
     let (record, hash) = (member_record(), [7; 32]);
 
     let table = table("Labels");
-    assert_eq!(table.len(), 18, "each is put to its use below");
+    assert_eq!(table.len(), 29, "each is put to its use below");
     let label = |name: &str| table[name][1];
     assert_eq!(derived(&SECRET, label("session psk")), network_secret.psk());
     assert_eq!(derived(&SECRET, label("gate key")), gate_key);
@@ -190,6 +209,55 @@ fn labels_are_those_of_the_code() {
     gate_labels(label("mac1 key"), label("cookie key"), &gate_key);
     let reply_key = gate::mac(&gate_key, &[label("cookie reply key").as_bytes()]);
     assert_eq!(gate::mac(&reply_key, &[b"message"]), gate_keys().reply_mac(b"message"));
+    hint_labels(&label);
+    slot_labels(&label);
+}
+
+/// Opens what was sealed, with a key that was derived by the document.
+fn open(key: &[u8], bytes: &[u8]) -> Vec<u8> {
+    let key = ring::aead::UnboundKey::new(&ring::aead::CHACHA20_POLY1305, key).unwrap();
+    let nonce = ring::aead::Nonce::assume_unique_for_key(bytes[..12].try_into().unwrap());
+    let mut text = bytes[12..].to_vec();
+    ring::aead::LessSafeKey::new(key)
+        .open_in_place(nonce, ring::aead::Aad::empty(), &mut text)
+        .unwrap()
+        .to_vec()
+}
+
+fn hint_labels(label: &dyn Fn(&str) -> &'static str) {
+    let (secret, hint) = (NetworkSecret::new(1, SECRET), hint(None));
+    let derived = |name| secret::derive(&SECRET, label(name).as_bytes());
+    let text = open(&derived("hint lan key"), &hint.seal(&SealKey::lan(&secret), [7; 12]));
+    let length = usize::from(u16::from_le_bytes([text[0], text[1]]));
+    assert!(text[2 + length..].iter().all(|byte| *byte == 0), "only zeros behind a hint");
+    let parts: Vec<ByteVec> = cbor::decode(&text[2..2 + length]).unwrap();
+    let signed = [label("hint signature").as_bytes(), &network().0, &parts[0]].concat();
+    assert_eq!(credential::verify_signature(&hint.body().node.0, &signed, &parts[1]), Ok(()));
+
+    let (who_key, nonce) = (derived("hint who key"), [8; 12]);
+    let who = SealKey::who(&secret);
+    assert_eq!(open(&who_key, &hint.seal(&who, [7; 12])), text);
+    let answer_key = secret::derive(&who_key, &[label("hint answer key").as_bytes(), &nonce].concat());
+    assert_eq!(open(&answer_key, &hint.seal(&who.answer_to(&nonce), [7; 12])), text);
+}
+
+fn slot_labels(label: &dyn Fn(&str) -> &'static str) {
+    let (secret, a, b) = (NetworkSecret::new(1, SECRET), NodeId([1; 32]), NodeId([2; 32]));
+    let day = [0x39, 0x30, 0, 0, 0, 0, 0, 0];
+    let derived = |secret: &[u8], name: &str, parts: &[&[u8]]| {
+        secret::derive(secret, &[label(name).as_bytes(), &parts.concat()].concat())
+    };
+    for (expected, slot) in [
+        (derived(&SECRET, "slot of hint", &[&day, &a.0]), Slot::of_hint(&secret, 12_345, &a)),
+        (derived(&SECRET, "slot of call", &[&day, &a.0, &b.0]), Slot::of_call(&secret, 12_345, &a, &b)),
+        (derived(&INVITE_SECRET, "slot to issuer", &[]), Slot::to_issuer(&INVITE_SECRET)),
+        (derived(&INVITE_SECRET, "slot to joiner", &[]), Slot::to_joiner(&INVITE_SECRET)),
+    ] {
+        assert_eq!(&derived(&expected, "slot seed", &[]), slot.seed());
+        let sealed = slot.seal_key().seal([7; 12], b"text");
+        assert_eq!(open(&derived(&expected, "slot seal key", &[]), &sealed), b"text");
+    }
+    assert_eq!(derived(&SECRET, "rendezvous", &[&day])[..20], mailbox::rendezvous(&secret, 12_345));
 }
 
 fn gate_labels(mac1_label: &str, cookie_label: &str, gate_key: &[u8; 32]) {
@@ -280,6 +348,7 @@ fn examples_are_what_the_code_writes() {
     let mut code: BTreeMap<&str, String> =
         [example_payloads(), example_messages()].concat().iter().map(|(name, b)| (*name, hex(b))).collect();
     let revocation = Content::Revocation { node, by: Box::new(chain()), by_root: true };
+    let lan = SealKey::lan(&NetworkSecret::new(1, SECRET));
     code.extend([
         ("network id", hex(&network().0)),
         ("printed node id", node.to_string()),
@@ -291,6 +360,8 @@ fn examples_are_what_the_code_writes() {
         ("member record", hex(member_record().bytes())),
         ("revocation by the root", hex(revocation.sign(2, 100, &root(), Some(&root())).unwrap().bytes())),
         ("invite", invite.to_string()),
+        ("hint, sealed for the LAN", hex(&hint(None).seal(&lan, [6; 12]))),
+        ("hint with stream port 443", hex(&hint(Some(443)).seal(&lan, [6; 12]))),
     ]);
     let document = table("Examples");
     for (name, value) in &code {

@@ -1,11 +1,12 @@
 //! Real messages to begin with: what the corpus of each target is made of, always the same.
 
-use crate::{state, world};
+use crate::{hint, state, world};
 use overlay::state::{Contact, IssuedInvite, encode_contacts, encode_invites, encode_records};
 use wire::control::{HaveEntry, Message};
-use wire::datagram::{self, CookieReply, Sealed};
+use wire::datagram::{self, CookieReply, HintStage, Sealed};
 use wire::gate::GateKeys;
 use wire::handshake::{InitiationPayload, ResponsePayload, Suite};
+use wire::hint::{Hint, HintBody};
 use wire::icmp::{Unreachable, unreachable};
 use wire::invite::InviteRole;
 use wire::record::Content;
@@ -40,7 +41,7 @@ pub type Seed = (&'static str, &'static str, Vec<u8>);
 /// The whole corpus.
 #[must_use]
 pub fn corpus() -> Vec<Seed> {
-    [datagrams(), credentials(), records(), messages(), texts(), packets(), states()].concat()
+    [datagrams(), hints(), credentials(), records(), messages(), texts(), packets(), states()].concat()
 }
 
 fn candidates() -> Vec<Candidate> {
@@ -68,10 +69,36 @@ fn datagrams() -> Vec<Seed> {
         ("enrolment-2", enrolment(2, 96)),
         ("enrolment-3", enrolment(3, 300)),
         ("enrolment-4", enrolment(4, 600)),
+        ("ask", datagram::write_hint(HintStage::Ask, &[7; 708])),
+        ("answer", datagram::write_hint(HintStage::Answer, &[7; 352])),
+        ("beacon", datagram::write_hint(HintStage::Beacon, &[7; 352])),
         ("refused-stun", [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[1; 12]].concat()),
     ]
     .map(|(name, bytes)| ("datagram", name, bytes))
     .to_vec()
+}
+
+/// The texts inside of sealed hints, and answers of DHT nodes.
+fn hints() -> Vec<Seed> {
+    let text = |candidates: Vec<Candidate>, stream| {
+        let node = world::node(&world::member());
+        let noise_key = NoisePublicKey([9; 32]);
+        let body = HintBody { node, noise_key, candidates, unix_s: world::NOT_BEFORE_S, stream };
+        let hint = Hint::sign(&body, &world::network(), &world::member()).expect("within its limits");
+        let text = hint::key().open(&hint.seal(&hint::key(), [0; 12])).expect("just sealed");
+        let length = 2 + usize::from(u16::from_le_bytes([text[0], text[1]]));
+        text[..length].to_vec()
+    };
+    let ping = wire::bep5::write_ping(*b"abcd", b"abcdefghij0123456789");
+    let answer = |ip: &[u8]| [b"d2:ip", ip, b"1:rd2:id20:abcdefghij0123456789e1:t4:abcd1:y1:re"].concat();
+    vec![
+        ("hint", "member", text(candidates(), None)),
+        ("hint", "with-stream", text(vec![], Some(443))),
+        ("bep5", "ipv4", answer(b"6:\xc0\x00\x02\x01\xa3\x5c")),
+        ("bep5", "ipv6", answer(b"18:\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\xa3\x5c")),
+        ("bep5", "refused-without-address", answer(b"0:")),
+        ("bep5", "refused-ping", ping),
+    ]
 }
 
 fn rich_chain() -> Chain {

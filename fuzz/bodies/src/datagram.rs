@@ -3,7 +3,7 @@
 use wire::NoisePublicKey;
 use wire::datagram::{
     Datagram, ENROLMENT_FIRST_LENGTH, Gate, HEADER_LENGTH, INITIATION_LENGTH, LABEL_LENGTH, OVERHEAD,
-    SLOW_LENGTH_MAX, Sealed, write_cookie_reply, write_enrolment, write_initiation, write_label,
+    SLOW_LENGTH_MAX, Sealed, write_cookie_reply, write_enrolment, write_hint, write_initiation, write_label,
     write_response,
 };
 use wire::gate::{GateKeys, MAC_LENGTH};
@@ -47,6 +47,10 @@ pub(crate) fn datagram(bytes: &[u8]) -> bool {
             assert_eq!(covered[..length], written[..length]);
             assert!(covered[length..].iter().all(|byte| *byte == 0), "nothing hides in the padding");
             assert!(message.stage != 1 || written.len() == ENROLMENT_FIRST_LENGTH || length > 496);
+        }
+        Datagram::Hint(message) => {
+            assert_eq!(write_hint(message.stage, message.sealed), bytes);
+            assert_eq!(message.nonce()[..], bytes[4..16]);
         }
     }
     let is_sealed = matches!(parsed, Datagram::Data(_) | Datagram::Control(_) | Datagram::Labelled(_));

@@ -7,6 +7,7 @@
 pub mod corpus;
 mod credential;
 mod datagram;
+mod hint;
 mod message;
 mod packet;
 mod record;
@@ -19,7 +20,8 @@ mod state;
 pub type Body = fn(&[u8]) -> bool;
 
 /// Every target by the name of its file in `fuzz/fuzz_targets` and its folder in `fuzz/corpus`.
-pub const TARGETS: [(&str, Body); 13] = [
+pub const TARGETS: [(&str, Body); 15] = [
+    ("bep5", hint::bep5),
     ("chain", credential::chain),
     ("claims", credential::claims),
     ("configuration", text::configuration),
@@ -28,6 +30,7 @@ pub const TARGETS: [(&str, Body); 13] = [
     ("datagram", datagram::datagram),
     ("enrolment", message::enrolment),
     ("handshake", message::handshake),
+    ("hint", hint::hint),
     ("invite", text::invite),
     ("name", text::name),
     ("packet", packet::packet),

@@ -85,3 +85,25 @@ fn foreign_protocols_on_the_port_are_none_of_ours() {
     }
     assert_eq!(Datagram::parse(&[0xa1; 65507]), None);
 }
+
+#[test]
+fn hints_read_back_and_an_answer_is_half_of_its_ask() {
+    assert_eq!(ASK_LENGTH, 2 * HINT_LENGTH);
+    for stage in [HintStage::Ask, HintStage::Answer, HintStage::Beacon] {
+        let sealed: Vec<u8> = (0..stage.length() - 4).map(|n| n as u8).collect();
+        let bytes = write_hint(stage, &sealed);
+        let Some(Datagram::Hint(hint)) = Datagram::parse(&bytes) else { panic!("{stage:?}") };
+        assert_eq!(hint, HintMessage { stage, sealed: &sealed });
+        assert_eq!(hint.nonce()[..], sealed[..12]);
+        for length in (0..2 * ASK_LENGTH).filter(|length| *length != stage.length()) {
+            let mut other = bytes.clone();
+            other.resize(length, 0);
+            assert_eq!(Datagram::parse(&other), None, "{stage:?} of {length}");
+        }
+        for (at, byte) in [(1, 0), (1, 2), (2, 0), (2, 4), (3, 1)] {
+            let mut other = bytes.clone();
+            other[at] = byte;
+            assert_eq!(Datagram::parse(&other), None, "{stage:?} with byte {at} {byte}");
+        }
+    }
+}
