@@ -39,9 +39,16 @@ pub const KEYS: &[Key] = &[
         "advertise",
         "at most 6 addresses with ports, like [\"198.51.100.7:51820\", \"[2001:db8::7]:51820\"]",
     ),
+    key(
+        "addresses",
+        "seeds",
+        "at most 16 hosts with ports, like [\"host.example:41820\", \"192.0.2.1:41820\"]",
+    ),
     key("session", "rekey_after_s", "a number of seconds from 2 to 120"),
     key("log", "level", "\"error\", \"warn\", \"info\", \"debug\" or \"trace\""),
-    key("dht", "enabled", "false (this version has no DHT yet)"),
+    key("lan", "enabled", "true or false"),
+    key("dht", "enabled", "true or false"),
+    key("dht", "bootstrap", "1 to 8 hosts with ports, like [\"dht.example:6881\", \"192.0.2.1:6881\"]"),
     key("port_mapping", "enabled", "true or false"),
     key(
         "stun",

@@ -6,18 +6,16 @@
 //! are for is not its business.
 
 mod error;
+mod host;
 mod key;
 mod settings;
 mod value;
 
 pub use error::ConfigError;
+pub use host::{HostPort, HostPortError, NAME_LENGTH_MAX};
 pub use key::{KEYS, Key};
 pub use settings::{
-    Addresses, Dht, Interface, Listen, Log, LogLevel, Network, Node, PortMapping, Session, Settings, Stream, Stun,
-};
-pub use value::{
-    ADVERTISE_LENGTH_MAX, INTERFACE_NAME_LENGTH_MAX, LABEL_LENGTH_MAX, MTU_MAX, MTU_MIN, PREFIX_LENGTH_MAX,
-    PREFIX_LENGTH_MIN, REKEY_AFTER_S_MAX, REKEY_AFTER_S_MIN, STUN_SERVERS_LENGTH_MAX,
+    ADVERTISE_LENGTH_MAX, Addresses, BOOTSTRAP_LENGTH_MAX, Dht, INTERFACE_NAME_LENGTH_MAX, Interface, LABEL_LENGTH_MAX, Lan, Listen, Log, LogLevel, MTU_MAX, MTU_MIN, Network, Node, PREFIX_LENGTH_MAX, PREFIX_LENGTH_MIN, PortMapping, REKEY_AFTER_S_MAX, REKEY_AFTER_S_MIN, SEEDS_LENGTH_MAX, STUN_SERVERS_LENGTH_MAX, Session, Settings, Stream, Stun, pub, use, value,
 };
 
 use toml::de::DeTable;
@@ -33,11 +31,7 @@ pub fn parse(text: &str) -> Result<Settings, ConfigError> {
     let document = document.get_ref();
     key::check(text, document)?;
     let settings: Settings = toml::from_str(text).map_err(|e| error::value(text, document, &e))?;
-    for (table, wanted, what) in [("dht", settings.dht.enabled, "DHT")] {
-        if wanted {
-            let line = key::span(document, table, "enabled").map_or(1, |span| error::line(text, span.start));
-            return Err(ConfigError::NotYet { line, table, what });
-        }
+    1, ConfigError, DHT, Err, NotYet, dht, document, enabled, error, for, if, in, key, let, line, map_or, mapping, port, port_mapping, return, settings, span, start, table, text, wanted, what,
     }
     Ok(settings)
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use ipnet::Ipv4Net;
 use serde::Deserialize;
 
+use crate::host::HostPort;
 use crate::value;
 
 /// What the daemon runs on, checked.
@@ -29,6 +30,8 @@ pub struct Settings {
     pub session: Session,
     /// `[log]`
     pub log: Log,
+    /// `[lan]`
+    pub lan: Lan,
     /// `[dht]`
     pub dht: Dht,
     /// `[port_mapping]`
@@ -112,6 +115,9 @@ pub struct Addresses {
     /// Addresses and UDP ports at which others can dial this machine, besides those it sees itself.
     #[serde(deserialize_with = "value::advertise")]
     pub advertise: Vec<SocketAddr>,
+    /// Where other members of the network may be found: asked when nobody remembered answers.
+    #[serde(deserialize_with = "value::seeds")]
+    pub seeds: Vec<HostPort>,
 }
 
 /// `[session]`: the keys in use between two nodes.
@@ -177,13 +183,37 @@ impl fmt::Display for LogLevel {
     }
 }
 
-/// `[dht]`: finding members with no address known. [`crate::parse`] refuses `true`: this version has no DHT.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+/// `[lan]`: finding members on the machine's own networks.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct Lan {
+    /// Whether beacons are sent and heard.
+    pub enabled: bool,
+}
+
+impl Default for Lan {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+/// `[dht]`: finding members with no address known, through BitTorrent's DHT.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct Dht {
     /// Whether the DHT is used.
     pub enabled: bool,
+    /// Nodes by which the DHT is entered. `None`: the well-known ones of BitTorrent.
+    #[serde(deserialize_with = "value::bootstrap")]
+    pub bootstrap: Option<Vec<HostPort>>,
+}
+
+impl Default for Dht {
+    fn default() -> Self {
+        Self { enabled: true, bootstrap: None }
+    }
 }
 
 /// `[port_mapping]`: asking the router for a port.

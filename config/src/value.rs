@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use ipnet::Ipv4Net;
 use serde::de::{Deserialize, Deserializer, Error};
 
+use crate::host::HostPort;
+
 /// Longest name of a node, in bytes: one DNS label (RFC 1035 section 2.3.4).
 pub const LABEL_LENGTH_MAX: usize = 63;
 /// Longest name of a network interface, in bytes: Linux's `IFNAMSIZ` less the closing NUL.
@@ -23,6 +25,10 @@ pub const REKEY_AFTER_S_MIN: u64 = 2;
 pub const REKEY_AFTER_S_MAX: u64 = 120;
 /// Most addresses a node advertises by hand: others probe no more than this of one kind.
 pub const ADVERTISE_LENGTH_MAX: usize = 6;
+/// Most seeds: each is resolved again and again, and asked.
+pub const SEEDS_LENGTH_MAX: usize = 16;
+/// Most nodes by which the DHT is entered: each of them is asked at every start.
+pub const BOOTSTRAP_LENGTH_MAX: usize = 8;
 
 /// Most STUN servers: three are enough to know a NAT by, and each is asked every 25 s.
 pub const STUN_SERVERS_LENGTH_MAX: usize = 8;
@@ -59,6 +65,16 @@ pub(crate) fn ipv4_range<'de, D: Deserializer<'de>>(input: D) -> Result<Option<I
 pub(crate) fn advertise<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<SocketAddr>, D::Error> {
     let list = Vec::<SocketAddr>::deserialize(input)?;
     allowed(list.iter().all(is_dialable) && list.len() <= ADVERTISE_LENGTH_MAX, list)
+}
+
+pub(crate) fn seeds<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<HostPort>, D::Error> {
+    let list = Vec::<HostPort>::deserialize(input)?;
+    allowed(list.len() <= SEEDS_LENGTH_MAX, list)
+}
+
+pub(crate) fn bootstrap<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Vec<HostPort>>, D::Error> {
+    let list = Vec::<HostPort>::deserialize(input)?;
+    allowed((1..=BOOTSTRAP_LENGTH_MAX).contains(&list.len()), Some(list))
 }
 
 pub(crate) fn rekey_after_s<'de, D: Deserializer<'de>>(input: D) -> Result<u64, D::Error> {

@@ -38,7 +38,7 @@ fn the_example_has_every_key_once_in_the_order_of_the_code() {
 #[test]
 fn only_what_has_no_fixed_default_is_off() {
     let off: Vec<_> = keys().into_iter().filter(|(_, _, off)| *off).map(|(_, key, _)| key).collect();
-    assert_eq!(off, ["name", "name", "ipv4_range"]);
+    assert_eq!(off, ["name", "name", "ipv4_range", "bootstrap"]);
 }
 
 #[test]
@@ -47,5 +47,6 @@ fn the_values_that_are_off_would_be_accepted() {
     let settings = parse(&text).unwrap();
     assert_eq!(settings.node.name.as_deref(), Some("laptop"));
     assert_eq!(settings.interface.name.as_deref(), Some("hm-home"));
+    assert_eq!(settings.dht.bootstrap.unwrap().len(), 2);
     assert_eq!(settings.network.ipv4_range.unwrap().to_string(), "10.77.0.0/16");
 }

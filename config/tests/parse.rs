@@ -10,9 +10,9 @@ fn refusal(text: &str) -> String {
 fn every_key_is_read() {
     let settings = parse(
         "[node]\nname = 'laptop-2'\n[listen]\nport = 51820\n[stream]\nenabled = false\nlisten = 8443\n[interface]\nname = 'hm0'\nmtu = 9000\n\
-         [network]\nipv4_range = '10.8.0.0/24'\n[addresses]\nadvertise = ['198.51.100.7:1']\n\
+         [network]\nipv4_range = '10.8.0.0/24'\n[addresses]\nadvertise = ['198.51.100.7:1']\nseeds = ['Host.example:7', '[2001:db8::1]:8']\n\
          [session]\nrekey_after_s = 2\n[log]\nlevel = 'trace'\n\
-         [dht]\nenabled = false\n[port_mapping]\nenabled = false\n\
+         [lan]\nenabled = false\n[dht]\nenabled = false\nbootstrap = ['dht.example:6881']\n[port_mapping]\nenabled = false\n\
          [stun]\nservers = ['stun.example.org:3478']\n",
     )
     .unwrap();
@@ -23,6 +23,10 @@ fn every_key_is_read() {
     assert_eq!(settings.interface.mtu, 9000);
     assert_eq!(settings.network.ipv4_range, Some("10.8.0.0/24".parse().unwrap()));
     assert_eq!(settings.addresses.advertise, ["198.51.100.7:1".parse().unwrap()]);
+    let seeds: Vec<String> = settings.addresses.seeds.iter().map(ToString::to_string).collect();
+    assert_eq!(seeds, ["host.example:7", "[2001:db8::1]:8"]);
+    assert_eq!((settings.lan.enabled, settings.dht.enabled), (false, false));
+    assert_eq!(settings.dht.bootstrap.unwrap()[0].to_string(), "dht.example:6881");
     assert_eq!(settings.session.rekey_after_s, 2);
     assert_eq!(settings.log.level, LogLevel::Trace);
     assert!(!settings.port_mapping.enabled);
@@ -36,6 +40,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((settings.listen.port, settings.log.level), (0, LogLevel::Info));
     assert_eq!((settings.stream.enabled, settings.stream.listen), (true, 443));
     assert!(settings.port_mapping.enabled && settings.stun.servers.is_empty());
+    assert_eq!((settings.lan.enabled, settings.dht.enabled, settings.dht.bootstrap), (true, true, None));
 }
 
 #[test]
@@ -99,6 +104,11 @@ fn a_value_that_is_not_allowed_is_named_with_what_is() {
         refusal("listen.port = 'https'\n"),
         "line 1: `port` in [listen] cannot be 'https': it takes a UDP port from 1 to 65535, or 0 to pick a free one and keep it"
     );
+    let sentence = refusal("[addresses]\nseeds = ['a.example:1', 'b.example']\n");
+    assert!(
+        sentence.starts_with("line 2: `seeds` in [addresses] cannot be 'b.example': it takes"),
+        "{sentence}"
+    );
     let sentence = refusal("[addresses]\nadvertise = [\n  '192.0.2.1:1',\n  'example.com:2',\n]\n");
     assert!(
         sentence.starts_with("line 4: `advertise` in [addresses] cannot be 'example.com:2': "),
@@ -112,12 +122,20 @@ fn the_limits_are_where_the_sentences_say() {
     let many = |n: usize| vec!["'192.0.2.1:1'"; n].join(",");
     let advertise = |n| format!("advertise = [{}]", many(n));
     let servers = |n| format!("servers = [{}]", many(n));
+    let list = |key: &str, n| format!("{key} = [{}]", many(n));
+    let advertise = |n| list("advertise", n);
     let name = |n: usize| format!("name = '{}'", "a".repeat(n));
     for (table, good, bad) in [
         ("node", vec![name(1), name(63)], vec![name(0), name(64)]),
         ("interface", vec![name(1), name(15)], vec![name(0), name(16)]),
         ("addresses", vec![advertise(0), advertise(6)], vec![advertise(7)]),
         ("stun", vec![servers(0), servers(8)], vec![servers(9)]),
+        ("addresses", vec![list("seeds", 0), list("seeds", 16)], vec![list("seeds", 17)]),
+        (
+            "dht",
+            vec![list("bootstrap", 1), list("bootstrap", 8)],
+            vec![list("bootstrap", 0), list("bootstrap", 9)],
+        ),
     ] {
         limits(table, &good, &bad);
     }
@@ -182,6 +200,8 @@ fn what_this_version_has_not_got_is_refused_honestly() {
     assert_eq!(
         refusal("[dht]\nenabled = true\n"),
         "line 2: `enabled` in [dht] cannot be true: this version has no DHT yet; set it to false"
+        refusal("[dht]\nenabled = false\n[port_mapping]\nenabled = true\n"),
+        "line 4: `enabled` in [port_mapping] cannot be true: this version has no port mapping yet; set it to false"
     );
 }
 
