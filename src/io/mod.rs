@@ -8,6 +8,7 @@ pub mod entropy;
 mod epoll;
 pub mod host;
 pub mod lock;
+pub mod multicast;
 pub mod netlink;
 pub mod poll;
 pub mod stream;

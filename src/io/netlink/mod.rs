@@ -6,6 +6,7 @@
 mod changes;
 mod configure;
 mod gateway;
+mod links;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -129,9 +130,7 @@ impl Netlink {
             Err(NetlinkError::NoInterface { .. }) => None,
             Err(error) => return Err(error),
         };
-        let what = || "listing the interfaces".to_owned();
-        let links: Vec<_> =
-            self.handle.link().get().execute().try_collect().await.map_err(|e| failure(what(), e))?;
+        let links = self.dump_links().await?;
         Ok(links
             .into_iter()
             .filter(|link| link.header.flags.contains(LinkFlags::Up) && Some(link.header.index) != excluded)
