@@ -21,7 +21,9 @@ pub(super) fn start(level: LogLevel) -> Result<(), Failure> {
 }
 
 fn filter(wanted: Option<&str>, level: LogLevel) -> Result<EnvFilter, Failure> {
-    let wanted = wanted.filter(|wanted| !wanted.is_empty()).unwrap_or(level.as_str());
+    // The DHT's crate complains each second while there is no internet, which the daemon knows and says itself.
+    let configured = format!("{level},mainline=off");
+    let wanted = wanted.filter(|wanted| !wanted.is_empty()).unwrap_or(&configured);
     EnvFilter::try_new(wanted).map_err(|_| {
         Failure::Failed(format!("{VARIABLE} is {wanted:?}: set it to error, warn, info, debug or trace"))
     })
@@ -34,8 +36,8 @@ mod tests {
     #[test]
     fn the_variable_wins_and_must_make_sense() {
         let shown = |wanted| filter(wanted, LogLevel::Warn).map(|filter| filter.to_string()).ok();
-        assert_eq!(shown(None).as_deref(), Some("warn"));
-        assert_eq!(shown(Some("")).as_deref(), Some("warn"));
+        assert_eq!(shown(None).as_deref(), Some("mainline=off,warn"));
+        assert_eq!(shown(Some("")).as_deref(), Some("mainline=off,warn"));
         assert_eq!(shown(Some("debug")).as_deref(), Some("debug"));
         assert_eq!(shown(Some("overlay=trace,info")).as_deref(), Some("overlay=trace,info"));
         assert_eq!(shown(Some("a=b=c")), None);

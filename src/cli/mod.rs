@@ -7,6 +7,7 @@
 mod client;
 mod completions;
 mod context;
+mod dht_node;
 mod diagnosis;
 mod failure;
 mod lifecycle;
@@ -73,6 +74,7 @@ enum Command {
     Why(diagnosis::Why),
     Assign(membership::Assign),
     Revoke(membership::Revoke),
+    DhtNode(dht_node::DhtNode),
     Version(completions::Version),
     Completions(completions::Completions),
 }
@@ -107,6 +109,7 @@ fn dispatch(command: Command, context: &mut Context<'_>, err: &mut dyn Write) ->
         Command::Why(command) => command.run(context),
         Command::Assign(command) => command.run(context),
         Command::Revoke(command) => command.run(context),
+        Command::DhtNode(command) => command.run(context),
         Command::Version(command) => command.run(context),
         Command::Completions(command) => command.run(context, &mut Cli::command()),
     }

@@ -18,6 +18,7 @@ const PACKAGES: [&str; 12] = [
     "netcat-openbsd",
     "nftables",
     "procps",
+    "python3-libtorrent",
     "tcpdump",
     "wireguard-go",
     "wireguard-tools",

@@ -11,7 +11,7 @@ use super::{FakeDaemon, hopmesh};
 use crate::control::{Command, Reply, Role};
 
 /// Every command with the arguments it needs.
-const COMMANDS: [&[&str]; 14] = [
+const COMMANDS: [&[&str]; 15] = [
     &["up"],
     &["invite"],
     &["join", "hopmesh1x"],
@@ -24,6 +24,7 @@ const COMMANDS: [&[&str]; 14] = [
     &["why", "b"],
     &["assign", "b", "10.7.0.9"],
     &["revoke", "b"],
+    &["dht-node"],
     &["version"],
     &["completions", "bash"],
 ];
@@ -75,6 +76,9 @@ fn mistakes_in_the_arguments_end_with_2() {
     for arguments in [
         &[][..],
         &["fly"],
+        &["dht-node", "--listen", "192.0.2.1"],
+        &["dht-node", "--listen", "[::1]:6881"],
+        &["dht-node", "--bootstrap", "host"],
         &["status", "--fast"],
         &["--network", "a.b", "status"],
         &["--network", "../etc", "status"],
@@ -114,7 +118,7 @@ fn no_daemon_is_a_clear_failure_of_every_command_that_needs_one() {
     let directory = tempfile::tempdir().unwrap();
     let state_dir = directory.path().to_str().unwrap();
     for words in COMMANDS {
-        if ["up", "join", "leave", "version", "completions"].contains(&words[0]) {
+        if ["up", "join", "leave", "dht-node", "version", "completions"].contains(&words[0]) {
             continue;
         }
         let done = hopmesh(&[&["--state-dir", state_dir, "--json"], words].concat());
