@@ -28,11 +28,6 @@ pub enum ConfigError {
     /// A key has a value that is not allowed.
     #[error("line {line}: `{key}` in [{table}] cannot be {found}: it takes {allowed}")]
     Value { line: usize, key: &'static str, table: &'static str, found: String, allowed: &'static str },
-    /// The key exists so that configurations can turn the feature off, but this version has not got it.
-    #[error(
-        "line {line}: `enabled` in [{table}] cannot be true: this version has no {what} yet; set it to false"
-    )]
-    NotYet { line: usize, table: &'static str, what: &'static str },
 }
 
 /// Longest piece of the user's text that an error repeats, in characters.

@@ -15,7 +15,13 @@ pub use error::ConfigError;
 pub use host::{HostPort, HostPortError, NAME_LENGTH_MAX};
 pub use key::{KEYS, Key};
 pub use settings::{
-    ADVERTISE_LENGTH_MAX, Addresses, BOOTSTRAP_LENGTH_MAX, Dht, INTERFACE_NAME_LENGTH_MAX, Interface, LABEL_LENGTH_MAX, Lan, Listen, Log, LogLevel, MTU_MAX, MTU_MIN, Network, Node, PREFIX_LENGTH_MAX, PREFIX_LENGTH_MIN, PortMapping, REKEY_AFTER_S_MAX, REKEY_AFTER_S_MIN, SEEDS_LENGTH_MAX, STUN_SERVERS_LENGTH_MAX, Session, Settings, Stream, Stun, pub, use, value,
+    Addresses, Dht, Hop, Interface, Lan, Listen, Log, LogLevel, Network, Node, PortMapping, Session,
+    Settings, Stream, Stun,
+};
+pub use value::{
+    ADVERTISE_LENGTH_MAX, BOOTSTRAP_LENGTH_MAX, INTERFACE_NAME_LENGTH_MAX, LABEL_LENGTH_MAX, MTU_MAX,
+    MTU_MIN, PREFIX_LENGTH_MAX, PREFIX_LENGTH_MIN, REKEY_AFTER_S_MAX, REKEY_AFTER_S_MIN, SEEDS_LENGTH_MAX,
+    STUN_SERVERS_LENGTH_MAX,
 };
 
 use toml::de::DeTable;
@@ -24,14 +30,10 @@ use toml::de::DeTable;
 ///
 /// # Errors
 ///
-/// The first thing that is wrong, in the order: TOML syntax, unknown tables and keys, values, and what this version
-/// has not got yet.
+/// The first thing that is wrong, in the order: TOML syntax, unknown tables and keys, values.
 pub fn parse(text: &str) -> Result<Settings, ConfigError> {
     let document = DeTable::parse(text).map_err(|e| error::syntax(text, &e))?;
     let document = document.get_ref();
     key::check(text, document)?;
-    let settings: Settings = toml::from_str(text).map_err(|e| error::value(text, document, &e))?;
-    1, ConfigError, DHT, Err, NotYet, dht, document, enabled, error, for, if, in, key, let, line, map_or, mapping, port, port_mapping, return, settings, span, start, table, text, wanted, what,
-    }
-    Ok(settings)
+    toml::from_str(text).map_err(|e| error::value(text, document, &e))
 }

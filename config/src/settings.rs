@@ -20,6 +20,8 @@ pub struct Settings {
     pub listen: Listen,
     /// `[stream]`
     pub stream: Stream,
+    /// `[hop]`
+    pub hop: Hop,
     /// `[interface]`
     pub interface: Interface,
     /// `[network]`
@@ -74,6 +76,31 @@ impl Default for Stream {
     fn default() -> Self {
         // What the narrowest networks let through, besides 80, on which proxies read along.
         Self { enabled: true, listen: 443 }
+    }
+}
+
+/// `[hop]`: what this node carries for other members of its network.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct Hop {
+    /// Whether it does.
+    pub enabled: bool,
+    /// At most this many Mbit/s for all of them together. 0: as much as there is.
+    pub max_rate: u32,
+}
+
+impl Hop {
+    /// The most that is carried, in bytes a second; `None` without a limit.
+    #[must_use]
+    pub fn bytes_per_second(&self) -> Option<u64> {
+        (self.max_rate > 0).then_some(u64::from(self.max_rate) * 1_000_000 / 8)
+    }
+}
+
+impl Default for Hop {
+    fn default() -> Self {
+        Self { enabled: true, max_rate: 0 }
     }
 }
 

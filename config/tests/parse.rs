@@ -9,7 +9,7 @@ fn refusal(text: &str) -> String {
 #[test]
 fn every_key_is_read() {
     let settings = parse(
-        "[node]\nname = 'laptop-2'\n[listen]\nport = 51820\n[stream]\nenabled = false\nlisten = 8443\n[interface]\nname = 'hm0'\nmtu = 9000\n\
+        "[node]\nname = 'laptop-2'\n[listen]\nport = 51820\n[stream]\nenabled = false\nlisten = 8443\n[hop]\nenabled = false\nmax_rate = 50\n[interface]\nname = 'hm0'\nmtu = 9000\n\
          [network]\nipv4_range = '10.8.0.0/24'\n[addresses]\nadvertise = ['198.51.100.7:1']\nseeds = ['Host.example:7', '[2001:db8::1]:8']\n\
          [session]\nrekey_after_s = 2\n[log]\nlevel = 'trace'\n\
          [lan]\nenabled = false\n[dht]\nenabled = false\nbootstrap = ['dht.example:6881']\n[port_mapping]\nenabled = false\n\
@@ -19,6 +19,7 @@ fn every_key_is_read() {
     assert_eq!(settings.node.name.as_deref(), Some("laptop-2"));
     assert_eq!(settings.listen.port, 51820);
     assert_eq!((settings.stream.enabled, settings.stream.listen), (false, 8443));
+    assert_eq!((settings.hop.enabled, settings.hop.bytes_per_second()), (false, Some(6_250_000)));
     assert_eq!(settings.interface.name.as_deref(), Some("hm0"));
     assert_eq!(settings.interface.mtu, 9000);
     assert_eq!(settings.network.ipv4_range, Some("10.8.0.0/24".parse().unwrap()));
@@ -39,6 +40,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((settings.interface.mtu, settings.session.rekey_after_s), (1420, 120));
     assert_eq!((settings.listen.port, settings.log.level), (0, LogLevel::Info));
     assert_eq!((settings.stream.enabled, settings.stream.listen), (true, 443));
+    assert_eq!((settings.hop.enabled, settings.hop.bytes_per_second()), (true, None));
     assert!(settings.port_mapping.enabled && settings.stun.servers.is_empty());
     assert_eq!((settings.lan.enabled, settings.dht.enabled, settings.dht.bootstrap), (true, true, None));
 }
@@ -62,7 +64,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
 #[test]
 fn an_unknown_table_is_named_with_its_line_and_the_nearest_known_one() {
     let sentence = refusal("\n[lisen]\nport = 3\n");
-    assert!(sentence.starts_with("line 2: there is no table [lisen]: did you mean [listen]? The tables are [node], [listen], [stream], [interface], [network], [addresses]"), "{sentence}");
+    assert!(sentence.starts_with("line 2: there is no table [lisen]: did you mean [listen]? The tables are [node], [listen], [stream], [hop], [interface], [network], [addresses]"), "{sentence}");
     assert!(refusal("[dns]\n").starts_with("line 1: there is no table [dns]"));
 }
 
@@ -120,7 +122,6 @@ fn a_value_that_is_not_allowed_is_named_with_what_is() {
 #[test]
 fn the_limits_are_where_the_sentences_say() {
     let many = |n: usize| vec!["'192.0.2.1:1'"; n].join(",");
-    let advertise = |n| format!("advertise = [{}]", many(n));
     let servers = |n| format!("servers = [{}]", many(n));
     let list = |key: &str, n| format!("{key} = [{}]", many(n));
     let advertise = |n| list("advertise", n);
@@ -149,6 +150,11 @@ fn numbers_words_and_prefixes_have_their_limits() {
             "stream",
             "listen = 0|listen = 65535|enabled = false",
             "listen = -1|listen = 65536|listen = true|enabled = 1|enabled = 'yes'",
+        ),
+        (
+            "hop",
+            "enabled = false|max_rate = 0|max_rate = 100000",
+            "enabled = 1|max_rate = -1|max_rate = 1.5|max_rate = '50'",
         ),
         ("interface", "mtu = 1280|mtu = 65475", "mtu = 1279|mtu = 65476|mtu = '1420'"),
         ("session", "rekey_after_s = 2|rekey_after_s = 120", "rekey_after_s = 1|rekey_after_s = 121"),
@@ -193,16 +199,6 @@ fn limits(table: &str, good: &[String], bad: &[String]) {
         let sentence = refusal(&format!("[{table}]\n{line}\n"));
         assert!(sentence.starts_with(&format!("line 2: `{key}` in [{table}] cannot be ")), "{sentence}");
     }
-}
-
-#[test]
-fn what_this_version_has_not_got_is_refused_honestly() {
-    assert_eq!(
-        refusal("[dht]\nenabled = true\n"),
-        "line 2: `enabled` in [dht] cannot be true: this version has no DHT yet; set it to false"
-        refusal("[dht]\nenabled = false\n[port_mapping]\nenabled = true\n"),
-        "line 4: `enabled` in [port_mapping] cannot be true: this version has no port mapping yet; set it to false"
-    );
 }
 
 #[test]

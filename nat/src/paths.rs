@@ -137,6 +137,8 @@ pub struct Paths {
     challengers: Vec<(Remote, Instant)>,
     /// The circuit that leads to the peer, in use or kept for when the primary path fails.
     circuit: Option<Remote>,
+    /// The stream that may lead to it.
+    stream: Option<Remote>,
     queue: VecDeque<Remote>,
     suspicion: bool,
     traffic: u64,
@@ -154,6 +156,7 @@ impl Paths {
             challenge: None,
             challengers: vec![],
             circuit: None,
+            stream: None,
             queue: VecDeque::new(),
             suspicion: false,
             traffic: 0,
@@ -196,7 +199,7 @@ impl Paths {
     #[must_use]
     pub fn targets(&self) -> Vec<Remote> {
         let straight = self.candidates.targets().into_iter().map(|c| Remote::udp(c.socket_address()));
-        let others = self.circuit.into_iter().chain(straight);
+        let others = self.circuit.into_iter().chain(self.stream).chain(straight);
         let primary = self.primary();
         primary.into_iter().chain(others.filter(|other| Some(*other) != primary)).collect()
     }
@@ -226,9 +229,20 @@ impl Paths {
         }
     }
 
+    /// A stream to where the peer may be is open.
+    pub fn handle_stream(&mut self, stream: Remote) {
+        self.stream = Some(stream);
+    }
+
+    /// The path works, but a better one may: all candidates are probed.
+    pub fn handle_upgrade(&mut self) {
+        self.queue.extend(self.targets());
+    }
+
     /// A way is gone for good, a circuit or a stream; whether it was the primary path.
     pub fn handle_gone(&mut self, remote: Remote) -> bool {
         self.circuit.take_if(|circuit| *circuit == remote);
+        self.stream.take_if(|stream| *stream == remote);
         self.queue.retain(|queued| *queued != remote);
         self.primary.take_if(|primary| primary.remote == remote).is_some()
     }

@@ -128,6 +128,7 @@ fn node(identity: Identity, network: Network, suite: Suite, now: Instant) -> Nod
         rekey_after: Duration::from_secs(120),
         suites: vec![suite],
         hop: HopParams::default(),
+        streams: false,
         seed,
         unix_s: UNIX_S,
     };

@@ -93,6 +93,16 @@ pub const CALL_TIME: Duration = Duration::from_secs(3);
 pub const CALL_PAUSE: Duration = Duration::from_secs(5);
 /// A hard attempt costs both sides hundreds of datagrams: only for a peer whose packets went over hops for this long.
 pub const RELAYED_BEFORE_HARD: Duration = Duration::from_secs(10);
+/// Nobody answers by UDP for this long: TCP is tried (nat/README.md section 5).
+pub const STREAM_AFTER: Duration = Duration::from_secs(3);
+/// Streams that are begun at the same time.
+pub const STREAM_DIALS_MAX: usize = 6;
+/// And again after this long, to other addresses.
+pub const STREAM_RETRY: Duration = Duration::from_secs(10);
+/// TCP port that nearly every network lets through.
+pub const STREAM_PORT: u16 = 443;
+/// Peers that are reached over TCP are tried by UDP this often.
+pub const UDP_RETRY: Duration = Duration::from_secs(60);
 /// Overlay pings under way at the same time.
 pub const PINGS_MAX: usize = 64;
 

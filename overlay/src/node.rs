@@ -25,6 +25,7 @@ mod punching;
 mod reach;
 mod records;
 mod review;
+mod stream;
 mod timers;
 mod transit;
 mod view;
@@ -81,6 +82,8 @@ pub struct Params {
     pub suites: Vec<Suite>,
     /// What it carries for others.
     pub hop: HopParams,
+    /// Whether this machine can reach others over TCP.
+    pub streams: bool,
     /// 32 bytes of entropy.
     pub seed: [u8; 32],
     /// The wall clock, seconds since 1970.
@@ -123,6 +126,7 @@ pub struct Node {
     last_link_state: Instant,
     reach: reach::Reach,
     punches: u16,
+    dialling: stream::Dialling,
     gate: GateKeys,
     door: Door,
     invites: Vec<IssuedInvite>,
@@ -168,6 +172,7 @@ impl Node {
             last_link_state: now,
             reach: reach::Reach::default(),
             punches: 0,
+            dialling: stream::Dialling::new(params.streams, now),
             gate,
             door: Door::new(&mut random, now),
             invites: params.invites,

@@ -199,6 +199,7 @@ impl Machine {
             rekey_after: self.rekey_after,
             suites: self.suites.clone(),
             hop: overlay::HopParams::default(),
+            streams: false,
             seed,
             unix_s,
         }

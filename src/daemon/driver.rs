@@ -4,6 +4,7 @@
 //! the Node, and then `pump` carries out what the Node wants until it waits. A write of state is done before the
 //! next output is taken, so what follows it may depend on it.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
-use overlay::{InviteRequest, Node, Output, Params};
+use overlay::{InviteRequest, Node, Output, Params, SocketId};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc as channel, oneshot};
 use wire::invite::InviteRole;
@@ -21,6 +22,7 @@ use wire::{Candidate, credential::Claims};
 
 use super::Ready;
 use super::events;
+use super::outside::Outside;
 use super::report::{self, Surroundings};
 use super::requests::{Answer, WaitingPing};
 use super::start::{Started, advertised, quick_suites};
@@ -29,8 +31,10 @@ use super::worker::{RELEASED_MAX, SLOW_MAX, Shared, ToNode, ToWorker, Worker};
 use crate::control::{self, REQUESTS_MAX, Reply, Request};
 use crate::io::netlink::Netlink;
 use crate::io::poll::Wake;
+use crate::io::stream::StreamSender;
 use crate::io::udp::Udp;
 use crate::io::{clock, entropy};
+use crate::reach::stun::Budget;
 use crate::store::StateDirectory;
 
 /// How often the wall clock is told to the Node: only credentials and invites depend on it.
@@ -57,6 +61,10 @@ pub(super) struct Driver {
     pub(super) write_failure: Option<String>,
     directory: StateDirectory,
     pub(super) shared: Arc<Shared>,
+    /// What the Node does not know, for people.
+    pub(super) outside: report::Outside,
+    /// Addresses that the Node wants to be dialled by TCP.
+    pub(super) dials: Vec<std::net::SocketAddr>,
     to_worker: mpsc::SyncSender<ToWorker>,
     deadline: Instant,
     new_addresses: bool,
@@ -77,10 +85,26 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     let node = make_node(loaded, &settings);
     let (to_node, from_worker) = channel::channel(SLOW_MAX);
     let (to_worker, from_node) = mpsc::sync_channel(RELEASED_MAX);
-    let mut driver = Driver::new(node, udp, directory, to_worker, &settings, (tun.name(), paths.socket))?;
+    let mut outside = Outside::start(&settings, udp.port());
+    let mut driver = Driver::new(
+        (node, outside.sender()),
+        udp,
+        directory,
+        to_worker,
+        &settings,
+        (tun.name(), paths.socket),
+    )?;
     driver.configure_host(&netlink).await?;
     driver.look_at_addresses(&netlink).await;
-    let worker = spawn_worker(Worker { tun, shared: driver.shared.clone(), to_node, from_node })?;
+    outside.look_at_gateway(&netlink).await;
+    driver.node.handle_stream_port(outside.stream_port(), clock::now());
+    let worker = spawn_worker(Worker {
+        tun,
+        shared: driver.shared.clone(),
+        to_node,
+        from_node,
+        stun_budget: RefCell::new(Budget::new(clock::now())),
+    })?;
     let (requests, requested) = channel::channel(REQUESTS_MAX);
     let (shutdown, shut) = oneshot::channel::<()>();
     let server = tokio::spawn(control::serve(socket, requests, async move {
@@ -89,7 +113,8 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     let ready = driver.ready(is_new);
     on_ready(&ready);
     tracing::info!(interface = %driver.interface, "up");
-    driver.turn(&netlink, signals, from_worker, requested).await?;
+    driver.turn((&netlink, &mut outside), signals, from_worker, requested).await?;
+    outside.close().await;
     let outcome = driver.finish(worker);
     drop(shutdown);
     server.await.context("the control server failed")?;
@@ -105,7 +130,8 @@ fn make_node(loaded: Loaded, settings: &config::Settings) -> Node {
         contacts: loaded.contacts,
         rekey_after: Duration::from_secs(settings.session.rekey_after_s),
         suites: quick_suites(),
-        hop: overlay::HopParams::default(),
+        hop: overlay::HopParams { enabled: settings.hop.enabled, rate_max: settings.hop.bytes_per_second() },
+        streams: settings.stream.enabled,
         seed: entropy::seed(),
         unix_s: clock::unix_s(),
     };
@@ -118,7 +144,7 @@ fn spawn_worker(worker: Worker) -> Result<JoinHandle<Result<()>>> {
 
 impl Driver {
     fn new(
-        mut node: Node,
+        (mut node, streams): (Node, Option<StreamSender>),
         udp: Udp,
         directory: StateDirectory,
         to_worker: mpsc::SyncSender<ToWorker>,
@@ -129,6 +155,8 @@ impl Driver {
             udp,
             tables: ArcSwap::new(node.snapshot()),
             drops: node.drops(),
+            streams,
+            asks_stun: !settings.stun.servers.is_empty(),
             wake: Wake::new()?,
             stop: AtomicBool::new(false),
         };
@@ -139,6 +167,8 @@ impl Driver {
             write_failure: None,
             directory,
             shared: Arc::new(shared),
+            outside: report::Outside::default(),
+            dials: vec![],
             to_worker,
             deadline: now,
             new_addresses: false,
@@ -156,7 +186,7 @@ impl Driver {
     /// The loop: waits for whatever comes first, until the node is to end.
     async fn turn(
         &mut self,
-        netlink: &Netlink,
+        (netlink, outside): (&Netlink, &mut Outside),
         [mut interrupt, mut terminate]: [Signal; 2],
         mut from_worker: channel::Receiver<ToNode>,
         mut requested: channel::Receiver<Request>,
@@ -167,17 +197,22 @@ impl Driver {
             let deadline = self.deadline.into();
             tokio::select! {
                 message = from_worker.recv() => match message {
-                    Some(message) => self.take_slow(message, &mut from_worker),
+                    Some(message) => self.take_slow(message, &mut from_worker, outside),
                     // The worker has ended by itself: the interface is gone.
                     None => self.end(Ending::Down, None),
                 },
                 Some(request) = requested.recv() => self.take_request(request),
-                Ok(()) = changes.next() => self.look_at_addresses(netlink).await,
+                Ok(()) = changes.next() => {
+                    self.look_at_addresses(netlink).await;
+                    outside.look_at_gateway(netlink).await;
+                }
+                happening = outside.next() => self.take_outside(outside, happening),
                 _ = wall_clock.tick() => self.node.handle_wall_clock(clock::unix_s(), clock::now()),
                 () = tokio::time::sleep_until(deadline) => self.pump(),
                 _ = interrupt.recv() => self.end(Ending::Down, None),
                 _ = terminate.recv() => self.end(Ending::Down, None),
             }
+            self.pump_outside(outside);
             if std::mem::take(&mut self.new_addresses) {
                 self.readdress_host(netlink).await;
             }
@@ -190,7 +225,19 @@ impl Driver {
         let mut woken = false;
         loop {
             match self.node.poll_output(clock::now()) {
-                Output::Transmit { remote, bytes, ttl: _ } => self.shared.send(remote, &bytes),
+                Output::Transmit { remote, bytes, ttl } => self.shared.send_with_ttl(remote, &bytes, ttl),
+                Output::Dial(address) => self.dials.push(address),
+                Output::OpenSockets { first, count } => {
+                    for id in first.0..first.0.saturating_add(count) {
+                        if let Err(error) = self.shared.udp.open_spare(SocketId(id)) {
+                            tracing::debug!(id, %error, "a spare socket could not be opened");
+                        }
+                    }
+                }
+                Output::CloseSockets { first, count } => {
+                    (first.0..first.0.saturating_add(count))
+                        .for_each(|id| self.shared.udp.close_spare(SocketId(id)));
+                }
                 Output::Publish(tables) => self.shared.tables.store(tables),
                 Output::Release(packets) => {
                     packets.into_iter().for_each(|packet| self.tell_worker(ToWorker::Released(packet)));
@@ -227,17 +274,18 @@ impl Driver {
         }
     }
 
-    fn tell_worker(&self, message: ToWorker) {
+    pub(super) fn tell_worker(&self, message: ToWorker) {
         if self.to_worker.try_send(message).is_err() {
             self.shared.drops.count(overlay::DropReason::StagedFull);
         }
     }
 
-    fn take_slow(&mut self, first: ToNode, more: &mut channel::Receiver<ToNode>) {
+    fn take_slow(&mut self, first: ToNode, more: &mut channel::Receiver<ToNode>, outside: &mut Outside) {
         let more = std::iter::from_fn(|| more.try_recv().ok()).take(SLOW_BATCH);
         for message in std::iter::once(first).chain(more) {
             match message {
                 ToNode::Slow(input, remote) => self.node.handle_slow(input, remote, clock::now()),
+                ToNode::Stun(from, bytes) => self.take_stun(outside, from, &bytes),
                 ToNode::Packet(position, packet) => self.node.handle_packet(position, packet, clock::now()),
             }
         }

@@ -17,6 +17,7 @@ mod driver;
 mod enrol;
 mod events;
 mod machine;
+mod outside;
 mod progress;
 mod report;
 mod requests;

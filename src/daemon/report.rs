@@ -23,7 +23,7 @@ pub(super) struct Surroundings<'a> {
 }
 
 /// What of paths the Node does not know; the default is that nobody knows it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Outside {
     pub(super) port_mapping: PortMappingView,
     /// `None`: this node has nothing to do with the DHT.

@@ -8,6 +8,8 @@
 //! It takes the Node's latest tables once a round, drains what is there before it sleeps, and hands to the
 //! Node what it cannot decide through a bounded channel: full means dropped and counted, never waited for.
 
+use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc;
@@ -20,9 +22,12 @@ use wire::datagram::{HEADER_LENGTH, LABEL_LENGTH, TAG_LENGTH, write_label};
 use wire::icmp::{self, Unreachable};
 use wire::packet::Packet;
 
+use crate::io::clock;
 use crate::io::poll::{Poll, Ready, Wake};
+use crate::io::stream::StreamSender;
 use crate::io::tun::Tun;
 use crate::io::udp::{Family, ReceiveBuffers, Udp};
+use crate::reach::stun::{self, Budget, looks_like_stun};
 
 /// Messages that may wait for the Node; some 20 ms of its work.
 pub(super) const SLOW_MAX: usize = 512;
@@ -40,6 +45,8 @@ const ROOM_BEFORE: usize = LABEL_LENGTH + HEADER_LENGTH;
 pub(super) enum ToNode {
     /// A datagram that the fast path could not decide, and where it came from.
     Slow(SlowInput, Remote),
+    /// What a STUN server may have answered.
+    Stun(SocketAddr, Vec<u8>),
     /// A packet for the peer at this position, which has no session.
     Packet(usize, Vec<u8>),
 }
@@ -48,6 +55,8 @@ pub(super) enum ToNode {
 pub(super) enum ToWorker {
     /// A packet that had waited for a session.
     Released(Vec<u8>),
+    /// A packet that came over TCP, for the TUN.
+    Received(Vec<u8>),
     /// A packet that cannot be delivered.
     Unreachable(Vec<u8>, Unreachable),
 }
@@ -57,6 +66,10 @@ pub(super) struct Shared {
     pub(super) udp: Udp,
     pub(super) tables: ArcSwap<Tables>,
     pub(super) drops: Arc<Drops>,
+    /// By which datagrams go over TCP.
+    pub(super) streams: Option<StreamSender>,
+    /// Whether we ask STUN servers, so that answers mean something.
+    pub(super) asks_stun: bool,
     pub(super) wake: Wake,
     pub(super) stop: AtomicBool,
 }
@@ -64,10 +77,18 @@ pub(super) struct Shared {
 impl Shared {
     /// Sends a datagram to where it can go; what the system does not take is counted.
     pub(super) fn send(&self, remote: Remote, bytes: &[u8]) {
+        self.send_with_ttl(remote, bytes, None);
+    }
+
+    /// As [`Shared::send`], with a limit of routers on the way.
+    pub(super) fn send_with_ttl(&self, remote: Remote, bytes: &[u8], ttl: Option<u8>) {
         let sent = match remote {
-            Remote::Udp { socket, address } => self.udp.send_from(socket, address, bytes, None).is_ok(),
+            Remote::Udp { socket, address } => self.udp.send_from(socket, address, bytes, ttl).is_ok(),
+            Remote::Stream(number) => {
+                self.streams.as_ref().is_some_and(|streams| streams.try_send(number, bytes.to_vec()).is_ok())
+            }
             // Circuits are resolved before: their datagrams go to the first hop.
-            Remote::Stream(_) | Remote::Circuit(_) => false,
+            Remote::Circuit(_) => false,
         };
         if !sent {
             self.drops.count(DropReason::Os);
@@ -81,6 +102,8 @@ pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) to_node: tokio::sync::mpsc::Sender<ToNode>,
     pub(super) from_node: mpsc::Receiver<ToWorker>,
+    /// What STUN may cost.
+    pub(super) stun_budget: RefCell<Budget>,
 }
 
 impl Worker {
@@ -168,7 +191,22 @@ impl Worker {
         }
     }
 
+    /// Answers STUN, and hands on what may be an answer to us. The clock is read for such datagrams only.
+    fn take_stun(&self, datagram: &[u8], remote: Remote) {
+        let Some(from) = remote.address() else { return };
+        if let Some(answer) = stun::answer(datagram, from, &mut self.stun_budget.borrow_mut(), clock::now()) {
+            self.shared.send(remote, &answer);
+        } else if self.shared.asks_stun && stun::response_transaction(datagram).is_some() {
+            self.tell_node(ToNode::Stun(from, datagram.to_vec()));
+        } else {
+            self.shared.drops.count(DropReason::Unknown);
+        }
+    }
+
     fn take_datagram(&self, tables: &Tables, datagram: &mut [u8], remote: Remote) {
+        if looks_like_stun(datagram) {
+            return self.take_stun(datagram, remote);
+        }
         let verdict = match inbound(tables, datagram, remote) {
             // Made while this batch was read, perhaps: it is there by now, for the Node publishes before it answers.
             Inbound::Drop(DropReason::NoSession) => inbound(&self.shared.tables.load(), datagram, remote),
@@ -203,6 +241,11 @@ impl Worker {
                     let end = ROOM_BEFORE + packet.len();
                     buffer[ROOM_BEFORE..end].copy_from_slice(&packet);
                     self.send_packet(tables, &mut buffer[..end + TAG_LENGTH]);
+                }
+                ToWorker::Received(packet) => {
+                    if self.tun.send(&packet).is_err() {
+                        self.shared.drops.count(DropReason::Os);
+                    }
                 }
                 ToWorker::Unreachable(packet, reason) => self.refuse(&packet, reason),
             }

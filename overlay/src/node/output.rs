@@ -3,7 +3,7 @@
 use crate::state::StateFile;
 use crate::tables::Tables;
 use nat::{Remote, SocketId};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::icmp::Unreachable;
@@ -21,6 +21,8 @@ pub enum Output {
         /// How many routers may pass it on, when that is to be few.
         ttl: Option<u8>,
     },
+    /// Begin a stream over TCP to this address; then say how it went by [`super::Node::handle_stream_opened`].
+    Dial(SocketAddr),
     /// Open UDP sockets on any ports, and know them by these numbers.
     OpenSockets {
         /// The number of the first.
@@ -90,6 +92,8 @@ pub enum WaitReason {
     Reach,
     /// An attempt at a direct path.
     Punch,
+    /// Streams are begun, or UDP is tried again.
+    Stream,
     /// Records are compared with a peer's.
     Sync,
     /// State is written.

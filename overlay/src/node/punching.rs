@@ -73,6 +73,10 @@ impl Node {
         let is_relayed = peer.is_connected() && primary.is_some_and(|remote| !remote.is_direct());
         if !is_relayed {
             peer.punching.relayed_since = None;
+            if matches!(peer.punching.state, State::Called { .. } | State::Answering { .. }) {
+                // There is a direct path, or no session to call by.
+                peer.punching.state = State::Idle;
+            }
             return self.release_held_socket(node, primary);
         }
         let (rx, tx) = peer.shared.bytes();

@@ -1,0 +1,128 @@
+//! Streams: datagrams over TCP, for networks that let no UDP through.
+//!
+//! While nobody is reached by UDP, the nodes whose addresses are known are dialled by TCP as well. What comes of it is one more
+//! way to the node that answers there. UDP is tried again and again, and takes over when it is answered.
+
+use super::{Node, Output};
+use crate::limits::{STREAM_AFTER, STREAM_DIALS_MAX, STREAM_PORT, STREAM_RETRY, UDP_RETRY};
+use nat::Remote;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// What is done about streams.
+#[derive(Debug)]
+pub(super) struct Dialling {
+    /// Whether this machine can dial at all.
+    pub(super) is_enabled: bool,
+    /// Since when nobody is reached.
+    alone_since: Instant,
+    next_dial: Instant,
+    next_udp: Instant,
+    /// Where the next round of dials begins.
+    turn: usize,
+}
+
+impl Dialling {
+    pub(super) fn new(is_enabled: bool, now: Instant) -> Self {
+        Self {
+            is_enabled,
+            alone_since: now,
+            next_dial: now + STREAM_AFTER,
+            next_udp: now + UDP_RETRY,
+            turn: 0,
+        }
+    }
+}
+
+impl Node {
+    /// A stream is open; `remote` is its other end. Whoever may be there is asked for a session.
+    pub fn handle_stream_opened(&mut self, number: u32, remote: SocketAddr, dialled: bool, now: Instant) {
+        if !dialled {
+            // Its other end will speak first.
+            return;
+        }
+        let stream = Remote::Stream(number);
+        for peer in self.peers.values_mut().filter(|peer| !peer.is_connected()) {
+            let is_there =
+                peer.paths.candidates.targets().iter().any(|c| c.socket_address().ip() == remote.ip());
+            if is_there {
+                peer.paths.handle_stream(stream);
+                peer.ask_anew(now);
+            }
+        }
+    }
+
+    /// A stream is over.
+    pub fn handle_stream_closed(&mut self, number: u32, now: Instant) {
+        let stream = Remote::Stream(number);
+        let lost: Vec<_> = self
+            .peers
+            .values_mut()
+            .filter_map(|peer| peer.paths.handle_gone(stream).then_some(peer.node))
+            .collect();
+        for node in lost {
+            self.tables_are_old = true;
+            if let Some(peer) = self.peers.get_mut(&node) {
+                peer.next_circuit = now;
+                peer.ask_anew(now);
+            }
+            self.close_circuits_by(node, now);
+            self.links_changed(now);
+        }
+    }
+
+    pub(super) fn run_stream_timers(&mut self, now: Instant) {
+        let is_reached = self.peers.values().any(crate::peer::Peer::is_connected);
+        if is_reached {
+            self.dialling.alone_since = now;
+            self.dialling.next_dial = now + STREAM_AFTER;
+            return self.retry_udp(now);
+        }
+        if !self.dialling.is_enabled || self.is_revoked || now < self.dialling.next_dial {
+            return;
+        }
+        self.dialling.next_dial = now + STREAM_RETRY;
+        let mut addresses: Vec<SocketAddr> = vec![];
+        for peer in self.peers.values() {
+            for candidate in peer.paths.candidates.targets() {
+                let address = candidate.socket_address();
+                for port in [STREAM_PORT, address.port()] {
+                    let address = SocketAddr::new(address.ip(), port);
+                    if !addresses.contains(&address) {
+                        addresses.push(address);
+                    }
+                }
+            }
+        }
+        let count = addresses.len();
+        for i in 0..count.min(STREAM_DIALS_MAX) {
+            let address = addresses[(self.dialling.turn + i) % count];
+            self.outputs.push_back(Output::Dial(address));
+        }
+        self.dialling.turn += STREAM_DIALS_MAX;
+    }
+
+    /// Peers that are reached over TCP are tried by UDP.
+    fn retry_udp(&mut self, now: Instant) {
+        if now < self.dialling.next_udp {
+            return;
+        }
+        self.dialling.next_udp = now + UDP_RETRY;
+        for peer in self.peers.values_mut() {
+            if matches!(peer.paths.primary(), Some(Remote::Stream(_))) {
+                peer.paths.handle_upgrade();
+            }
+        }
+    }
+
+    pub(super) fn stream_deadline(&self) -> Option<Instant> {
+        let mut peers = self.peers.values();
+        if peers.any(crate::peer::Peer::is_connected) {
+            let by_stream =
+                |peer: &crate::peer::Peer| matches!(peer.paths.primary(), Some(Remote::Stream(_)));
+            return self.peers.values().any(by_stream).then_some(self.dialling.next_udp);
+        }
+        (self.dialling.is_enabled && !self.is_revoked && !self.peers.is_empty())
+            .then_some(self.dialling.next_dial)
+    }
+}
