@@ -6,7 +6,7 @@ use crate::privilege::Privilege;
 use crate::process::{Failure, announce, run};
 
 /// What the labs of `netns-tests` need, besides what every Debian has.
-const PACKAGES: [&str; 12] = [
+const PACKAGES: [&str; 14] = [
     "conntrack",
     "gcc",
     "iperf3",
