@@ -66,8 +66,20 @@ const TABLE: [&[Letter]; 9] = [
 ];
 
 /// The cells that always run.
-const ALWAYS: [(NatKind, NatKind); 4] =
-    [(Open, Open), (Open, PortRestricted), (Open, LinuxOpenInput), (Open, SymRandom)];
+const ALWAYS: [(NatKind, NatKind); 12] = [
+    (Open, Open),
+    (Open, SymRandom),
+    (Firewall, PortRestricted),
+    (FullCone, SymRandom),
+    (AddrRestricted, SymSeq),
+    (PortRestricted, PortRestricted),
+    (PortRestricted, LinuxOpenInput),
+    (PortRestricted, SymSeq),
+    (PortRestricted, SymRandom),
+    (LinuxOpenInput, LinuxOpenInput),
+    (SymRandom, SymRandom),
+    (SymBlock512, SymBlock512),
+];
 
 /// Cells that run at once: each has six daemons, most of the time asleep.
 const AT_ONCE: usize = 2;
