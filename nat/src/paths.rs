@@ -189,6 +189,13 @@ impl Paths {
             .is_some_and(|p| matches!(p.liveness, Liveness::Suspect { unanswered, .. } if unanswered > 0))
     }
 
+    /// Whether the primary path, and every other that was tried, owes more than one answer.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.primary
+            .is_some_and(|p| matches!(p.liveness, Liveness::Suspect { unanswered, .. } if unanswered > 1))
+    }
+
     /// The circuit that leads to the peer, if there is one.
     #[must_use]
     pub fn circuit(&self) -> Option<Remote> {

@@ -88,6 +88,9 @@ pub enum Message {
         /// Who wants it.
         #[n(2)]
         origin: NodeId,
+        /// Hops that it has passed, the first one first; each adds itself. At most [`ROUTE_MAX`].
+        #[n(3)]
+        passed: Vec<NodeId>,
     },
     /// The circuit is there.
     #[n(7)]
@@ -170,7 +173,8 @@ pub enum Message {
     },
 }
 
-/// Most nodes in a route after the first hop: three more hops and the end.
+/// Most nodes of a circuit besides the one that wants it and the receiver of the message: three more hops and the end, or
+/// what of them was passed.
 pub const ROUTE_MAX: usize = 4;
 
 /// Why a circuit is not there.
@@ -213,6 +217,7 @@ mod tests {
                 label: 1,
                 route: vec![NodeId([2; 32]); ROUTE_MAX],
                 origin: NodeId([3; 32]),
+                passed: vec![],
             },
             Message::CircuitOpened { label: 1, forward: u64::MAX },
             Message::CircuitClosed { label: 1, reason: CircuitEnd::Unreachable },

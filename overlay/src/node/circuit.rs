@@ -38,9 +38,30 @@ pub(super) struct End {
     pub(super) hop: NodeId,
     /// By which the first hop knows it; nothing until it has said so.
     pub(super) forward: Option<u64>,
-    /// All hops, when we chose them.
+    /// All hops, the nearest first.
     pub(super) hops: Vec<NodeId>,
     pub(super) since: Instant,
+}
+
+/// What is asked of us for a circuit.
+pub(super) struct Wanted {
+    /// Hops after us, and the node at the end; nothing when that is us.
+    pub(super) route: Vec<NodeId>,
+    pub(super) origin: NodeId,
+    /// Hops before us.
+    pub(super) passed: Vec<NodeId>,
+}
+
+impl Wanted {
+    /// Whether no node stands in it twice, neither we nor the one who asks among those to come, and it is no longer than
+    /// circuits are.
+    fn is_sound(&self, own: NodeId, from: NodeId) -> bool {
+        let all: Vec<NodeId> = self.passed.iter().chain(&self.route).copied().chain([self.origin]).collect();
+        let twice = all.iter().enumerate().any(|(i, node)| all[..i].contains(node));
+        // Who asks is the last hop that was passed, or wants the circuit itself.
+        let asks = self.passed.last().copied().unwrap_or(self.origin) == from;
+        asks && !twice && !all.contains(&own) && self.passed.len() + self.route.len() <= ROUTE_MAX
+    }
 }
 
 impl Node {
@@ -90,11 +111,10 @@ impl Node {
         }
     }
 
-    /// Hops of a circuit that ends here; only the first when the other end chose them.
+    /// Hops of a circuit that ends here, the nearest first.
     pub(super) fn hops_of(&self, label: u64) -> Vec<NodeId> {
         match self.circuits.get(label) {
-            Some(Circuit::End(end)) if !end.hops.is_empty() => end.hops.clone(),
-            Some(Circuit::End(end)) => vec![end.hop],
+            Some(Circuit::End(end)) => end.hops.clone(),
             Some(Circuit::Transit(_)) | None => vec![],
         }
     }
@@ -103,8 +123,7 @@ impl Node {
     pub(super) fn seek_circuit(&mut self, node: NodeId, now: Instant) {
         let Some(peer) = self.peers.get(&node) else { return };
         let is_needed = !peer.is_connected() || peer.paths.is_suspect();
-        let usable = peer.paths.circuit().is_some() && peer.paths.circuit() != peer.paths.primary();
-        if !is_needed || usable || now < peer.next_circuit || self.is_opening(&node) {
+        if !is_needed || self.has_other_way(peer) || now < peer.next_circuit || self.is_opening(&node) {
             return;
         }
         if let Some(Remote::Circuit(label)) = peer.paths.primary() {
@@ -122,6 +141,16 @@ impl Node {
             // All were tried: from the first again.
             None => peer.tried_hops.clear(),
         }
+    }
+
+    /// Whether there is a circuit that may take over from a path that is silent: by another hop, and only for a moment.
+    fn has_other_way(&self, peer: &crate::peer::Peer) -> bool {
+        let first_hop = |remote: Option<Remote>| match remote {
+            Some(Remote::Circuit(label)) => self.hops_of(label).first().copied(),
+            Some(Remote::Udp { .. } | Remote::Stream(_)) | None => None,
+        };
+        let other = first_hop(peer.paths.circuit());
+        other.is_some() && other != first_hop(peer.paths.primary()) && !peer.paths.is_silent()
     }
 
     fn is_opening(&self, node: &NodeId) -> bool {
@@ -144,7 +173,7 @@ impl Node {
         let Some(label) = self.circuits.insert(Circuit::End(end), random, LABELS_MAX) else { return };
         let route = others.iter().copied().chain([peer]).collect();
         let origin = self.identity.node();
-        self.send(hop, &Message::CircuitOpen { label, route, origin }, None);
+        self.send(hop, &Message::CircuitOpen { label, route, origin, passed: vec![] }, None);
     }
 
     /// Closes the oldest circuits to a peer that are not in use, so that one more is within the limit.
@@ -163,22 +192,13 @@ impl Node {
     }
 
     /// A neighbour asks for a circuit to us, or through us.
-    pub(super) fn consume_circuit_open(
-        &mut self,
-        from: NodeId,
-        label: u64,
-        (route, origin): (&[NodeId], NodeId),
-        now: Instant,
-    ) {
-        let own = self.identity.node();
-        let twice = route.iter().enumerate().any(|(i, node)| route[..i].contains(node));
-        if route.len() > ROUTE_MAX || route.contains(&own) || route.contains(&from) || origin == own || twice
-        {
+    pub(super) fn consume_circuit_open(&mut self, from: NodeId, label: u64, wanted: &Wanted, now: Instant) {
+        if !wanted.is_sound(self.identity.node(), from) {
             return self.drops.count(DropReason::Control);
         }
-        let outcome = match route.split_first() {
-            None => self.accept_circuit(from, label, origin, now),
-            Some((next, others)) => self.extend_circuit((from, label), (*next, others), origin, now),
+        let outcome = match wanted.route.split_first() {
+            None => self.accept_circuit(from, label, wanted, now),
+            Some((next, others)) => self.extend_circuit((from, label), (*next, others), wanted, now),
         };
         if let Err(reason) = outcome {
             self.send(&from, &Message::CircuitClosed { label, reason }, None);
@@ -189,15 +209,17 @@ impl Node {
         &mut self,
         from: NodeId,
         label: u64,
-        origin: NodeId,
+        wanted: &Wanted,
         now: Instant,
     ) -> Result<(), CircuitEnd> {
+        let Wanted { origin, passed, .. } = wanted;
         // Known by its record; who is not gets in touch with us when it is.
-        if !self.peers.contains_key(&origin) {
+        if !self.peers.contains_key(origin) || passed.is_empty() {
             return Err(CircuitEnd::Refused);
         }
-        self.make_room(&origin, now);
-        let end = End { peer: origin, hop: from, forward: Some(label), hops: vec![], since: now };
+        self.make_room(origin, now);
+        let hops = passed.iter().rev().copied().collect();
+        let end = End { peer: *origin, hop: from, forward: Some(label), hops, since: now };
         let random = self.random.u64();
         let own = self.circuits.insert(Circuit::End(end), random, LABELS_MAX).ok_or(CircuitEnd::Refused)?;
         // The workers know the label before anything can come by it.

@@ -1,5 +1,6 @@
 //! Control messages inside sessions.
 
+use super::circuit::Wanted;
 use super::punching::Called;
 use super::{Event, Node, Output};
 use crate::drops::DropReason;
@@ -84,8 +85,8 @@ impl Node {
                 self.disconnect(node, now);
                 self.outputs.push_back(Output::Event(Event::Closed(node, name)));
             }
-            Message::CircuitOpen { label, route, origin } => {
-                self.consume_circuit_open(node, label, (&route, origin), now);
+            Message::CircuitOpen { label, route, origin, passed } => {
+                self.consume_circuit_open(node, label, &Wanted { route, origin, passed }, now);
             }
             Message::CircuitOpened { label, forward } => {
                 self.consume_circuit_opened(node, label, forward, now)

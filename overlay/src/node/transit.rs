@@ -4,7 +4,7 @@
 //! sends through us. Who sends little is never held up by who sends much.
 
 use super::Node;
-use super::circuit::Circuit;
+use super::circuit::{Circuit, Wanted};
 use crate::forwarding::{Budget, Carried, Forward};
 use crate::limits::{
     BUDGET_INTERVAL, BUDGET_REST_INTERVALS, LABELS_MAX, TRANSIT_IDLE_TIME, TRANSITS_PER_NEIGHBOUR_MAX,
@@ -132,7 +132,7 @@ impl Node {
         &mut self,
         (from, back): (NodeId, u64),
         (next, others): (NodeId, &[NodeId]),
-        origin: NodeId,
+        wanted: &Wanted,
         now: Instant,
     ) -> Result<(), CircuitEnd> {
         let of_neighbour = |(_, circuit): &(u64, &Circuit)| matches!(circuit, Circuit::Transit(transit) if transit.from == from);
@@ -161,7 +161,9 @@ impl Node {
         self.budgets.of(from);
         self.budgets.of(next);
         self.tables_are_old = true;
-        self.send(&next, &Message::CircuitOpen { label: here, route: others.to_vec(), origin }, None);
+        let passed = wanted.passed.iter().copied().chain([self.identity.node()]).collect();
+        let (route, origin) = (others.to_vec(), wanted.origin);
+        self.send(&next, &Message::CircuitOpen { label: here, route, origin, passed }, None);
         Ok(())
     }
 
