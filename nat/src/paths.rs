@@ -141,6 +141,7 @@ pub struct Paths {
     stream: Option<Remote>,
     queue: VecDeque<Remote>,
     suspicion: bool,
+    idle_interval: Duration,
     traffic: u64,
     tokens: u64,
 }
@@ -159,6 +160,7 @@ impl Paths {
             stream: None,
             queue: VecDeque::new(),
             suspicion: false,
+            idle_interval: PROBE_IDLE_INTERVAL,
             traffic: 0,
             tokens: seed,
         }
@@ -239,6 +241,11 @@ impl Paths {
     /// A stream to where the peer may be is open.
     pub fn handle_stream(&mut self, stream: Remote) {
         self.stream = Some(stream);
+    }
+
+    /// How often to probe while nothing flows: the NAT before us forgets mappings that are used more seldom.
+    pub fn handle_idle_interval(&mut self, interval: Duration) {
+        self.idle_interval = interval;
     }
 
     /// The path works, but a better one may: all candidates are probed.
@@ -361,7 +368,7 @@ impl Paths {
             Liveness::Suspect { next, .. } if now < next => self.wait(next, WaitReason::ProbeAnswer),
             Liveness::Alive { .. } => {
                 let flows = std::mem::replace(&mut self.traffic, traffic) != traffic;
-                let due = primary.last_probe + PROBE_IDLE_INTERVAL;
+                let due = primary.last_probe + self.idle_interval;
                 if flows || now >= due {
                     primary.last_probe = now;
                     primary.liveness = Liveness::Suspect { unanswered: 0, next: now + primary.timeout() };

@@ -114,6 +114,8 @@ pub const CIRCUITS_PER_PEER_MAX: usize = 3;
 pub const TRANSITS_PER_NEIGHBOUR_MAX: usize = 512;
 /// A circuit that is not there after this long will not be: four hops of 250 ms and back.
 pub const CIRCUIT_OPEN_TIME: Duration = Duration::from_secs(2);
+/// And where the round trips are short, after this.
+pub const CIRCUIT_OPEN_TIME_MIN: Duration = Duration::from_millis(500);
 /// A circuit to the same peer is asked for at most this often.
 pub const CIRCUIT_RETRY: Duration = Duration::from_millis(700);
 /// To a peer that no hop reaches, a circuit is asked for at least this often.

@@ -19,6 +19,7 @@ mod established;
 mod handshake;
 mod indices;
 mod issuer;
+mod keepalive;
 mod link_state;
 mod output;
 mod punching;
@@ -125,6 +126,7 @@ pub struct Node {
     next_link_state: Instant,
     last_link_state: Instant,
     reach: reach::Reach,
+    keepalive: keepalive::Keepalive,
     punches: u16,
     dialling: stream::Dialling,
     gate: GateKeys,
@@ -171,6 +173,7 @@ impl Node {
             next_link_state: now + LINK_STATE_DELAY,
             last_link_state: now,
             reach: reach::Reach::default(),
+            keepalive: keepalive::Keepalive::new(now),
             punches: 0,
             dialling: stream::Dialling::new(params.streams, now),
             gate,
@@ -282,6 +285,7 @@ impl Node {
             self.reach.seen.handle_local_change();
             self.reach.local = candidates;
             self.restart_punching(now);
+            self.restart_keepalive(now);
         }
         self.reach_changed(now);
         self.announce(now);
@@ -322,7 +326,11 @@ impl Node {
             }
             self.positions[position] = Some(node);
             let gate = GateKeys::of_receiver(&self.members.network.secret.gate_key(), &noise_key);
-            self.peers.insert(node, Peer::new(node, position, noise_key, gate, self.random.u64(), now));
+            let mut peer = Peer::new(node, position, noise_key, gate, self.random.u64(), now);
+            if let Some(interval) = self.keepalive.interval() {
+                peer.paths.handle_idle_interval(interval);
+            }
+            self.peers.insert(node, peer);
             self.routes_are_old = true;
         }
         self.peers.get_mut(&node)

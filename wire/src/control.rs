@@ -147,6 +147,9 @@ pub enum Message {
         /// Port at the address that the receiver sees the sender at.
         #[n(1)]
         port: u16,
+        /// Whether it is to come from the receiver's own port instead: to learn whether a mapping still lives.
+        #[n(2)]
+        is_same_port: bool,
     },
     /// An admin's open invite: who shows that it holds it is put through to the admin.
     #[n(11)]
@@ -230,7 +233,7 @@ mod tests {
                 public: None,
                 last_port: Some(5),
             },
-            Message::DialBack { token: 1, port: 2 },
+            Message::DialBack { token: 1, port: 2, is_same_port: true },
             Message::Vouch { invite: InviteId([1; 16]), mac_key: [2; 32].into(), open_s: 3 },
             Message::Enrolment { joiner: 4, bytes: vec![1].into() },
         ] {

@@ -68,7 +68,7 @@ fn a_handshake_makes_the_path_and_probes_it() {
 }
 
 #[test]
-fn an_idle_path_is_probed_every_25_seconds_an_active_one_every_second() {
+fn an_idle_path_is_probed_every_25_seconds_an_active_one_more_often() {
     let mut f = Fixture::connected();
     assert_eq!(f.advance().0, PROBE_IDLE_INTERVAL);
     let mut f = Fixture::connected();

@@ -12,8 +12,8 @@ use super::{Node, Output};
 use crate::drops::DropReason;
 use crate::forwarding::Label;
 use crate::limits::{
-    CIRCUIT_OPEN_TIME, CIRCUIT_RETRY, CIRCUIT_RETRY_MAX, CIRCUITS_PER_PEER_MAX, COOKIE_LIFE, LABELS_MAX,
-    TRIED_HOPS_MAX,
+    CIRCUIT_OPEN_TIME, CIRCUIT_OPEN_TIME_MIN, CIRCUIT_RETRY, CIRCUIT_RETRY_MAX, CIRCUITS_PER_PEER_MAX,
+    COOKIE_LIFE, LABELS_MAX, TRIED_HOPS_MAX,
 };
 use crate::node::transit::Transit;
 use nat::{Remote, Route};
@@ -41,6 +41,8 @@ pub(super) struct End {
     /// All hops, the nearest first.
     pub(super) hops: Vec<NodeId>,
     pub(super) since: Instant,
+    /// When it is late.
+    pub(super) late: Instant,
 }
 
 /// What is asked of us for a circuit.
@@ -168,7 +170,10 @@ impl Node {
     fn open_circuit(&mut self, peer: NodeId, route: Route, now: Instant) {
         let Some((hop, others)) = route.hops.split_first() else { return };
         self.make_room(&peer, now);
-        let end = End { peer, hop: *hop, forward: None, hops: route.hops.clone(), since: now };
+        // Lost messages are not sent again: a new circuit is asked for, soon where the way is short.
+        let usual = Duration::from_millis(u64::from(route.cost_ms)) * 3;
+        let late = now + usual.clamp(CIRCUIT_OPEN_TIME_MIN, CIRCUIT_OPEN_TIME);
+        let end = End { peer, hop: *hop, forward: None, hops: route.hops.clone(), since: now, late };
         let random = self.random.u64();
         let Some(label) = self.circuits.insert(Circuit::End(end), random, LABELS_MAX) else { return };
         let route = others.iter().copied().chain([peer]).collect();
@@ -219,7 +224,7 @@ impl Node {
         }
         self.make_room(origin, now);
         let hops = passed.iter().rev().copied().collect();
-        let end = End { peer: *origin, hop: from, forward: Some(label), hops, since: now };
+        let end = End { peer: *origin, hop: from, forward: Some(label), hops, since: now, late: now };
         let random = self.random.u64();
         let own = self.circuits.insert(Circuit::End(end), random, LABELS_MAX).ok_or(CircuitEnd::Refused)?;
         // The workers know the label before anything can come by it.
@@ -347,7 +352,7 @@ impl Node {
 
     /// Circuits that were asked for and did not come are given up.
     pub(super) fn run_circuit_timers(&mut self, now: Instant) {
-        let is_late = |end: &End| end.forward.is_none() && now >= end.since + CIRCUIT_OPEN_TIME;
+        let is_late = |end: &End| end.forward.is_none() && now >= end.late;
         let late: Vec<_> = self
             .ends()
             .filter(|(_, end)| is_late(end))
@@ -364,7 +369,7 @@ impl Node {
     /// When a circuit that was asked for is late, or a transit is looked at.
     pub(super) fn circuit_deadline(&self) -> Option<Instant> {
         let opening = self.ends().filter(|(_, end)| end.forward.is_none());
-        opening.map(|(_, end)| end.since + CIRCUIT_OPEN_TIME).chain(self.transit_deadline()).min()
+        opening.map(|(_, end)| end.late).chain(self.transit_deadline()).min()
     }
 
     /// Whether a node may speak by a circuit: only the one at its other end.

@@ -6,7 +6,7 @@ use super::{Event, Node, Output};
 use crate::drops::DropReason;
 use crate::limits::SYNC_RETRY;
 use crate::session::Kind;
-use nat::{Remote, Side};
+use nat::{Remote, Side, SocketId};
 use std::time::Instant;
 use wire::control::{HAVE_ENTRIES_MAX, Message, WANT_KEYS_MAX};
 use wire::datagram::{HEADER_LENGTH, TAG_LENGTH};
@@ -48,11 +48,13 @@ impl Node {
                 self.send(&node, &pong, Some(remote));
                 self.note_probe(node, remote, now);
                 self.note_dial_back(node, token, remote, now);
+                self.note_alive(token, remote, now);
                 self.compare_digests(node, digest, now);
             }
             Message::Pong { token, digest, observed } => {
                 if !self.take_sample((node, token), remote, observed, now)
                     && !self.take_punched(node, token, remote, now)
+                    && !self.take_primed(token, remote, observed, now)
                 {
                     self.take_observation(node, remote, observed, now);
                     self.consume_pong(node, token, remote, now);
@@ -96,7 +98,10 @@ impl Node {
                 let side = Side { profile, candidates, public, predicted: last_port };
                 self.consume_call(node, Called { nonce, is_answer, rung, side }, now);
             }
-            Message::DialBack { token, port } => self.consume_dial_back(node, token, port, remote),
+            Message::DialBack { token, port, is_same_port } => {
+                let socket = if is_same_port { SocketId::MAIN } else { SocketId::TEST };
+                self.consume_dial_back(node, token, (port, socket), remote);
+            }
             Message::Have { .. }
             | Message::Want { .. }
             | Message::Vouch { .. }

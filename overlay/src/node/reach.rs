@@ -148,16 +148,22 @@ impl Node {
             let token = self.random.u64();
             self.reach.asked.insert(token, (node, now));
             self.reach.last_asked.insert(node, now);
-            self.send(&node, &Message::DialBack { token, port: observed.port() }, None);
+            self.send(&node, &Message::DialBack { token, port: observed.port(), is_same_port: false }, None);
         }
     }
 
     /// A peer wants to know whether a datagram from another port arrives: at the address that we see it at, no other.
-    pub(super) fn consume_dial_back(&mut self, node: NodeId, token: u64, port: u16, remote: Remote) {
+    pub(super) fn consume_dial_back(
+        &mut self,
+        node: NodeId,
+        token: u64,
+        (port, socket): (u16, SocketId),
+        remote: Remote,
+    ) {
         let Some(address) = remote.address() else { return };
         let address = SocketAddr::new(address.ip(), port);
         let digest = self.registry.digest();
-        let to = Remote::Udp { socket: SocketId::TEST, address };
+        let to = Remote::Udp { socket, address };
         self.send(&node, &Message::Ping { token, digest }, Some(to));
     }
 

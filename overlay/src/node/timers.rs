@@ -27,6 +27,7 @@ impl Node {
             self.run_punching(node, now);
         }
         self.run_reach_timers(now);
+        self.run_keepalive(now);
         self.run_stream_timers(now);
         self.run_circuit_timers(now);
         self.run_link_state_timer(now);
@@ -203,6 +204,7 @@ impl Node {
             consider(at, WaitReason::Punch);
         }
         consider(self.reach_deadline(), WaitReason::Reach);
+        consider(self.keepalive_deadline(), WaitReason::Reach);
         consider(self.stream_deadline(), WaitReason::Stream);
         consider(self.circuit_deadline(), WaitReason::Circuit);
         consider(Some(self.next_link_state), WaitReason::LinkState);

@@ -97,6 +97,9 @@ fn answer(node: &mut Node, socket: &UdpSocket) {
             | Output::Unreachable { .. }
             | Output::PingDone { .. }
             | Output::Addresses(_)
+            | Output::Dial(_)
+            | Output::OpenSockets { .. }
+            | Output::CloseSockets { .. }
             | Output::Event(_) => {}
         }
     }
