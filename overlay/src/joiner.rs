@@ -1,11 +1,14 @@
 //! The joiner's side of an enrolment: by an invite to a credential.
 //!
 //! Sans-IO like everything here: datagrams and time in, datagrams, an end and deadlines out. Every address of the
-//! invite is asked at the same time; the first that answers is talked to. Losing any message costs a retry.
+//! invite is asked at the same time, the issuer's and those of members that put us through to it; the first that answers
+//! is talked to. Losing any message costs a retry. When the first falls silent all are asked again, and at last anew.
 
 use crate::answer::open_answer;
 use crate::identity::Identity;
-use crate::limits::{ENROLMENT_PATIENCE, ENROLMENT_RETRY};
+use crate::limits::{
+    ENROLMENT_ASK_ALL_AFTER, ENROLMENT_BEGIN_ANEW_AFTER, ENROLMENT_PATIENCE, ENROLMENT_RETRY,
+};
 use crate::noise::{EnrolmentNoise, Handshake, RawKeys};
 use crate::random::Random;
 use crate::state::{Contact, Network};
@@ -15,7 +18,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 use wire::datagram::{Datagram, Enrolment, write_enrolment};
 use wire::enrolment::{self, Answer, Refusal, Request};
-use wire::{Chain, Invite, Name, NetworkSecret, NoisePublicKey, cbor};
+use wire::{Candidate, Chain, Invite, Name, NetworkSecret, NoisePublicKey, cbor};
 
 /// Why a joiner is no member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +28,7 @@ pub enum JoinError {
     Refused(#[from] Refusal),
     /// Nobody answered.
     #[error(
-        "no answer from the machine that made the invite: check that it is up and that its UDP port can be reached from here; if the invite is old, make another"
+        "no answer at any address of the invite, neither from the machine that made it nor from members that would put us through: check that it is up and connected to its network, and that its UDP port or theirs can be reached from here; if the invite is old, make another"
     )]
     NoAnswer,
     /// An answer that authenticates and makes no sense.
@@ -42,8 +45,8 @@ pub enum JoinOutput {
         /// UDP payload.
         bytes: Vec<u8>,
     },
-    /// A member now: the membership, and how to reach the issuer.
-    Done(Box<Network>, Contact),
+    /// A member now: the membership, and whom to reach first, the issuer before all.
+    Done(Box<Network>, Vec<Contact>),
     /// No member.
     Failed(JoinError),
     /// Nothing until the deadline.
@@ -52,7 +55,7 @@ pub enum JoinOutput {
 
 enum Stage {
     AwaitSecond { handshake: Box<Handshake>, first: Vec<u8> },
-    AwaitAnswer { keys: RawKeys, issuer: NoisePublicKey, third: Vec<u8>, remote: Remote },
+    AwaitAnswer { keys: RawKeys, issuer: NoisePublicKey, third: Vec<u8>, remote: Remote, since: Instant },
     Over,
 }
 
@@ -62,6 +65,7 @@ pub struct Joiner {
     identity: Identity,
     name: Name,
     name_is_firm: bool,
+    random: Random,
     conversation: u32,
     stage: Stage,
     started: Instant,
@@ -80,17 +84,11 @@ impl Joiner {
         now: Instant,
     ) -> Self {
         let mut random = Random::new(seed);
-        let noise = EnrolmentNoise {
-            secret: &identity.noise,
-            network: &invite.network,
-            invite: &invite.id,
-            psk: &invite.psk(),
-        };
-        let mut handshake = noise.initiator(&mut random);
-        let first = handshake.write(b"").expect("the first message of XX always fits");
+        let stage = begin(&invite, &identity, &mut random);
         Self {
             conversation: random.u32(),
-            stage: Stage::AwaitSecond { handshake: Box::new(handshake), first },
+            random,
+            stage,
             invite,
             identity,
             name,
@@ -110,7 +108,7 @@ impl Joiner {
         if ours {
             match message.stage {
                 2 => self.consume_second(&message, remote, now),
-                4 => self.consume_answer(&message),
+                4 => self.consume_answer(&message, remote),
                 _ => {}
             }
         }
@@ -135,7 +133,9 @@ impl Joiner {
             return;
         };
         self.stage = match (third, issuer, handshake.finish()) {
-            (Ok(third), Some(issuer), Ok(keys)) => Stage::AwaitAnswer { keys, issuer, third, remote },
+            (Ok(third), Some(issuer), Ok(keys)) => {
+                Stage::AwaitAnswer { keys, issuer, third, remote, since: now }
+            }
             _ => {
                 self.outputs.push_back(JoinOutput::Failed(JoinError::Unusable));
                 Stage::Over
@@ -144,24 +144,44 @@ impl Joiner {
         self.next = now;
     }
 
-    fn consume_answer(&mut self, message: &Enrolment<'_>) {
-        let Stage::AwaitAnswer { keys, issuer, remote, .. } = &self.stage else { return };
+    fn consume_answer(&mut self, message: &Enrolment<'_>, remote: Remote) {
+        let Stage::AwaitAnswer { keys, issuer, .. } = &self.stage else { return };
         let Some(answer) = open_answer(keys, message.body) else { return };
-        let contact = Contact {
-            node: self.invite.issuer,
-            noise_key: *issuer,
-            candidates: remote.candidate().into_iter().chain(self.invite.addresses.iter().copied()).collect(),
-        };
         let output = match answer {
-            Answer::Accepted { network_name, chain, epoch, secret } => self
-                .membership(network_name, &chain, NetworkSecret::new(epoch, secret.into()))
-                .map_or(JoinOutput::Failed(JoinError::Unusable), |network| {
-                    JoinOutput::Done(Box::new(network), contact)
-                }),
+            Answer::Accepted { network_name, chain, epoch, secret, contacts } => {
+                let contacts = self.contacts(*issuer, contacts, remote);
+                self.membership(network_name, &chain, NetworkSecret::new(epoch, secret.into()))
+                    .map_or(JoinOutput::Failed(JoinError::Unusable), |network| {
+                        JoinOutput::Done(Box::new(network), contacts)
+                    })
+            }
             Answer::Refused { refusal } => JoinOutput::Failed(refusal.into()),
         };
         self.stage = Stage::Over;
         self.outputs.push_back(output);
+    }
+
+    /// Whom we know now, and where: the issuer at all addresses of the invite that are nobody else's.
+    fn contacts(
+        &self,
+        issuer: NoisePublicKey,
+        members: Vec<enrolment::Contact>,
+        remote: Remote,
+    ) -> Vec<Contact> {
+        let members = members.into_iter().filter(|member| member.node != self.invite.issuer);
+        let mut members: Vec<Contact> = members
+            .take(enrolment::CONTACTS_MAX)
+            .map(|enrolment::Contact { node, noise_key, mut candidates }| {
+                candidates.truncate(enrolment::CONTACT_CANDIDATES_MAX);
+                Contact { node, noise_key, candidates }
+            })
+            .collect();
+        let asked = remote.candidate().into_iter().chain(self.invite.addresses.iter().copied());
+        let is_a_members = |c: &Candidate| members.iter().any(|member| member.candidates.contains(c));
+        let mut candidates: Vec<Candidate> = asked.filter(|c| !is_a_members(c)).collect();
+        candidates.dedup();
+        members.insert(0, Contact { node: self.invite.issuer, noise_key: issuer, candidates });
+        members
     }
 
     fn membership(&self, name: Name, chain: &[u8], secret: NetworkSecret) -> Option<Network> {
@@ -185,13 +205,9 @@ impl Joiner {
         if let Some(output) = self.outputs.pop_front() {
             return output;
         }
-        let (stage, body, remotes) = match &self.stage {
-            Stage::AwaitSecond { first, .. } => {
-                (1, first, self.invite.addresses.iter().map(|c| Remote::udp(c.socket_address())).collect())
-            }
-            Stage::AwaitAnswer { third, remote, .. } => (3, third, vec![*remote]),
-            Stage::Over => return JoinOutput::Wait(now + ENROLMENT_PATIENCE),
-        };
+        if matches!(self.stage, Stage::Over) {
+            return JoinOutput::Wait(now + ENROLMENT_PATIENCE);
+        }
         if now >= self.started + ENROLMENT_PATIENCE {
             self.stage = Stage::Over;
             return JoinOutput::Failed(JoinError::NoAnswer);
@@ -200,10 +216,40 @@ impl Joiner {
             return JoinOutput::Wait(self.next.min(self.started + ENROLMENT_PATIENCE));
         }
         self.next = now + ENROLMENT_RETRY;
+        if matches!(self.stage, Stage::AwaitAnswer { since, .. } if now >= since + ENROLMENT_BEGIN_ANEW_AFTER)
+        {
+            self.stage = begin(&self.invite, &self.identity, &mut self.random);
+            self.conversation = self.random.u32();
+        }
+        let mut remotes: Vec<Remote> =
+            self.invite.addresses.iter().map(|c| Remote::udp(c.socket_address())).collect();
+        let (stage, body) = match &self.stage {
+            Stage::AwaitSecond { first, .. } => (1, first),
+            Stage::AwaitAnswer { third, remote, since, .. } => {
+                // The one that answered first; and all ways to the issuer when that is silent.
+                remotes.retain(|other| other != remote && now >= *since + ENROLMENT_ASK_ALL_AFTER);
+                remotes.insert(0, *remote);
+                (3, third)
+            }
+            Stage::Over => return JoinOutput::Wait(now + ENROLMENT_PATIENCE),
+        };
         let bytes = write_enrolment(stage, &self.invite.id, self.conversation, body, &self.invite.mac_key());
         for remote in remotes {
             self.outputs.push_back(JoinOutput::Transmit { remote, bytes: bytes.clone() });
         }
         self.outputs.pop_front().unwrap_or(JoinOutput::Wait(self.next))
     }
+}
+
+/// The first message of a handshake of its own.
+fn begin(invite: &Invite, identity: &Identity, random: &mut Random) -> Stage {
+    let noise = EnrolmentNoise {
+        secret: &identity.noise,
+        network: &invite.network,
+        invite: &invite.id,
+        psk: &invite.psk(),
+    };
+    let mut handshake = noise.initiator(random);
+    let first = handshake.write(b"").expect("the first message of XX always fits");
+    Stage::AwaitSecond { handshake: Box::new(handshake), first }
 }

@@ -52,8 +52,29 @@ pub const INVITE_LIFE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 pub const ENROLMENTS_MAX: usize = 16;
 /// An enrolment must be finished in this time.
 pub const ENROLMENT_LIFE: Duration = Duration::from_secs(20);
+/// Of them, those that one member has put through: a bad one leaves room for others.
+pub const ENROLMENTS_THROUGH_MAX: usize = ENROLMENTS_MAX / 2;
+/// Members that an admin asks to vouch for its invites: one of them will be up.
+pub const VOUCHING_MEMBERS_MAX: usize = 3;
+/// They are told again this often, in case the first word got lost; and with every new session.
+pub const VOUCH_INTERVAL: Duration = Duration::from_secs(180);
+/// Invites that a member vouches for, of one admin. The latest are what people use.
+pub const VOUCHED_PER_ADMIN_MAX: usize = 64;
+/// And of all admins together.
+pub const VOUCHED_MAX: usize = 256;
+/// Joiners that a member puts through at the same time, and of them those with one invite: one machine that tries again
+/// and again is no obstacle to others.
+pub const JOINERS_MAX: usize = 16;
+/// See [`JOINERS_MAX`].
+pub const JOINERS_PER_INVITE_MAX: usize = 4;
+/// Datagrams of joiners that a member puts through in a second: ten joiners, at two datagrams each.
+pub const PUT_THROUGH_PER_SECOND: u32 = 20;
 /// The joiner asks again after this long without an answer.
 pub const ENROLMENT_RETRY: Duration = Duration::from_millis(500);
+/// Who has answered the joiner and is silent for this long may be gone: all are asked again.
+pub const ENROLMENT_ASK_ALL_AFTER: Duration = Duration::from_secs(2);
+/// And after this long the joiner begins anew: the issuer may have been started again, and know nothing of it.
+pub const ENROLMENT_BEGIN_ANEW_AFTER: Duration = Duration::from_secs(7);
 /// The joiner gives up after this long without any answer.
 pub const ENROLMENT_PATIENCE: Duration = Duration::from_secs(20);
 

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Bytes, time and a seed go in; bytes and deadlines come out. The files beside this one, in the order of a
-//! node's life: `handshake`, `established`, `control`, `records`, `issuer`, `command`, `review`, `timers`, `view`, `diagnosis`.
+//! node's life: `handshake`, `established`, `control`, `records`, `issuer`, `vouch`, `command`, `review`, `timers`, `view`, `diagnosis`.
 
 mod circuit;
 mod command;
@@ -30,6 +30,7 @@ mod stream;
 mod timers;
 mod transit;
 mod view;
+mod vouch;
 
 pub use command::{CommandError, InviteRequest, Selected};
 pub use diagnosis::{
@@ -133,6 +134,7 @@ pub struct Node {
     door: Door,
     invites: Vec<IssuedInvite>,
     enrolments: Vec<issuer::Enrolment>,
+    vouching: vouch::Vouching,
     drops: Arc<Drops>,
     random: Random,
     outputs: VecDeque<Output>,
@@ -180,6 +182,7 @@ impl Node {
             door: Door::new(&mut random, now),
             invites: params.invites,
             enrolments: vec![],
+            vouching: vouch::Vouching::default(),
             drops: Arc::default(),
             random,
             outputs: VecDeque::new(),
@@ -376,7 +379,11 @@ impl Node {
             labels: self.build_labels(),
             gate: self.gate.clone(),
             invites: Arc::new(
-                self.invites.iter().map(|i| (i.id, wire::invite::mac_key(&i.secret))).collect(),
+                self.invites
+                    .iter()
+                    .map(|i| (i.id, wire::invite::mac_key(&i.secret)))
+                    .chain(self.vouched_invites())
+                    .collect(),
             ),
         };
         self.routes_are_old = false;

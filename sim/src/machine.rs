@@ -177,11 +177,9 @@ impl Machine {
     }
 
     /// Writes what an enrolment or a founding gave.
-    pub(crate) fn write_membership(&mut self, network: &Network, contact: Option<Contact>) {
+    pub(crate) fn write_membership(&mut self, network: &Network, contacts: &Vec<Contact>) {
         self.disk.files.insert(StateFile::Network, network.encode().to_vec());
-        if let Some(contact) = contact {
-            self.disk.files.insert(StateFile::Contacts, encode_contacts(&vec![contact]).to_vec());
-        }
+        self.disk.files.insert(StateFile::Contacts, encode_contacts(contacts).to_vec());
     }
 
     /// What the daemon would start its Node with, read from the disk; the count of starts is written before.

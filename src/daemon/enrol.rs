@@ -15,7 +15,7 @@ use crate::io::{clock, entropy};
 /// Shortest sleep, so that a deadline that has just passed is not asked about again and again.
 const SLEEP_MIN: Duration = Duration::from_millis(1);
 
-/// Becomes a member by an invite. Blocks until the issuer has answered, or has not for 20 s, and tells the steps on
+/// Becomes a member by an invite; whom to reach first, the issuer before all. Blocks until the issuer has answered, or has not for 20 s, and tells the steps on
 /// the way.
 pub(super) fn enrol(
     udp: &Udp,
@@ -23,7 +23,7 @@ pub(super) fn enrol(
     identity: Identity,
     name: (Name, bool),
     on_progress: &mut dyn FnMut(&Progress),
-) -> Result<(Network, Contact)> {
+) -> Result<(Network, Vec<Contact>)> {
     if invite.addresses.is_empty() {
         bail!(
             "the invite names no address of the machine that made it: make another there, while it is on a network"
@@ -47,7 +47,7 @@ pub(super) fn enrol(
                     tracing::debug!(%remote, %error, "an address of the invite cannot be reached");
                 }
             }
-            JoinOutput::Done(network, contact) => return Ok((*network, contact)),
+            JoinOutput::Done(network, contacts) => return Ok((*network, contacts)),
             JoinOutput::Failed(error) => return Err(error.into()),
             JoinOutput::Wait(until) => {
                 let timeout = until.saturating_duration_since(clock::now()).max(SLEEP_MIN);

@@ -217,10 +217,9 @@ fn join(
     let name = node_name(params)?;
     let identity = identity_of(directory)?;
     tracing::info!(network = %invite.network_name, "joining");
-    let (network, contact) =
+    let (network, contacts) =
         enrol::enrol(udp, invite, identity.clone(), name, on_progress).context("cannot join")?;
     state::write(directory, StateFile::Network, &network.encode())?;
-    let contacts = vec![contact];
     state::write(directory, StateFile::Contacts, &overlay::state::encode_contacts(&contacts))?;
     Ok(fresh(identity, network, contacts))
 }

@@ -44,7 +44,8 @@ const INITIATION_HEADER: usize = 10;
 const RESPONSE_HEADER: usize = 12;
 const COOKIE_REPLY_COVERED: usize = 8 + COOKIE_NONCE_LENGTH + SEALED_COOKIE_LENGTH;
 const COOKIE_REPLY_LENGTH: usize = COOKIE_REPLY_COVERED + MAC_LENGTH;
-const ENROLMENT_HEADER: usize = 4 + InviteId::LENGTH + 4 + 2;
+/// Bytes before the body of an enrolment message.
+pub(crate) const ENROLMENT_HEADER: usize = 4 + InviteId::LENGTH + 4 + 2;
 /// Longest Noise message in an initiation.
 pub const INITIATION_NOISE_LENGTH_MAX: usize = INITIATION_LENGTH - INITIATION_HEADER - 2 * MAC_LENGTH;
 /// The first enrolment message is padded to this, more than twice its answer.

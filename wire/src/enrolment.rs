@@ -7,9 +7,23 @@
 //! 4  issuer → joiner   Answer                 sealed under the keys that follow
 //! ```
 
-use crate::{InviteId, Name, NetworkId, NodeId, NoisePublicKey};
+use crate::datagram::{ENROLMENT_HEADER, LABEL_LENGTH, OVERHEAD, SLOW_LENGTH_MAX, TAG_LENGTH};
+use crate::gate::MAC_LENGTH;
+use crate::{Candidate, InviteId, Name, NetworkId, NodeId, NoisePublicKey};
 use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
+
+/// Longest datagram of an enrolment: with what a [`Message::Enrolment`](crate::control::Message::Enrolment), a session
+/// and a circuit put around it, it still is one datagram.
+pub const LENGTH_MAX: usize = SLOW_LENGTH_MAX - OVERHEAD - LABEL_LENGTH - MESSAGE_OVERHEAD;
+/// Three heads of CBOR and the number of the message, the longest number of a joiner, the longest head of the bytes.
+const MESSAGE_OVERHEAD: usize = 3 + 9 + 3;
+/// Longest encoding of an [`Answer`], before it is sealed.
+pub const ANSWER_LENGTH_MAX: usize = LENGTH_MAX - ENROLMENT_HEADER - MAC_LENGTH - TAG_LENGTH;
+/// Most contacts of an answer.
+pub const CONTACTS_MAX: usize = 4;
+/// Most candidates of a contact.
+pub const CONTACT_CANDIDATES_MAX: usize = 3;
 
 /// Noise protocol of enrolments.
 pub const NOISE: &str = "Noise_XXpsk3_25519_ChaChaPoly_BLAKE2s";
@@ -43,6 +57,20 @@ pub struct Request {
     pub name_is_firm: bool,
 }
 
+/// A member that the joiner may turn to first.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Contact {
+    /// Its id.
+    #[n(0)]
+    pub node: NodeId,
+    /// Its Noise key.
+    #[n(1)]
+    pub noise_key: NoisePublicKey,
+    /// Where it may be dialled, at most [`CONTACT_CANDIDATES_MAX`].
+    #[n(2)]
+    pub candidates: Vec<Candidate>,
+}
+
 /// The fourth message.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum Answer {
@@ -61,6 +89,9 @@ pub enum Answer {
         /// The network secret.
         #[n(3)]
         secret: ByteArray<32>,
+        /// Members that vouch for the issuer, at most [`CONTACTS_MAX`]: who cannot reach the issuer gets in by them.
+        #[n(4)]
+        contacts: Vec<Contact>,
     },
     /// The joiner is no member, and this invite will not make it one.
     #[n(1)]
@@ -124,9 +155,45 @@ mod tests {
             chain: vec![1].into(),
             epoch: 3,
             secret: [4; 32].into(),
+            contacts: vec![Contact {
+                node: NodeId([5; 32]),
+                noise_key: NoisePublicKey([6; 32]),
+                candidates: vec![Candidate::new("192.0.2.1:5".parse().unwrap()).unwrap()],
+            }],
         };
         for answer in [accepted, Answer::Refused { refusal: Refusal::NameTaken }] {
             assert_eq!(cbor::decode(&cbor::encode(&answer)), Ok(answer));
         }
+    }
+
+    #[test]
+    fn the_longest_datagram_goes_through_a_member_and_a_circuit() {
+        let length = |bytes| {
+            let message =
+                crate::control::Message::Enrolment { joiner: u64::MAX, bytes: vec![0; bytes].into() };
+            cbor::encode(&message).len() + OVERHEAD + LABEL_LENGTH
+        };
+        assert_eq!(length(LENGTH_MAX), SLOW_LENGTH_MAX);
+        assert!(length(crate::datagram::ENROLMENT_FIRST_LENGTH) < SLOW_LENGTH_MAX);
+    }
+
+    #[test]
+    fn the_longest_answer_has_room_for_a_contact() {
+        let contact = Contact {
+            node: NodeId([5; 32]),
+            noise_key: NoisePublicKey([6; 32]),
+            candidates: vec![Candidate::new("192.0.2.1:5".parse().unwrap()).unwrap(); CONTACT_CANDIDATES_MAX],
+        };
+        let answer = Answer::Accepted {
+            network_name: "x".repeat(63).parse().unwrap(),
+            chain: vec![0; crate::credential::CHAIN_LENGTH_MAX].into(),
+            epoch: u32::MAX,
+            secret: [4; 32].into(),
+            contacts: vec![contact],
+        };
+        assert!(cbor::encode(&answer).len() <= ANSWER_LENGTH_MAX);
+        let sealed = vec![0; ANSWER_LENGTH_MAX + TAG_LENGTH];
+        let bytes = crate::datagram::write_enrolment(4, &InviteId([1; 16]), 1, &sealed, &[2; 32]);
+        assert_eq!(bytes.len(), LENGTH_MAX);
     }
 }

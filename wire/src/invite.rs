@@ -54,7 +54,7 @@ pub struct Invite {
     /// The role that it gives.
     #[n(6)]
     pub role: InviteRole,
-    /// Where the issuer may be dialled.
+    /// Where the issuer may be dialled, or members that put joiners through to it.
     #[n(7)]
     pub addresses: Vec<Candidate>,
 }

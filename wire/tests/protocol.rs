@@ -5,17 +5,17 @@
 use ed25519_dalek::SigningKey;
 use minicbor::bytes::ByteVec;
 use std::collections::BTreeMap;
-use wire::control::{HAVE_ENTRIES_MAX, HaveEntry, Message, WANT_KEYS_MAX};
+use wire::control::{CircuitEnd, HAVE_ENTRIES_MAX, HaveEntry, Message, ROUTE_MAX, WANT_KEYS_MAX};
 use wire::datagram::{self, CookieReply, Datagram, HintStage, Sealed};
 use wire::gate::{self, GateKeys};
 use wire::handshake::{InitiationPayload, ResponsePayload, Suite};
 use wire::hint::{self, Hint, HintBody, SealKey};
 use wire::invite::InviteRole;
 use wire::mailbox::{self, Slot};
-use wire::record::{self, Content};
+use wire::record::{self, Content, Link, LinkState};
 use wire::{
-    Candidate, Chain, Claims, Invite, InviteId, NetworkId, NetworkSecret, NodeId, NoisePublicKey, Record,
-    Roles, address, cbor, credential, enrolment, handshake, invite, secret,
+    Candidate, Chain, Claims, Dependence, Invite, InviteId, NatProfile, NetworkId, NetworkSecret, NodeId,
+    NoisePublicKey, Ports, Record, Roles, address, cbor, credential, enrolment, handshake, invite, secret,
 };
 
 const DOCUMENT: &str = include_str!("../PROTOCOL.md");
@@ -88,6 +88,14 @@ fn cell(text: &'static str) -> &'static str {
     text.strip_prefix('`').and_then(|text| text.strip_suffix('`')).unwrap_or(text)
 }
 
+/// What is carried is told by its first byte; whether it is whole is for the end of the circuit to see.
+fn labelled(label: u64) -> Vec<u8> {
+    let mut header = [0; datagram::LABEL_LENGTH];
+    datagram::write_label(&mut header, label);
+    let response = datagram::write_response(1, 2, b"", &gate_keys());
+    [&header, &response[..1]].concat()
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -122,6 +130,12 @@ fn constants_are_those_of_the_code() {
         ("ADDRESSES_MAX", invite::ADDRESSES_MAX),
         ("HAVE_ENTRIES_MAX", HAVE_ENTRIES_MAX),
         ("WANT_KEYS_MAX", WANT_KEYS_MAX),
+        ("LINKS_MAX", record::LINKS_MAX),
+        ("LABEL_LENGTH", datagram::LABEL_LENGTH),
+        ("ROUTE_MAX", ROUTE_MAX),
+        ("ENROLMENT_LENGTH_MAX", enrolment::LENGTH_MAX),
+        ("CONTACTS_MAX", enrolment::CONTACTS_MAX),
+        ("CONTACT_CANDIDATES_MAX", enrolment::CONTACT_CANDIDATES_MAX),
     ]);
     let document: BTreeMap<&str, usize> =
         table("Constants").into_iter().map(|(name, cells)| (name, cells[0].parse().unwrap())).collect();
@@ -144,6 +158,7 @@ fn first_bytes_and_least_lengths_are_those_of_the_code() {
         ("cookie reply", datagram::write_cookie_reply(&reply)),
         ("data", with_tag(sealed.data_header())),
         ("control", with_tag(sealed.control_header())),
+        ("labelled", labelled(2)),
         ("enrolment 1", enrolment(1)),
         ("enrolment 2", enrolment(2)),
         ("enrolment 3", enrolment(3)),
@@ -303,6 +318,11 @@ fn example_payloads() -> Vec<(&'static str, Vec<u8>)> {
         chain: vec![1].into(),
         epoch: 1,
         secret: SECRET.into(),
+        contacts: vec![enrolment::Contact {
+            node: NodeId([6; 32]),
+            noise_key: NOISE_KEY,
+            candidates: vec![candidate("192.0.2.1:5")],
+        }],
     };
     let no = enrolment::Answer::Refused { refusal: enrolment::Refusal::NameTaken };
     vec![
@@ -330,6 +350,50 @@ fn example_messages() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+fn example_messages_about_paths() -> Vec<(&'static str, Vec<u8>)> {
+    let profile = NatProfile {
+        translates: true,
+        mapping: Dependence::AddressDependent,
+        filtering: Dependence::AddressAndPortDependent,
+        ports: Ports::Sequential { step: 2 },
+    };
+    let call = |public, last_port| Message::Call {
+        nonce: 1,
+        is_answer: false,
+        rung: 2,
+        profile,
+        candidates: vec![candidate("192.0.2.1:5")],
+        public,
+        last_port,
+    };
+    let (label, route, origin) = (1, vec![NodeId([6; 32])], NodeId([7; 32]));
+    [
+        ("circuit open", Message::CircuitOpen { label, route, origin }),
+        ("circuit opened", Message::CircuitOpened { label, forward: 2 }),
+        ("circuit closed", Message::CircuitClosed { label, reason: CircuitEnd::Unreachable }),
+        ("call", call(Some(candidate("198.51.100.1:6")), Some(6))),
+        ("call, not seen from outside", call(None, None)),
+        ("dial back", Message::DialBack { token: 1, port: 2 }),
+        ("vouch", Message::Vouch { invite: INVITE, mac_key: [8; 32].into(), open_s: 60 }),
+        ("vouch, taken back", Message::Vouch { invite: INVITE, mac_key: [0; 32].into(), open_s: 0 }),
+        ("enrolment message", Message::Enrolment { joiner: 1, bytes: vec![2].into() }),
+    ]
+    .map(|(name, message)| (name, cbor::encode(&message)))
+    .to_vec()
+}
+
+fn link_state_record() -> Record {
+    let state = LinkState {
+        is_hop: true,
+        is_anchor: false,
+        profile: NatProfile::default(),
+        stream_port: Some(443),
+        links: vec![Link { node: 9, round_trip_ms: 20 }],
+    };
+    let node = NodeId(root().verifying_key().to_bytes());
+    Content::LinkState { node, state }.sign(1, 100, &root(), None).unwrap()
+}
+
 #[test]
 fn examples_are_what_the_code_writes() {
     let invite = Invite {
@@ -346,7 +410,11 @@ fn examples_are_what_the_code_writes() {
     let response = datagram::write_response(1, 2, b"noise", &gate_keys());
     let data = Sealed { receiver: 0x0102_0304, counter: 5 };
     let mut code: BTreeMap<&str, String> =
-        [example_payloads(), example_messages()].concat().iter().map(|(name, b)| (*name, hex(b))).collect();
+        [example_payloads(), example_messages(), example_messages_about_paths()]
+            .concat()
+            .iter()
+            .map(|(name, b)| (*name, hex(b)))
+            .collect();
     let revocation = Content::Revocation { node, by: Box::new(chain()), by_root: true };
     let lan = SealKey::lan(&NetworkSecret::new(1, SECRET));
     code.extend([
@@ -357,6 +425,8 @@ fn examples_are_what_the_code_writes() {
         ("response with `noise`, to the Noise key", hex(&response)),
         ("data header", hex(&data.data_header())),
         ("chain", hex(&chain().encode())),
+        ("labelled header", hex(&labelled(2)[..datagram::LABEL_LENGTH])),
+        ("link state record", hex(link_state_record().bytes())),
         ("member record", hex(member_record().bytes())),
         ("revocation by the root", hex(revocation.sign(2, 100, &root(), Some(&root())).unwrap().bytes())),
         ("invite", invite.to_string()),

@@ -2,15 +2,18 @@
 
 use crate::{hint, state, world};
 use overlay::state::{Contact, IssuedInvite, encode_contacts, encode_invites, encode_records};
-use wire::control::{HaveEntry, Message};
+use wire::control::{CircuitEnd, HaveEntry, Message};
 use wire::datagram::{self, CookieReply, HintStage, Sealed};
 use wire::gate::GateKeys;
 use wire::handshake::{InitiationPayload, ResponsePayload, Suite};
 use wire::hint::{Hint, HintBody};
 use wire::icmp::{Unreachable, unreachable};
 use wire::invite::InviteRole;
-use wire::record::Content;
-use wire::{Candidate, Chain, Invite, InviteId, NoisePublicKey, Record, cbor, enrolment, handshake};
+use wire::record::{Content, Link, LinkState};
+use wire::{
+    Candidate, Chain, Dependence, Invite, InviteId, NatProfile, NoisePublicKey, Ports, Record, cbor,
+    enrolment, handshake,
+};
 
 /// A configuration with a value of every type; not the example file, which changes for reasons of its own.
 const CONFIGURATION: &str = r#"
@@ -72,6 +75,8 @@ fn datagrams() -> Vec<Seed> {
         ("ask", datagram::write_hint(HintStage::Ask, &[7; 708])),
         ("answer", datagram::write_hint(HintStage::Answer, &[7; 352])),
         ("beacon", datagram::write_hint(HintStage::Beacon, &[7; 352])),
+        ("labelled", labelled(sealed, 40)),
+        ("refused-labelled-twice", [&labelled(sealed, 40)[..16], &labelled(sealed, 40)].concat()),
         ("refused-stun", [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[1; 12]].concat()),
     ]
     .map(|(name, bytes)| ("datagram", name, bytes))
@@ -99,6 +104,13 @@ fn hints() -> Vec<Seed> {
         ("bep5", "refused-without-address", answer(b"0:")),
         ("bep5", "refused-ping", ping),
     ]
+}
+
+/// A sealed control message of that length on its way through a hop.
+fn labelled(sealed: Sealed, length: usize) -> Vec<u8> {
+    let mut header = [0; datagram::LABEL_LENGTH];
+    datagram::write_label(&mut header, 11);
+    [&header, &sealed.control_header()[..], &vec![7; length]].concat()
 }
 
 fn rich_chain() -> Chain {
@@ -140,6 +152,7 @@ fn signed_records() -> Vec<(&'static str, u8, Record)> {
     let by_root = revocation(world::node(&admin), world::admin_chain(), true);
     let leaving = revocation(world::node(&member), world::member_chain(), false);
     let reissue = Content::Reissue { chain: rich_chain() };
+    let link_state = Content::LinkState { node: world::node(&member), state: link_state() };
     // The numbers are what the body of `content` picks kind, owner and name by.
     [
         ("member", 4, of_member, &member, None),
@@ -148,11 +161,18 @@ fn signed_records() -> Vec<(&'static str, u8, Record)> {
         ("revocation-by-root", 1 + 8, by_root, &admin, Some(&root)),
         ("revocation-of-itself", 1 + 4 + 16, leaving, &member, None),
         ("reissue", 2 + 16, reissue, &admin, None),
+        ("link-state", 3 + 4, link_state, &member, None),
     ]
     .map(|(name, choice, content, key, root)| {
         (name, choice, content.sign(1, world::NOT_BEFORE_S, key, root).expect("short enough"))
     })
     .to_vec()
+}
+
+fn link_state() -> LinkState {
+    let links = vec![Link { node: 1, round_trip_ms: 20 }, Link { node: u64::MAX, round_trip_ms: 300 }];
+    let profile = NatProfile { ports: Ports::Sequential { step: -1 }, ..NatProfile::default() };
+    LinkState { is_hop: true, is_anchor: true, profile, stream_port: Some(443), links }
 }
 
 fn records() -> Vec<Seed> {
@@ -180,7 +200,41 @@ fn messages() -> Vec<Seed> {
         ("close", Message::Close),
     ]
     .map(|(name, message)| ("control", name, cbor::encode(&message)));
-    [control.to_vec(), handshakes(observed), enrolments()].concat()
+    [control.to_vec(), messages_about_paths(), handshakes(observed), enrolments()].concat()
+}
+
+fn messages_about_paths() -> Vec<Seed> {
+    let profile = NatProfile {
+        translates: true,
+        mapping: Dependence::AddressAndPortDependent,
+        filtering: Dependence::EndpointIndependent,
+        ports: Ports::Block { first: 1024, last: 2047 },
+    };
+    let (nonce, last_port) = (7, Some(1025));
+    let call = |is_answer, public| Message::Call {
+        nonce,
+        is_answer,
+        rung: 3,
+        profile,
+        candidates: candidates(),
+        public,
+        last_port,
+    };
+    let invite = InviteId([6; 16]);
+    let route = [world::member(), world::admin()].map(|key| world::node(&key)).to_vec();
+    let first = datagram::write_enrolment(1, &invite, 8, &[9; 48], &[3; 32]);
+    [
+        ("circuit-open", Message::CircuitOpen { label: 1, route, origin: world::node(&world::admin()) }),
+        ("circuit-opened", Message::CircuitOpened { label: 1, forward: u64::MAX }),
+        ("circuit-closed", Message::CircuitClosed { label: 1, reason: CircuitEnd::Refused }),
+        ("call", call(false, candidates().pop())),
+        ("call-answer", call(true, None)),
+        ("dial-back", Message::DialBack { token: 1, port: 41820 }),
+        ("vouch", Message::Vouch { invite, mac_key: [3; 32].into(), open_s: 3600 }),
+        ("enrolment", Message::Enrolment { joiner: 5, bytes: first.into() }),
+    ]
+    .map(|(name, message)| ("control", name, cbor::encode(&message)))
+    .to_vec()
 }
 
 fn handshakes(observed: Option<Candidate>) -> Vec<Seed> {
@@ -212,6 +266,11 @@ fn enrolments() -> Vec<Seed> {
         chain: world::member_chain().encode().into(),
         epoch: 1,
         secret: [4; 32].into(),
+        contacts: vec![enrolment::Contact {
+            node: world::node(&world::admin()),
+            noise_key: NoisePublicKey([5; 32]),
+            candidates: candidates(),
+        }],
     };
     let refused = enrolment::Answer::Refused { refusal: enrolment::Refusal::NameTaken };
     vec![

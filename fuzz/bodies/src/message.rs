@@ -1,6 +1,6 @@
 //! Messages in CBOR: control, handshake and enrolment. One message has one encoding, and none has a long effect.
 
-use crate::{credential, record, world};
+use crate::{credential, datagram, record, world};
 use registry::Registry;
 use registry::limits::NEWER_RECORDS_MAX;
 use wire::cbor;
@@ -28,13 +28,15 @@ pub(crate) fn control(bytes: &[u8]) -> bool {
         Message::Pong { observed, .. } => {
             assert!(observed.is_none_or(|candidate| candidate.socket_address().port() != 0));
         }
+        Message::Enrolment { bytes, .. } => {
+            datagram::datagram(&bytes);
+        }
         Message::CircuitOpen { .. }
         | Message::CircuitOpened { .. }
         | Message::CircuitClosed { .. }
         | Message::Call { .. }
         | Message::DialBack { .. }
         | Message::Vouch { .. }
-        | Message::Enrolment { .. }
         | Message::Ping { .. }
         | Message::Close => {}
     }

@@ -24,7 +24,8 @@ pub(crate) fn content(bytes: &[u8]) -> bool {
     let kind = match choice & 3 {
         0 => Kind::Member,
         1 => Kind::Revocation,
-        _ => Kind::Reissue,
+        2 => Kind::Reissue,
+        _ => Kind::LinkState,
     };
     let key = if choice & 4 == 0 { world::admin() } else { world::member() };
     let name = match choice & 24 {

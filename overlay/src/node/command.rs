@@ -10,9 +10,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 use wire::control::Message;
 use wire::credential::{Claims, Roles};
-use wire::invite::{ADDRESSES_MAX, InviteRole};
+use wire::invite::InviteRole;
 use wire::record::{Content, Key};
-use wire::{Candidate, Chain, CredentialError, Invite, InviteId, Kind, Name, NodeId, NoisePublicKey};
+use wire::{Chain, CredentialError, Invite, InviteId, Kind, Name, NodeId, NoisePublicKey};
 
 /// Fewest characters of an id by which a node may be named.
 const ID_PREFIX_MIN: usize = 4;
@@ -130,7 +130,6 @@ impl Node {
         };
         self.invites.push(issued.clone());
         self.persist_invites();
-        let addresses: Vec<Candidate> = self.candidates.iter().copied().take(ADDRESSES_MAX).collect();
         Ok(Invite {
             network: self.members.id(),
             network_name: self.members.network.name.clone(),
@@ -139,7 +138,7 @@ impl Node {
             secret: issued.secret,
             expires_s: issued.expires_s,
             role: issued.role,
-            addresses,
+            addresses: self.invite_addresses(),
         })
     }
 

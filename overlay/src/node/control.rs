@@ -102,10 +102,11 @@ impl Node {
                 let socket = if is_same_port { SocketId::MAIN } else { SocketId::TEST };
                 self.consume_dial_back(node, token, (port, socket), remote);
             }
-            Message::Have { .. }
-            | Message::Want { .. }
-            | Message::Vouch { .. }
-            | Message::Enrolment { .. } => self.drops.count(DropReason::Control),
+            Message::Vouch { invite, mac_key, open_s } => {
+                self.consume_vouch(node, (invite, mac_key.into(), open_s), now);
+            }
+            Message::Enrolment { joiner, bytes } => self.consume_put_through(node, joiner, &bytes, now),
+            Message::Have { .. } | Message::Want { .. } => self.drops.count(DropReason::Control),
         }
     }
 

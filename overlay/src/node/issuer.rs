@@ -2,19 +2,22 @@
 //!
 //! The invite is marked as used in memory at once, so that of two joiners in the same instant the second is
 //! refused; the mark is written before the credential leaves; and the joiner that was given it gets the same answer
-//! again when it asks again. When the write fails the mark is taken back and the joiner is refused.
+//! again when it asks again. When the write fails the mark is taken back and the joiner is refused. Which way the
+//! joiner comes, by itself or through a member (`vouch`), changes nothing but where answers go.
 
+use super::vouch::Way;
 use super::{Event, Node, Output};
 use crate::answer::seal_answer;
 use crate::drops::DropReason;
-use crate::limits::{ENROLMENT_LIFE, ENROLMENTS_MAX};
+use crate::limits::{ENROLMENT_LIFE, ENROLMENTS_MAX, ENROLMENTS_THROUGH_MAX};
 use crate::noise::{EnrolmentNoise, Handshake, RawKeys};
 use crate::state::{StateFile, encode_invites};
 use nat::Remote;
 use std::time::Instant;
+use wire::control::Message;
 use wire::credential::verify_signature;
 use wire::datagram::write_enrolment;
-use wire::enrolment::{self, Answer, Refusal, Request};
+use wire::enrolment::{self, ANSWER_LENGTH_MAX, Answer, Contact, Refusal, Request};
 use wire::invite::InviteRole;
 use wire::{Chain, InviteId, Name, NodeId, NoisePublicKey, cbor};
 
@@ -22,6 +25,8 @@ use wire::{Chain, InviteId, Name, NodeId, NoisePublicKey, cbor};
 pub(super) struct Enrolment {
     invite: InviteId,
     conversation: u32,
+    /// Who put it through first, if somebody did.
+    member: Option<NodeId>,
     since: Instant,
     stage: Stage,
 }
@@ -30,7 +35,7 @@ enum Stage {
     /// The second message is sent.
     AwaitRequest { handshake: Box<Handshake>, second: Vec<u8> },
     /// The invite is marked as used, and the mark is being written.
-    AwaitJournal { ticket: u64, keys: RawKeys, chain: Box<Chain>, remote: Remote },
+    AwaitJournal { ticket: u64, keys: RawKeys, chain: Box<Chain>, way: Way },
     /// The fourth message is sent.
     Answered { fourth: Vec<u8> },
 }
@@ -50,14 +55,38 @@ impl Node {
         remote: Remote,
         now: Instant,
     ) {
-        self.enrolments.retain(|enrolment| now < enrolment.since + ENROLMENT_LIFE);
-        let outcome = match message.stage {
-            1 => self.begin_enrolment(message, remote, now),
-            3 => self.consume_request(message, remote, now),
-            _ => None,
+        let outcome = if self.invites.iter().any(|invite| invite.id == message.invite) {
+            self.take_enrolment(message, Way::Straight(remote), now)
+        } else {
+            self.put_through(message, remote, now)
         };
         if outcome.is_none() {
             self.drops.count(DropReason::Enrolment);
+        }
+    }
+
+    /// Takes a message of a joiner that has one of our invites.
+    pub(super) fn take_enrolment(
+        &mut self,
+        message: &wire::datagram::Enrolment<'_>,
+        way: Way,
+        now: Instant,
+    ) -> Option<()> {
+        self.enrolments.retain(|enrolment| now < enrolment.since + ENROLMENT_LIFE);
+        match message.stage {
+            1 => self.begin_enrolment(message, way, now),
+            3 => self.consume_request(message, way, now),
+            _ => None,
+        }
+    }
+
+    /// Sends a joiner a message, the way that its own came.
+    fn answer(&mut self, way: Way, bytes: Vec<u8>) {
+        match way {
+            Way::Straight(remote) => self.transmit(remote, bytes),
+            Way::Through { member, joiner } => {
+                self.send(&member, &Message::Enrolment { joiner, bytes: bytes.into() }, None);
+            }
         }
     }
 
@@ -69,7 +98,7 @@ impl Node {
     fn begin_enrolment(
         &mut self,
         message: &wire::datagram::Enrolment<'_>,
-        remote: Remote,
+        way: Way,
         now: Instant,
     ) -> Option<()> {
         let invite = self.invites.iter().find(|invite| invite.id == message.invite)?;
@@ -78,8 +107,16 @@ impl Node {
             // The second message got lost.
             let Stage::AwaitRequest { second, .. } = &self.enrolments[place].stage else { return None };
             let bytes = write_enrolment(2, &message.invite, message.conversation, second, &key);
-            self.transmit(remote, bytes);
+            self.answer(way, bytes);
             return Some(());
+        }
+        let member = match way {
+            Way::Through { member, .. } => Some(member),
+            Way::Straight(_) => None,
+        };
+        let of_member = self.enrolments.iter().filter(|e| member.is_some() && e.member == member);
+        if of_member.count() >= ENROLMENTS_THROUGH_MAX {
+            return None;
         }
         if self.enrolments.len() >= ENROLMENTS_MAX {
             // Who was answered has had its turn: its place goes first, the oldest before all.
@@ -98,10 +135,11 @@ impl Node {
         handshake.read(message.body).ok()?;
         let second = handshake.write(b"").ok()?;
         let bytes = write_enrolment(2, &message.invite, message.conversation, &second, &key);
-        self.transmit(remote, bytes);
+        self.answer(way, bytes);
         self.enrolments.push(Enrolment {
             invite: message.invite,
             conversation: message.conversation,
+            member,
             since: now,
             stage: Stage::AwaitRequest { handshake: Box::new(handshake), second },
         });
@@ -111,16 +149,19 @@ impl Node {
     fn consume_request(
         &mut self,
         message: &wire::datagram::Enrolment<'_>,
-        remote: Remote,
+        way: Way,
         now: Instant,
     ) -> Option<()> {
         let place = self.place(message)?;
         let handshake = match &mut self.enrolments[place].stage {
             Stage::AwaitRequest { handshake, .. } => handshake,
-            Stage::AwaitJournal { .. } => return Some(()),
+            Stage::AwaitJournal { way: latest, .. } => {
+                *latest = way;
+                return Some(());
+            }
             Stage::Answered { fourth } => {
                 let bytes = fourth.clone();
-                self.transmit(remote, bytes);
+                self.answer(way, bytes);
                 return Some(());
             }
         };
@@ -131,7 +172,7 @@ impl Node {
         let proof = enrolment::proof_message(&hash, &noise_key);
         verify_signature(&request.node.0, &proof, &request.proof[..]).ok()?;
         // The joiner has proved the secret and its keys: from here on it gets an answer.
-        let Enrolment { invite, conversation, stage, .. } = self.enrolments.swap_remove(place);
+        let Enrolment { invite, conversation, member, stage, .. } = self.enrolments.swap_remove(place);
         let Stage::AwaitRequest { handshake, .. } = stage else { return None };
         let keys = handshake.finish().ok()?;
         let joiner =
@@ -139,14 +180,14 @@ impl Node {
         let stage = match self.admit_joiner(&invite, &joiner, now) {
             Ok(chain) => {
                 let ticket = self.persist_invites();
-                Stage::AwaitJournal { ticket, keys, chain: Box::new(chain), remote }
+                Stage::AwaitJournal { ticket, keys, chain: Box::new(chain), way }
             }
             Err(refusal) => {
                 let answer = Answer::Refused { refusal };
-                Stage::Answered { fourth: self.send_answer(&invite, conversation, &keys, &answer, remote) }
+                Stage::Answered { fourth: self.send_answer(&invite, conversation, &keys, &answer, way) }
             }
         };
-        self.enrolments.push(Enrolment { invite, conversation, since: now, stage });
+        self.enrolments.push(Enrolment { invite, conversation, member, since: now, stage });
         Some(())
     }
 
@@ -156,12 +197,12 @@ impl Node {
         conversation: u32,
         keys: &RawKeys,
         answer: &Answer,
-        remote: Remote,
+        way: Way,
     ) -> Vec<u8> {
         let secret = self.invites.iter().find(|i| i.id == *invite).map_or([0; 16], |i| i.secret.into());
         let body = seal_answer(keys, answer);
         let bytes = write_enrolment(4, invite, conversation, &body, &wire::invite::mac_key(&secret));
-        self.transmit(remote, bytes.clone());
+        self.answer(way, bytes.clone());
         bytes
     }
 
@@ -224,18 +265,16 @@ impl Node {
         }
         let waits = |e: &Enrolment| matches!(&e.stage, Stage::AwaitJournal { ticket: t, .. } if *t == ticket);
         let Some(place) = self.enrolments.iter().position(waits) else { return };
-        let Enrolment { invite, conversation, stage, .. } = self.enrolments.swap_remove(place);
-        let Stage::AwaitJournal { keys, chain, remote, .. } = stage else { return };
+        let Enrolment { invite, conversation, member, stage, .. } = self.enrolments.swap_remove(place);
+        let Stage::AwaitJournal { keys, chain, way, .. } = stage else { return };
         let answer = if written {
-            self.welcome(&chain, remote, now);
-            Answer::Accepted {
-                network_name: self.members.network.name.clone(),
-                chain: chain.encode().into(),
-                epoch: self.members.network.secret.epoch(),
-                secret: (*self.members.network.secret.bytes()).into(),
-            }
+            self.welcome(&chain, way, now);
+            self.accepted(&chain, &way)
         } else {
-            if let Some(invite) = self.invites.iter_mut().find(|i| i.id == invite) {
+            // The same machine may have asked again, and its second mark may be on its way to the disk.
+            let is_marked = |e: &Enrolment| e.is_of(&invite) && matches!(e.stage, Stage::AwaitJournal { .. });
+            let is_marked = self.enrolments.iter().any(is_marked);
+            if let Some(invite) = self.invites.iter_mut().find(|i| i.id == invite && !is_marked) {
                 invite.used_by = None;
                 invite.chain = None;
             }
@@ -243,20 +282,35 @@ impl Node {
             self.persist_invites();
             Answer::Refused { refusal: Refusal::Unable }
         };
-        let fourth = self.send_answer(&invite, conversation, &keys, &answer, remote);
+        let fourth = self.send_answer(&invite, conversation, &keys, &answer, way);
         self.enrolments.push(Enrolment {
             invite,
             conversation,
+            member,
             since: now,
             stage: Stage::Answered { fourth },
         });
     }
 
-    fn welcome(&mut self, chain: &Chain, remote: Remote, now: Instant) {
+    fn accepted(&self, chain: &Chain, way: &Way) -> Answer {
+        let answer = |contacts: &[Contact]| Answer::Accepted {
+            network_name: self.members.network.name.clone(),
+            chain: chain.encode().into(),
+            epoch: self.members.network.secret.epoch(),
+            secret: (*self.members.network.secret.bytes()).into(),
+            contacts: contacts.to_vec(),
+        };
+        let mut contacts = self.contacts_for(way);
+        while cbor::encode(&answer(&contacts)).len() > ANSWER_LENGTH_MAX && contacts.pop().is_some() {}
+        answer(&contacts)
+    }
+
+    fn welcome(&mut self, chain: &Chain, way: Way, now: Instant) {
         let claims = chain.claims().clone();
         // Before the node tells of itself, others must know that its name and address are taken.
         self.publish_chain(chain.clone(), now);
         if let Some(peer) = self.ensure_peer(claims.node, claims.noise_key, now)
+            && let Way::Straight(remote) = way
             && let Some(candidate) = remote.candidate()
         {
             peer.paths.candidates.remember(candidate);
@@ -280,6 +334,10 @@ impl Node {
 }
 
 impl Enrolment {
+    pub(super) fn is_of(&self, invite: &InviteId) -> bool {
+        self.invite == *invite
+    }
+
     pub(super) fn over(&self, life: std::time::Duration) -> Instant {
         self.since + life
     }

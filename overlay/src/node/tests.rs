@@ -9,3 +9,4 @@ pub(crate) mod lab;
 mod record;
 mod session;
 mod staged;
+mod vouch;

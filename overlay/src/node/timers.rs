@@ -33,6 +33,7 @@ impl Node {
         self.run_link_state_timer(now);
         self.run_ping_timers(now);
         self.enrolments.retain(|e| !e.is_over(now, ENROLMENT_LIFE));
+        self.run_vouch_timers(now);
         if self.unwritten.records.is_some_and(|at| now >= at) {
             self.persist_records();
         }
@@ -213,6 +214,7 @@ impl Node {
         consider(self.unwritten.network, WaitReason::Persist);
         consider(self.pings.iter().map(|ping| ping.until).min(), WaitReason::Ping);
         consider(self.enrolments.iter().map(|e| e.over(ENROLMENT_LIFE)).min(), WaitReason::Enrolment);
+        consider(self.vouch_deadline(), WaitReason::Enrolment);
         earliest
     }
 }

@@ -172,14 +172,14 @@ impl World {
                 failed.joined = Some(Err(error));
                 failed.state = State::Off;
             }
-            JoinOutput::Done(network, contact) => {
+            JoinOutput::Done(network, contacts) => {
                 self.trace.note(self.at, machine, "has joined", &[]);
                 let id = self.machines[machine].id();
                 if *self.enrolled.entry(invite).or_insert(id) != id {
                     self.violate(format!("machine {machine} was enrolled by an invite that was used"));
                 }
                 let member = &mut self.machines[machine];
-                member.write_membership(&network, Some(contact));
+                member.write_membership(&network, &contacts);
                 member.joined = Some(Ok(id));
                 member.state = State::Off;
                 self.start(machine);

@@ -55,7 +55,7 @@ impl World {
         if let Some(root) = &network.root {
             self.secrets.add("the root key", &root.to_bytes());
         }
-        founder.write_membership(&network, None);
+        founder.write_membership(&network, &vec![]);
         self.start(machine);
     }
 

@@ -115,12 +115,12 @@ fn whoever_joins_is_told_who_is_asked_and_who_answers() {
     invite.addresses.insert(0, Candidate::new(deaf.local_addr().unwrap()).unwrap());
     let udp = Udp::bind(0).unwrap();
     let mut told = vec![];
-    let (network, contact) =
+    let (network, contacts) =
         enrol(&udp, invite, Identity::generate([7; 32]), (name("b"), true), &mut |step| {
             told.push(step.clone());
         })
         .unwrap();
-    assert_eq!((network.name, contact.node), (name("home"), issuer.invite.issuer));
+    assert_eq!((network.name, contacts[0].node), (name("home"), issuer.invite.issuer));
     // A machine that is very busy may take long enough to be told so.
     told.retain(|step| !matches!(step, Progress::StillWaiting { .. }));
     assert_eq!(

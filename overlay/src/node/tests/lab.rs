@@ -86,7 +86,7 @@ impl Lab {
         let identity = Identity::generate([1; 32]);
         let (name, range) = ("home".parse().unwrap(), "10.7.0.0/24".parse().unwrap());
         let network = crate::found(name, "a".parse().unwrap(), range, &identity, UNIX_S, [2; 32]);
-        lab.add(identity, network, underlay(1), None);
+        lab.add(identity, network, underlay(1), &[]);
         lab
     }
 
@@ -105,7 +105,7 @@ impl Lab {
         lab
     }
 
-    fn add(&mut self, identity: Identity, network: Network, remote: Remote, contact: Option<Contact>) {
+    fn add(&mut self, identity: Identity, network: Network, remote: Remote, contacts: &[Contact]) {
         let suites = vec![Suite::Aes256Gcm, Suite::ChaCha20Poly1305];
         let rekey_after = crate::limits::REKEY_AFTER;
         let mut node = start(&identity, &network, &BTreeMap::new(), (rekey_after, &suites), self.clock());
@@ -130,8 +130,8 @@ impl Lab {
             deadline: self.now,
         };
         machine.node.handle_candidates(remote.candidate().into_iter().collect(), self.now);
-        if let Some(contact) = contact {
-            machine.node.learn_contact(&contact, Source::Invite, self.now);
+        for contact in contacts {
+            machine.node.learn_contact(contact, Source::Invite, self.now);
         }
         self.machines.push(machine);
         self.poll(self.machines.len() - 1);
@@ -210,9 +210,9 @@ impl Lab {
     /// Lets an applicant that was accepted become a node; its position among the machines.
     pub(crate) fn move_in(&mut self, applicant: usize) -> usize {
         let Applicant { outcome, identity, remote, .. } = &mut self.applicants[applicant];
-        let (network, contact) = outcome.clone().expect("an answer came").expect("and it was accepted");
+        let (network, contacts) = outcome.clone().expect("an answer came").expect("and it was accepted");
         let (identity, remote) = (identity.clone(), *remote);
-        self.add(identity, network, remote, Some(contact));
+        self.add(identity, network, remote, &contacts);
         self.machines.len() - 1
     }
 

@@ -119,7 +119,7 @@ impl Lab {
             let from = applicant.remote;
             match applicant.joiner.poll_output(self.now) {
                 JoinOutput::Transmit { remote, bytes, .. } => self.fly(Flight { from, to: remote, bytes }),
-                JoinOutput::Done(network, contact) => applicant.outcome = Some(Ok((*network, contact))),
+                JoinOutput::Done(network, contacts) => applicant.outcome = Some(Ok((*network, contacts))),
                 JoinOutput::Failed(error) => applicant.outcome = Some(Err(error)),
                 JoinOutput::Wait(deadline) => {
                     assert!(deadline > self.now || applicant.outcome.is_some(), "applicant {at} would spin");

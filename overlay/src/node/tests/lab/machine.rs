@@ -45,9 +45,9 @@ pub(crate) struct Machine {
 
 /// A machine that wants to join.
 pub(crate) struct Applicant {
-    pub(crate) outcome: Option<Result<(Network, Contact), JoinError>>,
+    pub(crate) outcome: Option<Result<(Network, Vec<Contact>), JoinError>>,
     pub(crate) remote: Remote,
-    pub(super) joiner: Joiner,
+    pub(crate) joiner: Joiner,
     pub(super) identity: Identity,
     pub(super) deadline: Instant,
 }
