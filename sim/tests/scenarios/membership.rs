@@ -203,7 +203,8 @@ fn a_joiner_that_never_got_its_answer_holds_its_address_in_everybodys_eyes() {
     world.join(lost, &invite);
     // Its request is on its way to the admin; the answer will not come back.
     world.run_for(Duration::from_millis(12)).unwrap();
-    world.network.blocked.insert((admin, lost));
+    // Nor by way of a member that vouches.
+    world.network.blocked.extend((0..lost).map(|at| (at, lost)));
     world.run_for(30 * SECOND).unwrap();
     assert_eq!(world.machines()[lost].joined, Some(Err(JoinError::NoAnswer)));
     let id = world.machines()[lost].id();
