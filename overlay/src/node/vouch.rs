@@ -143,9 +143,9 @@ impl Node {
     /// Members that vouch for us: anchors first, then those that do already.
     pub(super) fn vouching_members(&self) -> Vec<NodeId> {
         let mut links = self.links();
-        let is_anchor = |node: &NodeId| self.topology.state(node).is_some_and(|state| state.is_anchor);
+        let anchors = self.anchors();
         let is_told = |node: &NodeId| self.vouching.told.keys().any(|(told, _)| told == node);
-        links.sort_by_key(|(node, ms)| (!is_anchor(node), !is_told(node), *ms));
+        links.sort_by_key(|(node, ms)| (!anchors.contains(node), !is_told(node), *ms));
         links.into_iter().map(|(node, _)| node).take(VOUCHING_MEMBERS_MAX).collect()
     }
 
