@@ -90,7 +90,8 @@ impl Pair {
                 Output::Transmit { bytes, .. } => flights.push_back((1 - at, bytes)),
                 Output::Publish(tables) => self.tables[at] = tables,
                 Output::Wait(..) => return,
-                Output::OpenSockets { .. }
+                Output::Dial(_)
+                | Output::OpenSockets { .. }
                 | Output::CloseSockets { .. }
                 | Output::Release(_)
                 | Output::Unreachable { .. }

@@ -126,7 +126,7 @@ impl World {
         let now = self.now();
         let Some(up) = self.machines[machine].up() else { return false };
         match up.node.poll_output(now) {
-            Output::OpenSockets { .. } | Output::CloseSockets { .. } => {}
+            Output::Dial(_) | Output::OpenSockets { .. } | Output::CloseSockets { .. } => {}
             Output::Transmit { remote, bytes, .. } => self.transmit(machine, remote, bytes),
             Output::Publish(tables) => up.tables = tables,
             Output::Release(packets) => {

@@ -92,7 +92,10 @@ fn answer(node: &mut Node, socket: &UdpSocket) {
             }
             Output::Persist { ticket, .. } => node.handle_persisted(ticket, true, clock::now()),
             Output::Wait(..) => return,
-            Output::Publish(_)
+            Output::Dial(_)
+            | Output::OpenSockets { .. }
+            | Output::CloseSockets { .. }
+            | Output::Publish(_)
             | Output::Release(_)
             | Output::Unreachable { .. }
             | Output::PingDone { .. }

@@ -84,7 +84,7 @@ impl Lab {
             let machine = &mut self.machines[at];
             let (from, written) = (machine.remote, machine.disk);
             match machine.node.poll_output(now) {
-                Output::OpenSockets { .. } | Output::CloseSockets { .. } => {}
+                Output::Dial(_) | Output::OpenSockets { .. } | Output::CloseSockets { .. } => {}
                 Output::Transmit { remote, bytes, .. } => self.fly(Flight { from, to: remote, bytes }),
                 Output::Publish(tables) => machine.tables = tables,
                 Output::Release(packets) => packets.iter().for_each(|packet| {
