@@ -5,6 +5,8 @@ use std::time::Duration;
 /// A path that carries packets is probed this often: with [`PROBE_TIMEOUT_MIN`] its silent death is noticed after about a second,
 /// which leaves time for another path to take over within 3 s, and mostly within two.
 pub const PROBE_ACTIVE_INTERVAL: Duration = Duration::from_millis(700);
+/// A path that carries nothing is looked at this often, whether it does by now: its death has to be noticed soon then.
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(1500);
 /// A path that carries nothing is probed this often: Linux forgets a UDP mapping after 30 s.
 pub const PROBE_IDLE_INTERVAL: Duration = Duration::from_secs(25);
 /// An answer takes at most this long; longer than any path on earth, satellites included.

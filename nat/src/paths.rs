@@ -14,8 +14,8 @@
 
 use crate::candidates::{Candidates, Source};
 use crate::limits::{
-    CHALLENGE_INTERVAL, CHALLENGE_TIME, CHALLENGERS_MAX, PROBE_ACTIVE_INTERVAL, PROBE_IDLE_INTERVAL,
-    PROBE_MARGIN, PROBE_TIMEOUT, PROBE_TIMEOUT_MIN, PROBE_TRIES, PROBES_MAX,
+    CHALLENGE_INTERVAL, CHALLENGE_TIME, CHALLENGERS_MAX, LOOK_INTERVAL, PROBE_ACTIVE_INTERVAL,
+    PROBE_IDLE_INTERVAL, PROBE_MARGIN, PROBE_TIMEOUT, PROBE_TIMEOUT_MIN, PROBE_TRIES, PROBES_MAX,
 };
 use crate::remote::{Remote, SocketId};
 use std::collections::VecDeque;
@@ -375,7 +375,7 @@ impl Paths {
                     let remote = primary.remote;
                     return self.probe(remote, now);
                 }
-                primary.liveness = Liveness::Alive { next: due.min(now + PROBE_ACTIVE_INTERVAL) };
+                primary.liveness = Liveness::Alive { next: due.min(now + LOOK_INTERVAL) };
                 self.poll_output(traffic, now)
             }
             Liveness::Suspect { unanswered, .. } if unanswered >= PROBE_TRIES => {

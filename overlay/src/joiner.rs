@@ -8,6 +8,7 @@ use crate::answer::open_answer;
 use crate::identity::Identity;
 use crate::limits::{
     ENROLMENT_ASK_ALL_AFTER, ENROLMENT_BEGIN_ANEW_AFTER, ENROLMENT_PATIENCE, ENROLMENT_RETRY,
+    STREAM_DIALS_MAX,
 };
 use crate::noise::{EnrolmentNoise, Handshake, RawKeys};
 use crate::random::Random;
@@ -62,6 +63,8 @@ enum Stage {
 /// An enrolment, seen from the joiner.
 pub struct Joiner {
     invite: Invite,
+    /// Ways over TCP, for where UDP is blocked.
+    streams: Vec<Remote>,
     identity: Identity,
     name: Name,
     name_is_firm: bool,
@@ -90,12 +93,21 @@ impl Joiner {
             random,
             stage,
             invite,
+            streams: vec![],
             identity,
             name,
             name_is_firm,
             started: now,
             next: now,
             outputs: VecDeque::new(),
+        }
+    }
+
+    /// A stream is open to where an address of the invite is: it is asked by this way too.
+    pub fn handle_stream(&mut self, stream: Remote, now: Instant) {
+        if self.streams.len() < STREAM_DIALS_MAX {
+            self.streams.push(stream);
+            self.next = now;
         }
     }
 
@@ -221,8 +233,13 @@ impl Joiner {
             self.stage = begin(&self.invite, &self.identity, &mut self.random);
             self.conversation = self.random.u32();
         }
-        let mut remotes: Vec<Remote> =
-            self.invite.addresses.iter().map(|c| Remote::udp(c.socket_address())).collect();
+        let mut remotes: Vec<Remote> = self
+            .invite
+            .addresses
+            .iter()
+            .map(|c| Remote::udp(c.socket_address()))
+            .chain(self.streams.iter().copied())
+            .collect();
         let (stage, body) = match &self.stage {
             Stage::AwaitSecond { first, .. } => (1, first),
             Stage::AwaitAnswer { third, remote, since, .. } => {

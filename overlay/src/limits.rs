@@ -116,6 +116,8 @@ pub const CALL_PAUSE: Duration = Duration::from_secs(5);
 pub const RELAYED_BEFORE_HARD: Duration = Duration::from_secs(10);
 /// Nobody answers by UDP for this long: TCP is tried (nat/README.md section 5).
 pub const STREAM_AFTER: Duration = Duration::from_secs(3);
+/// Initiations to a peer behind a NAT that go by hops alone, while there are hops; then its addresses are tried as well.
+pub const KNOCK_AFTER: u32 = 2;
 /// Streams that are begun at the same time.
 pub const STREAM_DIALS_MAX: usize = 6;
 /// And again after this long, to other addresses.

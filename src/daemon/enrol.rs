@@ -1,24 +1,30 @@
 //! Enrolment from the joiner's side: the pure `Joiner` on real sockets, before there is a Node.
 
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use overlay::limits::{STREAM_AFTER, STREAM_PORT};
 use overlay::state::{Contact, Network};
-use overlay::{Identity, JoinOutput, Joiner};
+use overlay::{Identity, JoinOutput, Joiner, Remote};
 use wire::{Invite, Name};
 
 use super::progress::{Progress, Steps};
 use crate::io::poll::{Poll, Wake};
+use crate::io::stream::{StreamEvent, Streams};
 use crate::io::udp::{Family, ReceiveBuffers, TEST, Udp};
 use crate::io::{clock, entropy};
 
 /// Shortest sleep, so that a deadline that has just passed is not asked about again and again.
 const SLEEP_MIN: Duration = Duration::from_millis(1);
 
-/// Becomes a member by an invite; whom to reach first, the issuer before all. Blocks until the issuer has answered, or has not for 20 s, and tells the steps on
-/// the way.
-pub(super) fn enrol(
-    udp: &Udp,
+/// While streams are open, the sockets are looked at this often: they have no sleep in common.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Becomes a member by an invite; whom to reach first, the issuer before all. Ends when the issuer has answered, or has not
+/// for 20 s, and tells the steps on the way. Where nobody answers by UDP for a while and `tcp` allows it, TCP is tried.
+pub(super) async fn enrol(
+    (udp, tcp): (&Udp, bool),
     invite: Invite,
     identity: Identity,
     name: (Name, bool),
@@ -33,27 +39,30 @@ pub(super) fn enrol(
     let mut poll = Poll::new(None, udp, &wake)?;
     let mut buffers = ReceiveBuffers::new();
     let mut steps = Steps::new(on_progress, clock::now());
+    let mut tcp =
+        Tcp { dial_at: tcp.then(|| clock::now() + STREAM_AFTER), streams: None, to: addresses(&invite) };
     let mut joiner = Joiner::new(invite, identity, name, entropy::seed(), clock::now());
     loop {
         match joiner.poll_output(clock::now()) {
             JoinOutput::Transmit { remote, bytes } => {
                 if let Some(address) = remote.address() {
                     steps.asking(address);
-                }
-                // An address that cannot be reached from here is one of several.
-                if let Some(address) = remote.address()
-                    && let Err(error) = udp.send(address, &bytes)
-                {
-                    tracing::debug!(%remote, %error, "an address of the invite cannot be reached");
+                    // An address that cannot be reached from here is one of several.
+                    if let Err(error) = udp.send(address, &bytes) {
+                        tracing::debug!(%remote, %error, "an address of the invite cannot be reached");
+                    }
+                } else {
+                    tcp.send(remote, bytes);
                 }
             }
             JoinOutput::Done(network, contacts) => return Ok((*network, contacts)),
             JoinOutput::Failed(error) => return Err(error.into()),
             JoinOutput::Wait(until) => {
                 let timeout = until.saturating_duration_since(clock::now()).max(SLEEP_MIN);
+                let timeout = tcp.take(&mut joiner, timeout).await;
                 let _ready = poll.wait(Some(timeout))?;
                 for family in [Family::V4, Family::V6] {
-                    let take = |from: std::net::SocketAddr, datagram: &mut [u8]| {
+                    let take = |from: SocketAddr, datagram: &mut [u8]| {
                         joiner.handle_datagram(datagram, from.into(), clock::now());
                     };
                     // ICMP errors of earlier datagrams come as errors of the socket: the next read goes on.
@@ -67,6 +76,60 @@ pub(super) fn enrol(
                 }
             }
         }
+    }
+}
+
+/// Where the invite's addresses may be dialled by TCP.
+fn addresses(invite: &Invite) -> Vec<SocketAddr> {
+    let each = |candidate: &wire::Candidate| {
+        let address = candidate.socket_address();
+        [STREAM_PORT, address.port()].map(|port| SocketAddr::new(address.ip(), port))
+    };
+    let mut all: Vec<SocketAddr> = invite.addresses.iter().flat_map(each).collect();
+    all.dedup();
+    all
+}
+
+/// The way over TCP.
+struct Tcp {
+    /// When it is tried; never, or it was already.
+    dial_at: Option<Instant>,
+    streams: Option<Streams>,
+    to: Vec<SocketAddr>,
+}
+
+impl Tcp {
+    fn send(&self, remote: Remote, bytes: Vec<u8>) {
+        if let (Remote::Stream(number), Some(streams)) = (remote, &self.streams) {
+            // Full or over: the joiner asks again.
+            let _lost = streams.sender().try_send(number, bytes);
+        }
+    }
+
+    /// Dials when it is time, takes what has come, and says how long the sockets may sleep.
+    async fn take(&mut self, joiner: &mut Joiner, timeout: Duration) -> Duration {
+        let now = clock::now();
+        if joiner.answered_by().is_none() && self.dial_at.take_if(|at| now >= *at).is_some() {
+            let streams = Streams::new(None);
+            for address in &self.to {
+                let _full = streams.dial(*address);
+            }
+            self.streams = Some(streams);
+        }
+        let Some(streams) = &mut self.streams else {
+            let left = self.dial_at.map(|at| at.saturating_duration_since(now).max(SLEEP_MIN));
+            return left.map_or(timeout, |left| timeout.min(left));
+        };
+        match tokio::time::timeout(timeout.min(LOOK_INTERVAL), streams.next_event()).await {
+            Ok(StreamEvent::Opened { number, .. }) => {
+                joiner.handle_stream(Remote::Stream(number), clock::now())
+            }
+            Ok(StreamEvent::Datagram { number, bytes }) => {
+                joiner.handle_datagram(&bytes, Remote::Stream(number), clock::now());
+            }
+            Ok(StreamEvent::Closed { .. }) | Err(_) => {}
+        }
+        Duration::ZERO
     }
 }
 

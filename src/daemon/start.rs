@@ -69,7 +69,7 @@ pub(super) async fn start(params: LaunchParams, on_progress: &mut dyn FnMut(&Pro
             }
             loaded
         }
-        (None, Some(invite)) => join(&directory, &params, invite, &udp, on_progress)?,
+        (None, Some(invite)) => join(&directory, &params, invite, &udp, on_progress).await?,
         (None, None) => {
             on_progress(&Progress::Creating { network: network_name.to_string() });
             create(&directory, &params, network_name, &netlink).await?
@@ -207,7 +207,7 @@ async fn create(
     Ok(fresh(identity, network, vec![]))
 }
 
-fn join(
+async fn join(
     directory: &StateDirectory,
     params: &LaunchParams,
     invite: Invite,
@@ -218,7 +218,9 @@ fn join(
     let identity = identity_of(directory)?;
     tracing::info!(network = %invite.network_name, "joining");
     let (network, contacts) =
-        enrol::enrol(udp, invite, identity.clone(), name, on_progress).context("cannot join")?;
+        enrol::enrol((udp, params.settings.stream.enabled), invite, identity.clone(), name, on_progress)
+            .await
+            .context("cannot join")?;
     state::write(directory, StateFile::Network, &network.encode())?;
     state::write(directory, StateFile::Contacts, &overlay::state::encode_contacts(&contacts))?;
     Ok(fresh(identity, network, contacts))

@@ -368,12 +368,12 @@ fn example_messages_about_paths() -> Vec<(&'static str, Vec<u8>)> {
     };
     let (label, route, origin) = (1, vec![NodeId([6; 32])], NodeId([7; 32]));
     [
-        ("circuit open", Message::CircuitOpen { label, route, origin }),
+        ("circuit open", Message::CircuitOpen { label, route, origin, passed: vec![] }),
         ("circuit opened", Message::CircuitOpened { label, forward: 2 }),
         ("circuit closed", Message::CircuitClosed { label, reason: CircuitEnd::Unreachable }),
         ("call", call(Some(candidate("198.51.100.1:6")), Some(6))),
         ("call, not seen from outside", call(None, None)),
-        ("dial back", Message::DialBack { token: 1, port: 2 }),
+        ("dial back", Message::DialBack { token: 1, port: 2, is_same_port: false }),
         ("vouch", Message::Vouch { invite: INVITE, mac_key: [8; 32].into(), open_s: 60 }),
         ("vouch, taken back", Message::Vouch { invite: INVITE, mac_key: [0; 32].into(), open_s: 0 }),
         ("enrolment message", Message::Enrolment { joiner: 1, bytes: vec![2].into() }),

@@ -224,12 +224,15 @@ fn messages_about_paths() -> Vec<Seed> {
     let route = [world::member(), world::admin()].map(|key| world::node(&key)).to_vec();
     let first = datagram::write_enrolment(1, &invite, 8, &[9; 48], &[3; 32]);
     [
-        ("circuit-open", Message::CircuitOpen { label: 1, route, origin: world::node(&world::admin()) }),
+        (
+            "circuit-open",
+            Message::CircuitOpen { label: 1, route, origin: world::node(&world::admin()), passed: vec![] },
+        ),
         ("circuit-opened", Message::CircuitOpened { label: 1, forward: u64::MAX }),
         ("circuit-closed", Message::CircuitClosed { label: 1, reason: CircuitEnd::Refused }),
         ("call", call(false, candidates().pop())),
         ("call-answer", call(true, None)),
-        ("dial-back", Message::DialBack { token: 1, port: 41820 }),
+        ("dial-back", Message::DialBack { token: 1, port: 41820, is_same_port: true }),
         ("vouch", Message::Vouch { invite, mac_key: [3; 32].into(), open_s: 3600 }),
         ("enrolment", Message::Enrolment { joiner: 5, bytes: first.into() }),
     ]

@@ -2,12 +2,13 @@
 //!
 //! A message that is refused changes no state: everything is read and judged before the first field is written.
 
+use super::reach::is_private;
 use super::{Event, Node, Output};
 use crate::door::Admission;
 use crate::drops::DropReason;
-use crate::limits::{COOKIE_LIFE, COOKIES_PER_ATTEMPT_MAX};
+use crate::limits::{COOKIE_LIFE, COOKIES_PER_ATTEMPT_MAX, KNOCK_AFTER};
 use crate::noise::{Handshake, SessionNoise};
-use crate::peer::{Attempt, Held, Seeking};
+use crate::peer::{Attempt, Held, Peer, Seeking};
 use crate::session::{Role, Session};
 use nat::Remote;
 use std::sync::Arc;
@@ -37,12 +38,16 @@ impl Node {
             suites: self.suites.clone(),
             chain: self.members.own().encode().into(),
         };
+        let is_better_punched = self.is_better_punched(&node, now);
         let Some(peer) = self.peers.get_mut(&node) else { return };
         peer.asked(|wait| self.random.jitter(wait), now);
         let mut targets = peer.paths.targets();
         if peer.is_connected() && matches!(peer.seeking, Seeking::Asking { attempts: 1, .. }) {
             // A rekey goes by the path that works; only when that fails it goes by all.
             targets.truncate(1);
+        }
+        if is_better_punched {
+            keep_off_the_nat(peer, &mut targets);
         }
         if targets.is_empty() {
             return;
@@ -67,6 +72,20 @@ impl Node {
         for remote in targets {
             self.transmit(remote, bytes.clone());
         }
+    }
+
+    /// Whether a hop will carry the first words to a peer, so that nothing needs to knock at its NAT unasked: there are
+    /// NATs that give another port to whom they were knocked at by (nat/README.md section 3, `linux_open_input`).
+    fn is_better_punched(&mut self, node: &NodeId, now: Instant) -> bool {
+        let attempts = match self.peers.get(node).map(|peer| peer.seeking) {
+            Some(Seeking::Asking { attempts, .. }) => attempts,
+            Some(Seeking::Content) | None => return false,
+        };
+        // The peer's own word on its NAT comes a moment after its addresses. And when nothing helps, all is tried.
+        let translates = self.topology.state(node).is_none_or(|state| state.profile.translates);
+        attempts <= KNOCK_AFTER
+            && translates
+            && (self.route_to(node, now).is_some() || !self.links().is_empty())
     }
 
     fn timestamp(&mut self, now: Instant) -> u64 {
@@ -292,6 +311,14 @@ impl Node {
         gone.iter().for_each(|held| self.indices.free(held.session.local_index));
         self.tables_are_old = true;
     }
+}
+
+fn keep_off_the_nat(peer: &Peer, targets: &mut Vec<Remote>) {
+    let remembered = peer.paths.candidates.remembered();
+    targets.retain(|remote| match remote.candidate() {
+        Some(candidate) => is_private(candidate.socket_address().ip()) || remembered.contains(&candidate),
+        None => true,
+    });
 }
 
 fn mac1_of(initiation: &[u8]) -> [u8; MAC_LENGTH] {

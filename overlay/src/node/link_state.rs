@@ -16,11 +16,15 @@ pub(super) struct Routes {
 
 impl Node {
     /// Takes what a node says of its links.
-    pub(super) fn take_link_state(&mut self, node: NodeId, state: LinkState) {
+    pub(super) fn take_link_state(&mut self, node: NodeId, state: LinkState, now: Instant) {
         if let Some(peer) = self.peers.get_mut(&node) {
             // It lives, and perhaps elsewhere.
             peer.circuit_failures = 0;
             peer.tried_hops.clear();
+            if !peer.is_connected() && !state.profile.translates {
+                // It may be dialled: we waited for this word.
+                peer.hurry(now);
+            }
         }
         if node != self.identity.node() {
             self.topology.handle_state(node, Some(state));

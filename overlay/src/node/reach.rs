@@ -144,10 +144,10 @@ impl Node {
             .take(DIAL_BACKS_MAX.saturating_sub(self.reach.asked.len()))
             .collect();
         for node in asked {
+            self.reach.last_asked.insert(node, now);
             let Some(observed) = self.reach.told.get(&node).copied() else { continue };
             let token = self.random.u64();
             self.reach.asked.insert(token, (node, now));
-            self.reach.last_asked.insert(node, now);
             self.send(&node, &Message::DialBack { token, port: observed.port(), is_same_port: false }, None);
         }
     }
@@ -281,7 +281,7 @@ impl Node {
 }
 
 /// Whether an address has a meaning only near to us.
-fn is_private(ip: IpAddr) -> bool {
+pub(super) fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_unique_local() || ip.is_loopback(),

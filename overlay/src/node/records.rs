@@ -87,7 +87,7 @@ impl Node {
                 self.routes_are_old = true;
                 self.expel_revoked();
             }
-            Content::LinkState { node, state } => self.take_link_state(node, state),
+            Content::LinkState { node, state } => self.take_link_state(node, state, now),
             Content::Reissue { chain } => {
                 let node = chain.claims().node;
                 if node != self.identity.node() {

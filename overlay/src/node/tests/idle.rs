@@ -15,8 +15,8 @@ fn an_idle_node_seldom_wakes_and_seldom_sends() {
     let wake_ups = lab.machines[0].wake_ups - before;
     let a = lab.machines[0].remote;
     let sent: usize = lab.sent.iter().filter(|f| f.from == a).map(|f| f.bytes.len()).sum();
-    // A look at each of four peers' traffic every 3 s, a probe every 25 s, the review every 5 s, five rekeys.
-    assert!(wake_ups < 4 * (200 + 24 + 10) + 120 + 20, "{wake_ups}");
+    // A look at each of four peers' traffic every 1.5 s, a probe every 25 s, the review every 5 s, five rekeys, links every 30 s.
+    assert!(wake_ups < 4 * (400 + 24 + 10) + 120 + 20 + 20, "{wake_ups}");
     // Rekeys are most of it: an initiation has 1232 bytes, and a member wants to see a cookie in a second one.
     assert!(sent < 4 * 12 * 600, "{sent} bytes in ten minutes to four peers");
     assert!((1..5).all(|peer| lab.connected(0, peer)));
