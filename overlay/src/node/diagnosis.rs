@@ -10,7 +10,7 @@ pub use advice::{Side, Situation, advise, nat_words, reason};
 
 use super::Node;
 use crate::peer::{Peer, PeerState, Seeking};
-use nat::Remote;
+use nat::{PunchResult, Remote};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use wire::{Candidate, Name, NatProfile, NodeId};
@@ -201,18 +201,45 @@ impl Node {
 
     /// What stands between us and the others at this moment.
     #[must_use]
-    pub fn netcheck(&self, _now: Instant) -> Netcheck {
+    pub fn netcheck(&self, now: Instant) -> Netcheck {
         let remotes = || self.peers.values().filter_map(|peer| udp_address(&self.path_of(peer)));
         let works = |is_so: bool| if is_so { Reach::Works } else { Reach::Unknown };
+        let by_stream = self
+            .peers
+            .values()
+            .any(|peer| peer.is_connected() && matches!(peer.paths.primary(), Some(Remote::Stream(_))));
+        let udp = match (remotes().next().is_some(), by_stream) {
+            (true, _) => Reach::Works,
+            // Where TCP gets through, UDP was tried for long before.
+            (false, true) => Reach::Blocked,
+            (false, false) => Reach::Unknown,
+        };
+        let observed = |(node, address): (&NodeId, &SocketAddr)| Observed {
+            address: *address,
+            by: self.name_of(node).to_string(),
+        };
         Netcheck {
+            profile: self.reach.profile,
+            observed: self.reach.told.iter().map(observed).collect(),
+            reflexive: self.reach.seen.reflexive(now),
+            tcp: works(by_stream),
+            anchors: self.anchors().into_iter().filter_map(|node| self.anchor_view(node)).collect(),
+            is_anchor: self.reach.is_anchor,
+            keepalive: self.keepalive.interval(),
             candidates: self.candidates.clone(),
-            udp: works(remotes().next().is_some()),
+            udp,
             ipv6: Ipv6View {
                 has_address: self.candidates.iter().any(is_global_ipv6),
                 reach: works(remotes().filter_map(Candidate::new).any(|remote| is_global_ipv6(&remote))),
             },
             ..Netcheck::default()
         }
+    }
+
+    fn anchor_view(&self, node: NodeId) -> Option<AnchorView> {
+        let remote = self.straight_remote(&node)?;
+        let round_trip = self.peers.get(&node)?.paths.round_trip();
+        Some(AnchorView { node, name: self.name_of(&node), remote, round_trip })
     }
 
     /// Why a node is reached as it is; `None` when no such node is or was a member, and for ourselves.
@@ -222,7 +249,11 @@ impl Node {
         let peer = self.peers.get(node);
         let targets = peer.map(|peer| peer.paths.candidates.targets()).unwrap_or_default();
         let netcheck = self.netcheck(now);
-        let theirs = Side { has_ipv6: targets.iter().any(is_global_ipv6), ..Side::default() };
+        let theirs = Side {
+            profile: self.topology.state(node).map(|state| state.profile),
+            has_ipv6: targets.iter().any(is_global_ipv6),
+            ..Side::default()
+        };
         let situation = Situation {
             peer: &view.name,
             path: &view.path,
@@ -231,13 +262,18 @@ impl Node {
                 profile: Some(netcheck.profile),
                 udp: netcheck.udp,
                 has_ipv6: netcheck.ipv6.has_address,
-                ..Side::default()
+                has_port_mapping: !self.reach.mapped.is_empty(),
             },
             theirs,
             has_anchor: netcheck.is_anchor || !netcheck.anchors.is_empty(),
             addresses: targets.len(),
         };
-        let (attempts, next_try) = peer.map_or((vec![], None), |peer| asked(peer, targets.len(), now));
+        let (mut attempts, asked_next) = peer.map_or((vec![], None), |peer| asked(peer, targets.len(), now));
+        let ladder = peer.map(|peer| &peer.punching.ladder);
+        attempts.extend(ladder.into_iter().flat_map(|ladder| punched(ladder, now)));
+        let is_relayed = matches!(view.path, PathView::Via { .. });
+        let next_punch = ladder.filter(|_| is_relayed).and_then(nat::Ladder::next_try);
+        let next_try = asked_next.or(next_punch.map(|at| at.saturating_duration_since(now)));
         Some(Why {
             ours: netcheck.profile,
             theirs: theirs.profile,
@@ -268,6 +304,20 @@ fn asked(peer: &Peer, addresses: usize, now: Instant) -> (Vec<WhyAttempt>, Optio
     };
     let attempts = if attempt.probes > 0 { vec![attempt] } else { vec![] };
     (attempts, Some(next.saturating_duration_since(now)))
+}
+
+/// What was tried to get through the NATs, latest first.
+fn punched(ladder: &nat::Ladder, now: Instant) -> impl Iterator<Item = WhyAttempt> + '_ {
+    ladder.history().rev().map(move |attempt| WhyAttempt {
+        strategy: attempt.strategy.to_string(),
+        probes: attempt.probes,
+        took: attempt.lasted,
+        result: match attempt.result {
+            PunchResult::Won { address, .. } => format!("answered at {address}"),
+            PunchResult::Failed => "no answer".to_owned(),
+        },
+        ago: now.saturating_duration_since(attempt.begun),
+    })
 }
 
 fn udp_address(path: &PathView) -> Option<SocketAddr> {

@@ -26,7 +26,7 @@ const PUNCH_SOCKETS: u16 = 256;
 /// What is done about a direct path to one peer.
 #[derive(Default)]
 pub(crate) struct Punching {
-    pub(super) ladder: Ladder,
+    pub(crate) ladder: Ladder,
     state: State,
     relayed_since: Option<(Instant, u64)>,
     next_call: Option<Instant>,
