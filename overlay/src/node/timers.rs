@@ -5,6 +5,7 @@ use crate::drops::DropReason;
 use crate::limits::{ENROLMENT_LIFE, PERSIST_RETRY, SYNC_RETRY};
 use crate::peer::{Peer, Seeking};
 use crate::state::{Contact, StateFile, encode_contacts, encode_records};
+use nat::Remote;
 use std::time::{Duration, Instant};
 use wire::NodeId;
 use wire::control::Message;
@@ -74,7 +75,17 @@ impl Node {
                     self.send(&node, &Message::Ping { token, digest }, Some(remote));
                 }
                 nat::Output::Promoted(remote) => self.path_moved(node, remote, now),
-                nat::Output::Suspect => self.seek_circuit(node, now),
+                nat::Output::Suspect => {
+                    let hop = match peer.paths.circuit() {
+                        Some(Remote::Circuit(label)) => self.hops_of(label).first().copied(),
+                        Some(Remote::Udp { .. } | Remote::Stream(_)) | None => None,
+                    };
+                    if let Some(hop) = hop.and_then(|hop| self.peers.get_mut(&hop)) {
+                        // Perhaps it is we who have moved: the hop must know before it can bring answers.
+                        hop.paths.handle_local_change(now);
+                    }
+                    self.seek_circuit(node, now);
+                }
                 nat::Output::Lost => {
                     peer.seek(now);
                     self.tables_are_old = true;
