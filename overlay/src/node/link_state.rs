@@ -17,6 +17,14 @@ pub(super) struct Routes {
 impl Node {
     /// Takes what a node says of its links.
     pub(super) fn take_link_state(&mut self, node: NodeId, state: LinkState, now: Instant) {
+        for peer in self.peers.values_mut().filter(|peer| !peer.is_connected()) {
+            let leads_there = state.links.iter().any(|link| link.node == prefix_of(&peer.node));
+            if peer.circuit_failures == 0 && (leads_there || peer.node == node) {
+                // There may be a route now.
+                peer.next_circuit = now;
+                self.routes_to_nodes = None;
+            }
+        }
         if let Some(peer) = self.peers.get_mut(&node) {
             // It lives, and perhaps elsewhere.
             peer.circuit_failures = 0;
