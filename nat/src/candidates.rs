@@ -1,6 +1,6 @@
 //! Candidates of one peer: where it may be dialled, and who says so.
 
-use crate::limits::{PER_SOURCE_MAX, REMEMBERED_MAX, TARGETS_MAX};
+use crate::limits::{DIALLED_MAX, PER_SOURCE_MAX, REMEMBERED_MAX};
 use wire::Candidate;
 
 /// Who says that a peer may be dialled at an address.
@@ -12,6 +12,10 @@ pub enum Source {
     Record,
     /// An invite, or what came with the enrolment.
     Invite,
+    /// A hint of its own that was heard on a network that we share.
+    Lan,
+    /// A hint of its own that came by another way.
+    Hint,
 }
 
 /// Addresses where a peer may be dialled; bounded.
@@ -20,6 +24,8 @@ pub struct Candidates {
     remembered: Vec<Candidate>,
     record: Vec<Candidate>,
     invite: Vec<Candidate>,
+    lan: Vec<Candidate>,
+    hint: Vec<Candidate>,
 }
 
 impl Candidates {
@@ -29,6 +35,8 @@ impl Candidates {
             Source::Remembered => (&mut self.remembered, REMEMBERED_MAX),
             Source::Record => (&mut self.record, PER_SOURCE_MAX),
             Source::Invite => (&mut self.invite, PER_SOURCE_MAX),
+            Source::Lan => (&mut self.lan, PER_SOURCE_MAX),
+            Source::Hint => (&mut self.hint, PER_SOURCE_MAX),
         };
         *list = candidates.iter().copied().take(max).collect();
     }
@@ -50,10 +58,12 @@ impl Candidates {
     #[must_use]
     pub fn targets(&self) -> Vec<Candidate> {
         let mut targets: Vec<Candidate> = Vec::new();
-        for candidate in
-            self.remembered.iter().take(2).chain(&self.record).chain(&self.invite).chain(&self.remembered)
-        {
-            if targets.len() < TARGETS_MAX && !targets.contains(candidate) {
+        // What is said nearby and lately comes first, and leaves room for the others.
+        let first = [(&self.remembered, 2), (&self.lan, 2), (&self.hint, 4)];
+        let first = first.into_iter().flat_map(|(list, count)| list.iter().take(count));
+        let others = [&self.record, &self.invite, &self.remembered, &self.lan, &self.hint];
+        for candidate in first.chain(others.into_iter().flatten()) {
+            if targets.len() < DIALLED_MAX && !targets.contains(candidate) {
                 targets.push(*candidate);
             }
         }
@@ -78,10 +88,22 @@ mod tests {
         candidates.remember(candidate(3));
         let targets = candidates.targets();
         assert_eq!(targets[0], candidate(3));
-        assert_eq!(targets.len(), TARGETS_MAX);
+        assert_eq!(targets.len(), DIALLED_MAX);
         for (i, target) in targets.iter().enumerate() {
             assert!(!targets[..i].contains(target), "{target} twice");
         }
+    }
+
+    #[test]
+    fn hints_come_before_records_and_leave_room_for_them() {
+        let mut candidates = Candidates::default();
+        let many = |from: u8| (from..from + 8).map(candidate).collect::<Vec<_>>();
+        for (source, from) in [(Source::Record, 10), (Source::Lan, 20), (Source::Hint, 30)] {
+            candidates.replace(source, &many(from));
+        }
+        candidates.remember(candidate(1));
+        let hosts = [1, 20, 21, 30, 31, 32, 33, 10, 11, 12, 13, 14];
+        assert_eq!(candidates.targets(), hosts.map(candidate));
     }
 
     #[test]

@@ -24,13 +24,15 @@ pub const CHALLENGE_TIME: Duration = Duration::from_millis(300);
 pub(crate) const CHALLENGE_INTERVAL: Duration = Duration::from_secs(2);
 /// And so many others in the same time: an address of each family, a circuit from each side.
 pub(crate) const CHALLENGERS_MAX: usize = 4;
-/// Probes that may be under way for one peer; the oldest is forgotten first.
-pub(crate) const PROBES_MAX: usize = 16;
+/// Probes that may be under way for one peer, two rounds to all targets; the oldest is forgotten first.
+pub(crate) const PROBES_MAX: usize = 24;
 /// Addresses remembered where a peer was once reached.
 pub(crate) const REMEMBERED_MAX: usize = 4;
 /// Addresses of one source, the most that a record has.
 pub(crate) const PER_SOURCE_MAX: usize = 8;
-/// Addresses that a handshake or a round of probes goes to.
+/// Addresses that a handshake or a round of probes goes to: some of each source.
+pub(crate) const DIALLED_MAX: usize = 12;
+/// Addresses that a punch goes to.
 pub(crate) const TARGETS_MAX: usize = 8;
 /// Most hops of a circuit.
 pub const HOPS_MAX: usize = 4;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::task::{Context, Poll};
 
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
@@ -18,8 +18,8 @@ use tokio::net::UdpSocket;
 pub const GROUP_V4: Ipv4Addr = Ipv4Addr::new(239, 255, 104, 109);
 /// The group in IPv6: link-local and not assigned by anybody (RFC 4291, RFC 3307).
 pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff12, 0, 0, 0, 0, 0, 0xe86f, 0x706d);
-/// The UDP port of both groups.
-pub const PORT: u16 = 41_821;
+/// The UDP port of both groups: before the first that a node listens on, for the one behind it is its test port.
+pub const PORT: u16 = 41_819;
 /// Interfaces that are used at most: a machine with hundreds of containers has as many, and no people behind them.
 pub const INTERFACES_MAX: usize = 32;
 /// Datagrams do not leave the network they are sent on.
@@ -136,6 +136,57 @@ impl Multicast {
         }
         Poll::Pending
     }
+}
+
+/// Who asks the group, and is answered by unicast, each on sockets of its own: those of [`Multicast`] hear the group only.
+#[derive(Debug, Default)]
+pub struct Asker(Vec<(std::net::UdpSocket, SocketAddr)>);
+
+impl Asker {
+    /// On these interfaces, at most [`INTERFACES_MAX`], where it can; what fails there is left out.
+    #[must_use]
+    pub fn new(interfaces: &[Interface]) -> Self {
+        let open = |interface: &Interface| {
+            let v6 = SocketAddr::V6(SocketAddrV6::new(GROUP_V6, PORT, 0, interface.index));
+            [
+                (SocketAddr::from((GROUP_V4, PORT)), Ipv4Addr::UNSPECIFIED.into()),
+                (v6, Ipv6Addr::UNSPECIFIED.into()),
+            ]
+            .map(|(group, any)| open_asker(interface, group, any).map(|socket| (socket, group)))
+        };
+        Self(interfaces.iter().take(INTERFACES_MAX).flat_map(open).filter_map(io::Result::ok).collect())
+    }
+
+    /// Whether there is no interface to ask on.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Sends a datagram to the group on every interface, in both families, and says how many went out.
+    pub fn send(&self, bytes: &[u8]) -> usize {
+        self.0.iter().filter(|(socket, group)| socket.send_to(bytes, group).is_ok()).count()
+    }
+
+    /// An answer that has come, and who sent it. Does not wait; a longer one than the buffer is cut.
+    pub fn receive(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
+        self.0.iter().find_map(|(socket, _)| socket.recv_from(buffer).ok())
+    }
+}
+
+fn open_asker(interface: &Interface, group: SocketAddr, any: IpAddr) -> io::Result<std::net::UdpSocket> {
+    let socket = Socket::new(Domain::for_address(group), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    socket.bind_device(Some(interface.name.as_bytes()))?;
+    if group.is_ipv4() {
+        socket.set_multicast_ttl_v4(TTL)?;
+    } else {
+        socket.set_only_v6(true)?;
+        socket.set_multicast_if_v6(interface.index)?;
+        socket.set_multicast_hops_v6(TTL)?;
+    }
+    socket.bind(&SocketAddr::new(any, 0).into())?;
+    Ok(socket.into())
 }
 
 impl Joined {
