@@ -93,6 +93,8 @@ impl Pair {
                 Output::Dial(_)
                 | Output::OpenSockets { .. }
                 | Output::CloseSockets { .. }
+                | Output::Beacon(_)
+                | Output::Dht(_)
                 | Output::Release(_)
                 | Output::Unreachable { .. }
                 | Output::Persist { .. }

@@ -63,6 +63,10 @@ reasons! {
     Record = "record",
     /// A message of an enrolment that does not verify.
     Enrolment = "enrolment",
+    /// A hint that does not verify, is older than another, or of somebody who was not asked.
+    Hint = "hint",
+    /// More hints than are looked at.
+    HintFlood = "hint_flood",
     /// A datagram for a circuit that is not there (any more).
     NoCircuit = "no_circuit",
     /// A member had more carried than its share.

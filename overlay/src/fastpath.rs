@@ -113,16 +113,16 @@ pub fn inbound(tables: &Tables, datagram: &mut [u8], remote: Remote) -> Inbound 
         Some(Datagram::Control(sealed)) => inbound_control(tables, sealed, datagram, remote),
         Some(Datagram::Labelled(labelled)) => inbound_labelled(tables, labelled, datagram),
         Some(Datagram::Initiation(initiation)) => {
-            slow(initiation.gate.passes(&tables.gate), datagram, remote)
+            gated(initiation.gate.passes(&tables.gate), datagram, remote)
         }
-        Some(Datagram::Response(response)) => slow(response.gate.passes(&tables.gate), datagram, remote),
-        Some(Datagram::CookieReply(reply)) => slow(reply.passes(&tables.gate), datagram, remote),
+        Some(Datagram::Response(response)) => gated(response.gate.passes(&tables.gate), datagram, remote),
+        Some(Datagram::CookieReply(reply)) => gated(reply.passes(&tables.gate), datagram, remote),
         Some(Datagram::Enrolment(enrolment)) => {
             let invite = tables.invites.iter().find(|(id, _)| *id == enrolment.invite);
-            slow(invite.is_some_and(|(_, key)| enrolment.passes(key)), datagram, remote)
+            gated(invite.is_some_and(|(_, key)| enrolment.passes(key)), datagram, remote)
         }
-        // Nobody asks and answers yet.
-        Some(Datagram::Hint(_)) | None => Inbound::Drop(DropReason::Unknown),
+        Some(Datagram::Hint(message)) => slow(tables.hints.admit(&message), datagram, remote),
+        None => slow(tables.hints.admit_server(remote.address(), datagram), datagram, remote),
     }
 }
 
@@ -157,11 +157,14 @@ fn inbound_labelled(tables: &Tables, labelled: Labelled, datagram: &mut [u8]) ->
     Inbound::Forward(forward.remote, notice)
 }
 
-fn slow(passes: bool, datagram: &[u8], remote: Remote) -> Inbound {
-    if passes {
-        Inbound::Slow(SlowInput::Datagram(datagram.to_vec()), remote)
-    } else {
-        Inbound::Drop(DropReason::Gate)
+fn gated(passes: bool, datagram: &[u8], remote: Remote) -> Inbound {
+    slow(if passes { Ok(()) } else { Err(DropReason::Gate) }, datagram, remote)
+}
+
+fn slow(admitted: Result<(), DropReason>, datagram: &[u8], remote: Remote) -> Inbound {
+    match admitted {
+        Ok(()) => Inbound::Slow(SlowInput::Datagram(datagram.to_vec()), remote),
+        Err(reason) => Inbound::Drop(reason),
     }
 }
 

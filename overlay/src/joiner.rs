@@ -46,6 +46,8 @@ pub enum JoinOutput {
         /// UDP payload.
         bytes: Vec<u8>,
     },
+    /// Send a datagram to the group of the machine's own networks, where the issuer or a member may listen.
+    Group(Vec<u8>),
     /// A member now: the membership, and whom to reach first, the issuer before all.
     Done(Box<Network>, Vec<Contact>),
     /// No member.
@@ -251,6 +253,9 @@ impl Joiner {
             Stage::Over => return JoinOutput::Wait(now + ENROLMENT_PATIENCE),
         };
         let bytes = write_enrolment(stage, &self.invite.id, self.conversation, body, &self.invite.mac_key());
+        if stage == 1 {
+            self.outputs.push_back(JoinOutput::Group(bytes.clone()));
+        }
         for remote in remotes {
             self.outputs.push_back(JoinOutput::Transmit { remote, bytes: bytes.clone() });
         }

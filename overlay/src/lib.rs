@@ -9,6 +9,7 @@ mod door;
 mod drops;
 pub mod fastpath;
 mod forwarding;
+mod hint_gate;
 mod identity;
 mod joiner;
 pub mod limits;
@@ -28,9 +29,10 @@ pub use joiner::{JoinError, JoinOutput, Joiner};
 pub use membership::found;
 pub use nat::{Remote, SocketId};
 pub use node::{
-    AnchorView, CommandError, DhtView, Event, HopParams, InviteRequest, Ipv6View, Netcheck, Node, Observed,
-    Output, Params, PathView, PeerView, PortMappingView, Reach, Selected, Side, Situation, View, WaitReason,
-    Why, WhyAttempt, advise, nat_words, reason,
+    AnchorView, Carriers, CommandError, DhtEvent, DhtRequest, DhtState, DhtView, Event, HintSource,
+    HopParams, InviteRequest, Ipv6View, Netcheck, Node, Observed, Output, Params, PathView, PeerView,
+    PortMappingView, Reach, Selected, Side, Situation, View, WaitReason, Why, WhyAttempt, advise, nat_words,
+    reason,
 };
 pub use peer::PeerState;
 pub use replay::{ReplayWindow, WINDOW};

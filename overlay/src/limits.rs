@@ -160,3 +160,52 @@ pub const LINK_STATE_INTERVAL_ALONE: Duration = Duration::from_secs(3600);
 /// Routes that were found hold this long, unless something changes for ourselves: in a large network others' links change
 /// all the time.
 pub const ROUTES_LIFE: Duration = Duration::from_millis(200);
+
+/// Beacons while a member is missing that may be on the LAN: a datagram of 356 bytes each.
+pub const BEACON_INTERVAL: Duration = Duration::from_secs(30);
+/// Beacons while nobody is: for those that only others miss.
+pub const BEACON_INTERVAL_CONTENT: Duration = Duration::from_secs(300);
+/// Hints a second that are looked at: a signature to verify and one to make take 0.1 ms, 1 % of a core.
+pub const HINTS_MAX: u32 = 100;
+/// Hints a second from one /32 or /64.
+pub const HINTS_PER_PREFIX: u32 = 10;
+/// Peers of which only a hint tells: any member can make up nodes.
+pub const HINTED_STRANGERS_MAX: usize = 16;
+/// Such a peer must have proved itself in a handshake by then.
+pub const HINTED_STRANGER_LIFE: Duration = Duration::from_secs(60);
+/// After a hint its node is asked this often...
+pub const HINT_URGENT_RETRY: Duration = Duration::from_secs(2);
+/// ...for this long: a NAT that saw nobody answer forgets after 30 s.
+pub const HINT_URGENT_TIME: Duration = Duration::from_secs(30);
+/// A hint that says nothing new has that effect this often.
+pub const HINT_URGENT_PAUSE: Duration = Duration::from_secs(60);
+/// What was made by a clock that is so much ahead does not make later hints old ones.
+pub const CLOCK_SKEW_S: u64 = 3600;
+/// Pauses between tries to find somebody, the last one for ever.
+pub const SEEK_PAUSES: [Duration; 5] = [
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+    Duration::from_secs(60),
+    Duration::from_secs(300),
+];
+/// Addresses of seeds that are asked who they are.
+pub const SEED_ADDRESSES_MAX: usize = 64;
+/// Addresses without a key that may be asked at the same time.
+pub const ASKED_MAX: usize = 64;
+/// An address is asked who it is at most this often.
+pub const ASK_AGAIN: Duration = Duration::from_secs(4);
+/// Asks are the same datagram for this long, and are answered as long.
+pub const ASK_ROUND_TIME: Duration = Duration::from_secs(30);
+/// Our hint is left in the DHT at most this often: its nodes count what an address stores.
+pub const DHT_PUT_PAUSE: Duration = Duration::from_secs(60);
+/// And at least this often: DHT nodes forget after two hours, and come and go.
+pub const DHT_PUT_AGAIN: Duration = Duration::from_secs(1800);
+/// Slots that are looked up at the same time.
+pub const DHT_LOOKUPS_MAX: usize = 4;
+/// A look-up whose end was not told is over after this.
+pub const DHT_LOOKUP_TIME: Duration = Duration::from_secs(30);
+/// DHT nodes that are asked where they see us: a majority of three.
+pub const DHT_PINGED_MAX: usize = 3;
+/// They are asked this often: it also keeps a NAT's mapping, which lasts 30 s with the worst.
+pub const DHT_PING_INTERVAL: Duration = Duration::from_secs(25);

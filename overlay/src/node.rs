@@ -15,6 +15,7 @@ mod circuit;
 mod command;
 mod control;
 mod diagnosis;
+mod discovery;
 mod established;
 mod handshake;
 mod indices;
@@ -37,6 +38,7 @@ pub use diagnosis::{
     AnchorView, DhtView, Ipv6View, Netcheck, Observed, PathView, PortMappingView, Reach, Side, Situation,
     Why, WhyAttempt, advise, nat_words, reason,
 };
+pub use discovery::{Carriers, DhtEvent, DhtRequest, DhtState, HintSource};
 pub use output::{Event, Output, WaitReason};
 pub(crate) use punching::Punching;
 pub use transit::HopParams;
@@ -130,6 +132,7 @@ pub struct Node {
     keepalive: keepalive::Keepalive,
     punches: u16,
     dialling: stream::Dialling,
+    discovery: discovery::Discovery,
     gate: GateKeys,
     door: Door,
     invites: Vec<IssuedInvite>,
@@ -161,7 +164,9 @@ impl Node {
     pub fn new(params: Params, now: Instant) -> Self {
         let mut random = Random::new(params.seed);
         let gate = GateKeys::of_receiver(&params.network.secret.gate_key(), &params.identity.noise_key());
+        let discovery = discovery::Discovery::new(&params.network.secret, now);
         let mut node = Self {
+            discovery,
             members: Membership::new(params.network),
             registry: Registry::new(),
             peers: BTreeMap::new(),
@@ -239,10 +244,11 @@ impl Node {
                 Some(Datagram::Response(response)) => self.consume_response(&response, remote, now),
                 Some(Datagram::CookieReply(reply)) => self.consume_cookie_reply(&reply, remote, now),
                 Some(Datagram::Enrolment(message)) => self.consume_enrolment(&message, remote, now),
-                Some(
-                    Datagram::Data(_) | Datagram::Control(_) | Datagram::Labelled(_) | Datagram::Hint(_),
-                )
-                | None => self.drops.count(DropReason::Unknown),
+                Some(Datagram::Hint(message)) => self.consume_hint(&message, remote, now),
+                Some(Datagram::Data(_) | Datagram::Control(_) | Datagram::Labelled(_)) => {
+                    self.drops.count(DropReason::Unknown);
+                }
+                None => self.consume_server_answer(&bytes, remote, now),
             },
             SlowInput::Control { session, message } => {
                 if let Some(node) = self.session_used(session, remote, now) {
@@ -289,6 +295,7 @@ impl Node {
             self.reach.local = candidates;
             self.restart_punching(now);
             self.restart_keepalive(now);
+            self.restart_discovery(now);
         }
         self.reach_changed(now);
         self.announce(now);
@@ -378,6 +385,7 @@ impl Node {
             sessions: self.indices.sessions(),
             labels: self.build_labels(),
             gate: self.gate.clone(),
+            hints: self.discovery.gate.clone(),
             invites: Arc::new(
                 self.invites
                     .iter()

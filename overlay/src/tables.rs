@@ -4,6 +4,7 @@
 //! take a prefix or an index to a position in a vector: no hash, no lock.
 
 use crate::forwarding::{Label, LabelTable};
+use crate::hint_gate::HintGate;
 use crate::session::Session;
 use nat::Remote;
 use routing::RouteTable;
@@ -68,6 +69,7 @@ pub struct Tables {
     pub(crate) sessions: Vec<Option<Arc<Session>>>,
     pub(crate) labels: LabelTable<Label>,
     pub(crate) gate: GateKeys,
+    pub(crate) hints: Arc<HintGate>,
     /// Invites that an enrolment may begin with, and the keys of their MACs.
     pub(crate) invites: Arc<Vec<(InviteId, [u8; 32])>>,
 }

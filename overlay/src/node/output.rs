@@ -37,6 +37,10 @@ pub enum Output {
         /// How many.
         count: u16,
     },
+    /// Send this datagram to the group of the machine's own networks.
+    Beacon(Vec<u8>),
+    /// Ask the DHT for something; what comes of it goes to [`super::Node::handle_dht`].
+    Dht(super::DhtRequest),
     /// Give this snapshot to the workers, before anything that follows.
     Publish(Arc<Tables>),
     /// Run these packets through the fast path again: now there is a session.
@@ -88,6 +92,8 @@ pub enum WaitReason {
     Circuit,
     /// Our links are told of.
     LinkState,
+    /// Members are looked for.
+    Discovery,
     /// What others see of us.
     Reach,
     /// An attempt at a direct path.

@@ -103,6 +103,7 @@ impl Node {
             self.candidates = candidates;
             self.announce(now);
         }
+        self.note_reach(now);
     }
 
     /// Where we may be dialled: mapped, as seen from outside, then as the machine has them.

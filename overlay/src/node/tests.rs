@@ -1,6 +1,7 @@
 //! Tests of the Node through its public API, over a wire in memory.
 
 mod command;
+mod discovery;
 mod enrolment;
 mod handshake;
 mod idle;

@@ -18,6 +18,7 @@ const SYNC_WAIT_MAX: Duration = Duration::from_secs(30);
 impl Node {
     /// Does what is due.
     pub(super) fn run_timers(&mut self, now: Instant) {
+        self.run_discovery(now);
         let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
         for node in nodes {
             self.run_session_timers(node, now);
@@ -215,6 +216,7 @@ impl Node {
             let at = self.punching_deadline(&node, now);
             consider(at, WaitReason::Punch);
         }
+        consider(self.discovery_deadline(now), WaitReason::Discovery);
         consider(self.reach_deadline(), WaitReason::Reach);
         consider(self.keepalive_deadline(), WaitReason::Reach);
         consider(self.stream_deadline(), WaitReason::Stream);

@@ -126,7 +126,9 @@ impl World {
         let now = self.now();
         let Some(up) = self.machines[machine].up() else { return false };
         match up.node.poll_output(now) {
-            Output::Dial(_) | Output::OpenSockets { .. } | Output::CloseSockets { .. } => {}
+            Output::OpenSockets { .. } | Output::CloseSockets { .. } | Output::Dial(_) => {}
+            // No machine of this world has carriers of hints.
+            Output::Beacon(_) | Output::Dht(_) => {}
             Output::Transmit { remote, bytes, .. } => self.transmit(machine, remote, bytes),
             Output::Publish(tables) => up.tables = tables,
             Output::Release(packets) => {
@@ -162,6 +164,7 @@ impl World {
         let invite = joining.invite.id;
         match joining.joiner.poll_output(now) {
             JoinOutput::Transmit { remote, bytes, .. } => self.transmit(machine, remote, bytes),
+            JoinOutput::Group(_) => {}
             JoinOutput::Wait(deadline) => {
                 self.deadline(machine, deadline);
                 return false;

@@ -100,6 +100,8 @@ fn answer(node: &mut Node, socket: &UdpSocket) {
             | Output::Unreachable { .. }
             | Output::PingDone { .. }
             | Output::Addresses(_)
+            | Output::Beacon(_)
+            | Output::Dht(_)
             | Output::Event(_) => {}
         }
     }
@@ -119,11 +121,12 @@ fn whoever_joins_is_told_who_is_asked_and_who_answers() {
     invite.addresses.insert(0, Candidate::new(deaf.local_addr().unwrap()).unwrap());
     let udp = Udp::bind(0).unwrap();
     let mut told = vec![];
-    let (network, contacts) =
-        block_on(enrol((&udp, false), invite, Identity::generate([7; 32]), (name("b"), true), &mut |step| {
-            told.push(step.clone());
-        }))
-        .unwrap();
+    let ways = Ways { udp: &udp, lan: &Asker::default(), tcp: false };
+    let identity = Identity::generate([7; 32]);
+    let (network, contacts) = block_on(enrol(ways, invite, identity, (name("b"), true), &mut |step| {
+        told.push(step.clone());
+    }))
+    .unwrap();
     assert_eq!((network.name, contacts[0].node), (name("home"), issuer.invite.issuer));
     // A machine that is very busy may take long enough to be told so.
     told.retain(|step| !matches!(step, Progress::StillWaiting { .. }));
@@ -145,8 +148,8 @@ fn an_invite_without_addresses_says_what_to_do() {
     let udp = Udp::bind(0).unwrap();
     let mut told = 0;
     let identity = Identity::generate([7; 32]);
-    let Err(error) = block_on(enrol((&udp, false), invite, identity, (name("b"), true), &mut |_| told += 1))
-    else {
+    let ways = Ways { udp: &udp, lan: &Asker::default(), tcp: false };
+    let Err(error) = block_on(enrol(ways, invite, identity, (name("b"), true), &mut |_| told += 1)) else {
         panic!("joined by nobody")
     };
     assert!(error.to_string().contains("names no address"), "{error}");

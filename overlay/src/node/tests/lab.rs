@@ -6,6 +6,7 @@
 mod flight;
 mod machine;
 
+pub(crate) use flight::GROUP;
 pub(crate) use machine::{Applicant, Flight, Machine};
 
 use crate::fastpath::Outbound;
@@ -37,6 +38,8 @@ pub(crate) struct Lab {
     pub(crate) lose: Box<dyn FnMut(&Flight) -> bool>,
     /// Everything that was ever sent, the lost included.
     pub(crate) sent: Vec<Flight>,
+    /// Joiners reach the group of the LAN.
+    pub(crate) is_lan: bool,
     began: Instant,
     flights: BTreeMap<(Instant, usize), Flight>,
 }
@@ -80,6 +83,7 @@ impl Lab {
             latency: LATENCY,
             lose: Box::new(|_| false),
             sent: vec![],
+            is_lan: false,
             began: now,
             flights: BTreeMap::new(),
         };
@@ -122,6 +126,7 @@ impl Lab {
             events: vec![],
             pings: vec![],
             addresses: vec![],
+            dht: vec![],
             wake_ups: 0,
             rekey_after,
             suites,
@@ -156,6 +161,15 @@ impl Lab {
         machine.is_up = true;
         machine.node.handle_candidates(machine.remote.candidate().into_iter().collect(), clock.0);
         self.poll(at);
+    }
+
+    /// Gives a machine another address, which it notices when it is up; others have the old one.
+    pub(crate) fn carry(&mut self, at: usize, host: usize) {
+        self.machines[at].remote = underlay(host);
+        let candidates: Vec<_> = self.machines[at].remote.candidate().into_iter().collect();
+        if self.machines[at].is_up {
+            self.command(at, |node, now| node.handle_candidates(candidates, now));
+        }
     }
 
     /// Gives a machine the credentials of another, to show from its next start on, and lets it forget its own.

@@ -4,8 +4,13 @@ use super::{Flight, Lab};
 use crate::fastpath::{self, Inbound, Outbound, SlowInput};
 use crate::joiner::JoinOutput;
 use crate::node::Output;
+use nat::Remote;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use wire::datagram::{HEADER_LENGTH, LABEL_LENGTH, TAG_LENGTH, write_label};
+
+/// The group of the LAN that all machines are on.
+pub(crate) const GROUP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 255, 104, 109)), 41_819);
 
 impl Lab {
     /// What a worker does with a packet from the TUN.
@@ -43,9 +48,28 @@ impl Lab {
         self.sent.push(flight);
     }
 
+    /// Sends a datagram to the group of the machine's LAN, where all hear it.
+    fn beacon(&mut self, at: usize, bytes: &[u8]) {
+        let from = self.machines[at].remote;
+        self.fly(Flight { from, to: Remote::udp(GROUP), bytes: bytes.to_vec() });
+    }
+
+    /// What the others' programs do with a datagram to the group.
+    fn arrive_at_all(&mut self, flight: &Flight) {
+        let from = flight.from.address().expect("machines have addresses");
+        for at in 0..self.machines.len() {
+            if self.machines[at].is_up && self.machines[at].remote != flight.from {
+                self.machines[at].node.handle_group(&flight.bytes, from, self.now);
+                self.poll(at);
+            }
+        }
+    }
+
     /// What a worker does with a datagram; it arrives at once, whatever the wire loses.
     pub(crate) fn arrive(&mut self, flight: &Flight) {
-        if let Some(at) = self.machines.iter().position(|m| m.remote == flight.to && m.is_up) {
+        if flight.to == Remote::udp(GROUP) {
+            self.arrive_at_all(flight);
+        } else if let Some(at) = self.machines.iter().position(|m| m.remote == flight.to && m.is_up) {
             let machine = &mut self.machines[at];
             let mut bytes = flight.bytes.clone();
             match fastpath::inbound(&machine.tables, &mut bytes, flight.from) {
@@ -84,7 +108,9 @@ impl Lab {
             let machine = &mut self.machines[at];
             let (from, written) = (machine.remote, machine.disk);
             match machine.node.poll_output(now) {
-                Output::Dial(_) | Output::OpenSockets { .. } | Output::CloseSockets { .. } => {}
+                Output::OpenSockets { .. } | Output::CloseSockets { .. } | Output::Dial(_) => {}
+                Output::Beacon(bytes) => self.beacon(at, &bytes),
+                Output::Dht(request) => machine.dht.push(request),
                 Output::Transmit { remote, bytes, .. } => self.fly(Flight { from, to: remote, bytes }),
                 Output::Publish(tables) => machine.tables = tables,
                 Output::Release(packets) => packets.iter().for_each(|packet| {
@@ -119,6 +145,10 @@ impl Lab {
             let from = applicant.remote;
             match applicant.joiner.poll_output(self.now) {
                 JoinOutput::Transmit { remote, bytes, .. } => self.fly(Flight { from, to: remote, bytes }),
+                JoinOutput::Group(bytes) if self.is_lan => {
+                    self.fly(Flight { from, to: Remote::udp(GROUP), bytes });
+                }
+                JoinOutput::Group(_) => {}
                 JoinOutput::Done(network, contacts) => applicant.outcome = Some(Ok((*network, contacts))),
                 JoinOutput::Failed(error) => applicant.outcome = Some(Err(error)),
                 JoinOutput::Wait(deadline) => {

@@ -35,12 +35,28 @@ pub(crate) struct Machine {
     pub(crate) events: Vec<Event>,
     pub(crate) pings: Vec<(u64, Option<(Duration, Remote)>)>,
     pub(crate) addresses: Vec<Vec<IpAddr>>,
+    /// What was asked of the DHT.
+    pub(crate) dht: Vec<crate::DhtRequest>,
     pub(crate) wake_ups: usize,
     pub(crate) rekey_after: Duration,
     pub(crate) suites: Vec<Suite>,
     pub(super) identity: Identity,
     pub(super) network: Network,
     pub(super) deadline: Instant,
+}
+
+impl Machine {
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity.clone()
+    }
+
+    pub(crate) fn noise_key(&self) -> wire::NoisePublicKey {
+        self.identity.noise_key()
+    }
+
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
+    }
 }
 
 /// A machine that wants to join.
