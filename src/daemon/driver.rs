@@ -21,6 +21,7 @@ use wire::invite::InviteRole;
 use wire::{Candidate, credential::Claims};
 
 use super::Ready;
+use super::discovery::Discovery;
 use super::events;
 use super::outside::Outside;
 use super::report::{self, Surroundings};
@@ -63,6 +64,8 @@ pub(super) struct Driver {
     pub(super) shared: Arc<Shared>,
     /// What the Node does not know, for people.
     pub(super) outside: report::Outside,
+    /// The carriers of hints.
+    pub(super) discovery: Discovery,
     /// Addresses that the Node wants to be dialled by TCP.
     pub(super) dials: Vec<std::net::SocketAddr>,
     to_worker: mpsc::SyncSender<ToWorker>,
@@ -95,7 +98,9 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
         (tun.name(), paths.socket),
     )?;
     driver.configure_host(&netlink).await?;
+    driver.discovery.look_at_links(&netlink).await;
     driver.look_at_addresses(&netlink).await;
+    driver.node.handle_carriers(driver.discovery.carriers(), clock::now());
     outside.look_at_gateway(&netlink).await;
     driver.node.handle_stream_port(outside.stream_port(), clock::now());
     let worker = spawn_worker(Worker {
@@ -168,6 +173,7 @@ impl Driver {
             directory,
             shared: Arc::new(shared),
             outside: report::Outside::default(),
+            discovery: Discovery::start(settings),
             dials: vec![],
             to_worker,
             deadline: now,
@@ -202,7 +208,12 @@ impl Driver {
                     None => self.end(Ending::Down, None),
                 },
                 Some(request) = requested.recv() => self.take_request(request),
+                happening = self.discovery.next() => {
+                    self.discovery.pass_on(happening, &mut self.node);
+                    self.pump();
+                }
                 Ok(()) = changes.next() => {
+                    self.discovery.look_at_links(netlink).await;
                     self.look_at_addresses(netlink).await;
                     outside.look_at_gateway(netlink).await;
                 }
@@ -226,6 +237,8 @@ impl Driver {
         loop {
             match self.node.poll_output(clock::now()) {
                 Output::Transmit { remote, bytes, ttl } => self.shared.send_with_ttl(remote, &bytes, ttl),
+                Output::Beacon(bytes) => self.discovery.beacon(&bytes),
+                Output::Dht(request) => self.discovery.ask_dht(request),
                 Output::Dial(address) => self.dials.push(address),
                 Output::OpenSockets { first, count } => {
                     for id in first.0..first.0.saturating_add(count) {

@@ -10,6 +10,7 @@ use overlay::{Identity, JoinOutput, Joiner, Remote};
 use wire::{Invite, Name};
 
 use super::progress::{Progress, Steps};
+use crate::io::multicast::Asker;
 use crate::io::poll::{Poll, Wake};
 use crate::io::stream::{StreamEvent, Streams};
 use crate::io::udp::{Family, ReceiveBuffers, TEST, Udp};
@@ -18,19 +19,29 @@ use crate::io::{clock, entropy};
 /// Shortest sleep, so that a deadline that has just passed is not asked about again and again.
 const SLEEP_MIN: Duration = Duration::from_millis(1);
 
-/// While streams are open, the sockets are looked at this often: they have no sleep in common.
+/// While there are streams, or the LAN is asked, the sockets are looked at this often: they have no sleep in common.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// By which ways the issuer is asked.
+pub(super) struct Ways<'a> {
+    /// The node's own sockets.
+    pub(super) udp: &'a Udp,
+    /// The machine's own networks.
+    pub(super) lan: &'a Asker,
+    /// Whether TCP is tried where nobody answers by UDP.
+    pub(super) tcp: bool,
+}
 
 /// Becomes a member by an invite; whom to reach first, the issuer before all. Ends when the issuer has answered, or has not
 /// for 20 s, and tells the steps on the way. Where nobody answers by UDP for a while and `tcp` allows it, TCP is tried.
 pub(super) async fn enrol(
-    (udp, tcp): (&Udp, bool),
+    Ways { udp, lan, tcp }: Ways<'_>,
     invite: Invite,
     identity: Identity,
     name: (Name, bool),
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<(Network, Vec<Contact>)> {
-    if invite.addresses.is_empty() {
+    if invite.addresses.is_empty() && lan.is_empty() {
         bail!(
             "the invite names no address of the machine that made it: make another there, while it is on a network"
         );
@@ -55,11 +66,19 @@ pub(super) async fn enrol(
                     tcp.send(remote, bytes);
                 }
             }
+            JoinOutput::Group(bytes) => {
+                if lan.send(&bytes) > 0 {
+                    steps.looking_on_lan();
+                }
+            }
             JoinOutput::Done(network, contacts) => return Ok((*network, contacts)),
             JoinOutput::Failed(error) => return Err(error.into()),
             JoinOutput::Wait(until) => {
                 let timeout = until.saturating_duration_since(clock::now()).max(SLEEP_MIN);
-                let timeout = tcp.take(&mut joiner, timeout).await;
+                let mut timeout = tcp.take(&mut joiner, timeout).await;
+                if !lan.is_empty() && joiner.answered_by().is_none() {
+                    timeout = timeout.min(LOOK_INTERVAL);
+                }
                 let _ready = poll.wait(Some(timeout))?;
                 for family in [Family::V4, Family::V6] {
                     let take = |from: SocketAddr, datagram: &mut [u8]| {
@@ -69,6 +88,10 @@ pub(super) async fn enrol(
                     let _received = udp.receive(family, &mut buffers, take);
                     // Nothing for a joiner comes there; what lay there would end every sleep.
                     let _stray = udp.receive_on(TEST, family, &mut buffers, |_, _| {});
+                }
+                let mut buffer = [0; wire::datagram::SLOW_LENGTH_MAX];
+                while let Some((length, from)) = lan.receive(&mut buffer) {
+                    joiner.handle_datagram(&buffer[..length], from.into(), clock::now());
                 }
                 match joiner.answered_by().and_then(|remote| remote.address()) {
                     Some(address) => steps.answered(address),

@@ -13,6 +13,7 @@
 //!
 //! [`run`] goes through `start` (locks, sockets, TUN, membership), spawns the `worker`, and lives in `driver`.
 
+mod discovery;
 mod driver;
 mod enrol;
 mod events;
@@ -102,10 +103,13 @@ pub fn run(
 ) -> anyhow::Result<()> {
     host::protect_memory().context("cannot keep keys out of core files")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let started = start::start(params, on_progress).await?;
         driver::run(started, on_ready).await
-    })
+    });
+    // A look-up of a name that nobody answers would hold us up for half a minute.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// Gives up the membership of a node that is not running: its keys are overwritten and removed. The other nodes are not

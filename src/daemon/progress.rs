@@ -65,6 +65,7 @@ pub(super) struct Steps<'a> {
     tell: &'a mut dyn FnMut(&Progress),
     asked: BTreeSet<SocketAddr>,
     has_answer: bool,
+    on_lan: bool,
     started: Instant,
     next: Instant,
 }
@@ -72,13 +73,20 @@ pub(super) struct Steps<'a> {
 impl<'a> Steps<'a> {
     pub(super) fn new(tell: &'a mut dyn FnMut(&Progress), now: Instant) -> Self {
         let next = now + STILL_WAITING_INTERVAL;
-        Self { tell, asked: BTreeSet::new(), has_answer: false, started: now, next }
+        Self { tell, asked: BTreeSet::new(), has_answer: false, on_lan: false, started: now, next }
     }
 
     /// Somebody is asked at this address, perhaps again. Addresses are few: an invite's, and who has answered.
     pub(super) fn asking(&mut self, remote: SocketAddr) {
         if self.asked.insert(remote) {
             (self.tell)(&Progress::Asking { remote });
+        }
+    }
+
+    /// The group of the LAN is asked, perhaps again.
+    pub(super) fn looking_on_lan(&mut self) {
+        if !std::mem::replace(&mut self.on_lan, true) {
+            (self.tell)(&Progress::LookingOnLan);
         }
     }
 

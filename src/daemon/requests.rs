@@ -147,7 +147,7 @@ impl Driver {
 
     /// What of paths the Node does not know.
     pub(super) fn outside(&self) -> Outside {
-        self.outside.clone()
+        Outside { dht: Some(self.dht_view()), ..self.outside.clone() }
     }
 
     fn why(&self, selector: &str) -> Result<api::WhyReply, CommandError> {

@@ -10,9 +10,11 @@ use std::net::SocketAddr;
 use wire::handshake::Suite;
 use wire::{Invite, Name};
 
+use super::enrol::Ways;
 use super::state::{self, Loaded};
 use super::{Launch, LaunchParams, Progress, enrol, paths_of};
 use crate::control::Socket;
+use crate::io::multicast::Asker;
 use crate::io::netlink::Netlink;
 use crate::io::tun::{NAME_LENGTH_MAX, Tun};
 use crate::io::udp::{BindError, Udp};
@@ -69,7 +71,14 @@ pub(super) async fn start(params: LaunchParams, on_progress: &mut dyn FnMut(&Pro
             }
             loaded
         }
-        (None, Some(invite)) => join(&directory, &params, invite, &udp, on_progress).await?,
+        (None, Some(invite)) => {
+            let lan = match params.settings.lan.enabled {
+                true => Asker::new(&netlink.lan_interfaces().await?),
+                false => Asker::default(),
+            };
+            let ways = Ways { udp: &udp, lan: &lan, tcp: params.settings.stream.enabled };
+            join(&directory, &params, invite, ways, on_progress).await?
+        }
         (None, None) => {
             on_progress(&Progress::Creating { network: network_name.to_string() });
             create(&directory, &params, network_name, &netlink).await?
@@ -211,16 +220,14 @@ async fn join(
     directory: &StateDirectory,
     params: &LaunchParams,
     invite: Invite,
-    udp: &Udp,
+    ways: Ways<'_>,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<Loaded> {
     let name = node_name(params)?;
     let identity = identity_of(directory)?;
     tracing::info!(network = %invite.network_name, "joining");
     let (network, contacts) =
-        enrol::enrol((udp, params.settings.stream.enabled), invite, identity.clone(), name, on_progress)
-            .await
-            .context("cannot join")?;
+        enrol::enrol(ways, invite, identity.clone(), name, on_progress).await.context("cannot join")?;
     state::write(directory, StateFile::Network, &network.encode())?;
     state::write(directory, StateFile::Contacts, &overlay::state::encode_contacts(&contacts))?;
     Ok(fresh(identity, network, contacts))
