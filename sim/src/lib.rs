@@ -7,6 +7,7 @@
 
 mod ledger;
 mod machine;
+pub mod nat;
 mod network;
 mod random;
 pub mod scenario;

@@ -5,6 +5,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::time::Duration;
 
 /// Seeded generator; the same seed gives the same numbers on every machine.
+#[derive(Debug)]
 pub struct Random(ChaCha20Rng);
 
 impl Random {
