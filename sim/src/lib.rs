@@ -13,6 +13,7 @@ mod random;
 pub mod scenario;
 mod secrets;
 mod trace;
+mod underlay;
 mod world;
 
 pub use ledger::{Ledger, Sent};
@@ -20,4 +21,5 @@ pub use machine::{Activity, Disk, Joining, Machine, State, Up};
 pub use network::{Conditions, Network};
 pub use random::Random;
 pub use trace::Trace;
-pub use world::{Family, Violation, World, any_member};
+pub use underlay::Realm;
+pub use world::{Family, Home, Violation, World, any_member};

@@ -1,12 +1,14 @@
 //! One simulated machine: its disk, its addresses, its TUN, and the Node or Joiner that runs on it.
 
+use crate::underlay::Realm;
+use overlay::SocketId;
 use overlay::limits::REKEY_AFTER;
 use overlay::state::{
     Contact, Network, StateFile, decode_contacts, decode_invites, decode_records, encode_contacts,
 };
 use overlay::{Drops, Identity, JoinError, Joiner, Node, Params, Tables};
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::handshake::Suite;
@@ -77,6 +79,10 @@ pub struct Machine {
     pub addresses: Vec<SocketAddr>,
     /// What its daemon believes that they are; differs behind a NAT that has forgotten.
     pub believed: Vec<SocketAddr>,
+    /// Where it is.
+    pub(crate) realm: Realm,
+    /// Ports of its spare sockets.
+    pub(crate) sockets: BTreeMap<SocketId, u16>,
     /// What it is doing.
     pub state: State,
     /// How the latest enrolment ended.
@@ -107,13 +113,15 @@ pub struct Activity {
 }
 
 impl Machine {
-    pub(crate) fn new(name: Name, identity: Identity, addresses: Vec<SocketAddr>) -> Self {
+    pub(crate) fn new(name: Name, identity: Identity, realm: Realm, addresses: Vec<SocketAddr>) -> Self {
         Self {
             name,
             identity,
             disk: Disk::default(),
             believed: addresses.clone(),
             addresses,
+            realm,
+            sockets: BTreeMap::new(),
             state: State::Off,
             joined: None,
             rekey_after: REKEY_AFTER,
@@ -171,9 +179,27 @@ impl Machine {
         self.believed.iter().filter_map(|address| Candidate::new(*address)).collect()
     }
 
-    /// Its own address of the family of another.
-    pub(crate) fn address_towards(&self, remote: SocketAddr) -> Option<SocketAddr> {
-        self.addresses.iter().copied().find(|own| own.is_ipv4() == remote.is_ipv4())
+    /// The address of one of its sockets of the family of another address.
+    pub(crate) fn address_towards(&self, remote: SocketAddr, socket: SocketId) -> Option<SocketAddr> {
+        let mut own = *self.addresses.iter().find(|own| own.is_ipv4() == remote.is_ipv4())?;
+        if socket != SocketId::MAIN {
+            own.set_port(*self.sockets.get(&socket)?);
+        }
+        Some(own)
+    }
+
+    /// Whether an address is one of its own, whatever the port.
+    pub(crate) fn has_address(&self, ip: IpAddr) -> bool {
+        self.addresses.iter().any(|own| own.ip() == ip)
+    }
+
+    /// The socket that gets what is sent to one of its addresses.
+    pub(crate) fn socket_at(&self, to: SocketAddr) -> Option<SocketId> {
+        if self.addresses.contains(&to) {
+            return Some(SocketId::MAIN);
+        }
+        let spare = self.sockets.iter().find(|(_, port)| **port == to.port())?;
+        self.has_address(to.ip()).then_some(*spare.0)
     }
 
     /// Writes what an enrolment or a founding gave.

@@ -121,15 +121,14 @@ impl Nat {
             Dependence::AddressAndPortDependent | Dependence::Unknown => None,
         };
         let inner = admitted.and_then(|remotes| self.flows.owners(to, remotes, now).next());
-        match inner {
-            // An answer to this datagram leaves by the port that it came to. But an own flow to that socket stays.
-            Some(inner) if self.flows.between(inner, from, now).is_none() => {
-                self.flows.begin((inner, from), (to, false), Way::In, now);
-            }
-            Some(_) => {}
-            None => self.knock(to, from, now),
-        }
-        inner
+        let Some(inner) = inner else {
+            self.knock(to, from, now);
+            return None;
+        };
+        // An answer to this datagram leaves by the port that it came to, whatever port was used before. Linux keeps both
+        // flows apart by another source of this datagram; for those who look from outside that is the same.
+        self.flows.begin((inner, from), (to, false), Way::In, now);
+        Some(inner)
     }
 
     /// A stranger's datagram ends here; where it is accepted, it leaves a flow of its own that owns the port.

@@ -25,6 +25,8 @@ impl Conditions {
     /// A good network: everything arrives once, in order, after 5 ms.
     pub const GOOD: Self =
         Self { delay: Duration::from_millis(5), jitter: Duration::ZERO, loss: 0, duplication: 0, damage: 0 };
+    /// The network of a home: as good, and near.
+    pub const LAN: Self = Self { delay: Duration::from_micros(300), ..Self::GOOD };
 }
 
 /// A copy of a datagram that will arrive.
@@ -39,6 +41,8 @@ pub(crate) struct Copy {
 pub struct Network {
     /// How datagrams fare.
     pub conditions: Conditions,
+    /// How those fare that stay within a home.
+    pub lan_conditions: Conditions,
     /// Machines of different groups cannot talk. A machine beyond the end is in group 0.
     pub groups: Vec<usize>,
     /// From the first to the second nothing gets through.
@@ -50,6 +54,7 @@ impl Network {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             conditions: Conditions::GOOD,
+            lan_conditions: Conditions::LAN,
             groups: vec![],
             blocked: BTreeSet::new(),
             random: Random::new(seed),
@@ -62,33 +67,30 @@ impl Network {
         self.blocked.clear();
     }
 
-    fn passes(&self, from: usize, to: usize) -> bool {
+    /// Whether partitions let anything through from one machine to another.
+    pub(crate) fn passes(&self, from: usize, to: usize) -> bool {
         let group = |machine: usize| self.groups.get(machine).copied().unwrap_or(0);
         group(from) == group(to) && !self.blocked.contains(&(from, to))
     }
 
-    /// What arrives of a datagram that one machine sends another.
-    pub(crate) fn carry(&mut self, from: usize, to: usize, bytes: &[u8]) -> Vec<Copy> {
-        if !self.passes(from, to) {
-            return vec![];
-        }
+    /// What arrives of a datagram under some conditions.
+    pub(crate) fn carry(&mut self, conditions: Conditions, bytes: &[u8]) -> Vec<Copy> {
         let mut copies = vec![];
-        let Conditions { loss, duplication, damage, .. } = self.conditions;
+        let Conditions { loss, duplication, damage, .. } = conditions;
         let times = if self.random.per_mille(loss) { 0 } else { 1 };
         let again = usize::from(self.random.per_mille(duplication));
         for _ in 0..times + again {
-            let after = self.delay();
+            let after = self.delay(conditions);
             copies.push(Copy { after, bytes: bytes.to_vec(), is_damaged: false });
         }
         if self.random.per_mille(damage) {
-            let after = self.delay();
+            let after = self.delay(conditions);
             copies.push(Copy { after, bytes: self.spoil(bytes), is_damaged: true });
         }
         copies
     }
 
-    fn delay(&mut self) -> Duration {
-        let Conditions { delay, jitter, .. } = self.conditions;
+    fn delay(&mut self, Conditions { delay, jitter, .. }: Conditions) -> Duration {
         self.random.duration(delay, delay + jitter)
     }
 

@@ -4,13 +4,16 @@
 //! happening ─▶ machine: fast path, slow path ─▶ poll until Wait ─▶ datagrams, writes, a deadline ─▶ happenings
 //! ```
 //!
-//! The files beside this one: `drive` does what the daemon does, `people` what people do to machines, `check` looks
-//! for broken promises after each step.
+//! The files beside this one: `homes` builds the world, `carry` carries datagrams, `drive` does what the daemon does,
+//! `people` what people do to machines, `check` looks for broken promises after each step.
 
+mod carry;
 mod check;
 mod drive;
+mod homes;
 mod people;
 
+pub use homes::Home;
 pub use people::{Family, any_member};
 
 use crate::ledger::Ledger;
@@ -19,6 +22,7 @@ use crate::network::Network;
 use crate::random::Random;
 use crate::secrets::Secrets;
 use crate::trace::Trace;
+use crate::underlay::{Transit, Underlay};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -41,7 +45,8 @@ impl std::error::Error for Violation {}
 
 /// Something that will happen.
 enum Happening {
-    Datagram { from: SocketAddr, to: SocketAddr, bytes: Vec<u8>, is_damaged: bool },
+    Datagram { sender: usize, at: Transit, bytes: Vec<u8>, is_damaged: bool },
+    Multicast { to: usize, from: SocketAddr, bytes: Vec<u8>, is_damaged: bool },
     Wake { machine: usize, incarnation: u32 },
     Written { machine: usize, incarnation: u32 },
 }
@@ -53,6 +58,9 @@ pub struct World {
     /// What happened.
     pub trace: Trace,
     machines: Vec<Machine>,
+    underlay: Underlay,
+    /// Counts addresses of the internet that were given out.
+    public_addresses: u16,
     ledger: Ledger,
     secrets: Secrets,
     random: Random,
@@ -76,6 +84,8 @@ impl World {
             network: Network::new(random.u64()),
             trace: Trace::default(),
             machines: vec![],
+            underlay: Underlay::default(),
+            public_addresses: 0,
             ledger: Ledger::new(random.bytes()),
             secrets: Secrets::default(),
             start: beginning(),
@@ -167,12 +177,11 @@ impl World {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Datagram { from, to, bytes, is_damaged } => {
-                let receiver = self.machines.iter().position(|machine| machine.addresses.contains(&to));
-                if let Some(machine) = receiver {
-                    self.note_datagram(machine, if is_damaged { "gets damaged" } else { "gets" }, &bytes);
-                    self.arrive(machine, from, bytes, is_damaged);
-                }
+            Happening::Datagram { sender, at, bytes, is_damaged } => {
+                self.come(sender, at, bytes, is_damaged);
+            }
+            Happening::Multicast { to, from, bytes, is_damaged } => {
+                self.come_to_all(to, from, bytes, is_damaged);
             }
             Happening::Wake { machine, incarnation } => self.wake(machine, incarnation),
             Happening::Written { machine, incarnation } => {

@@ -96,7 +96,8 @@ impl Flows {
         }
     }
 
-    /// Begins a flow; whether there was room. Nobody else must have `outer` towards the remote socket.
+    /// Begins a flow in the place of what was between the two sockets; whether there was room. Nobody else must have
+    /// `outer` towards the remote socket.
     pub(super) fn begin(
         &mut self,
         (inner, remote): (SocketAddr, SocketAddr),
@@ -108,7 +109,6 @@ impl Flows {
         if self.flows.len() >= FLOWS_MAX {
             return false;
         }
-        // What these replace has ended: the caller has looked for a flow and for an owner.
         let (sent, received) = (way == Way::Out, way == Way::In);
         let flow = Flow { outer, is_displaced, last: now, sent, received };
         if let Some(ended) = self.flows.insert((inner, remote), flow) {

@@ -3,10 +3,10 @@
 use super::World;
 use crate::machine::State;
 use overlay::PeerState;
+use overlay::Remote;
 use overlay::limits::STAGED_PACKETS_TOTAL_MAX;
-use std::net::{IpAddr, SocketAddr};
-use wire::datagram::Datagram;
-use wire::datagram::OVERHEAD;
+use std::net::IpAddr;
+use wire::datagram::{Datagram, OVERHEAD};
 
 /// Places for sessions that a peer may have cost: three sessions, and an attempt a second for five seconds, with slack.
 const PLACES_PER_PEER_MAX: usize = 12;
@@ -78,10 +78,10 @@ impl World {
     }
 
     /// A datagram that was altered on its way is refused and changes nothing.
-    pub(super) fn arrive_damaged(&mut self, machine: usize, from: SocketAddr, bytes: Vec<u8>) {
+    pub(super) fn arrive_damaged(&mut self, machine: usize, remote: Remote, bytes: Vec<u8>) {
         if let Some(Datagram::Labelled(_)) = Datagram::parse(&bytes) {
             // A hop cannot tell: the end of the circuit does, which is no longer seen here but for what it delivers.
-            self.inbound(machine, from, bytes);
+            self.inbound(machine, remote, bytes);
             return self.drive(machine);
         }
         // Whatever is due for another reason comes first.
@@ -89,7 +89,7 @@ impl World {
         let before = self.picture(machine);
         let delivered = self.ledger.packets().iter().filter(|sent| sent.arrived.is_some()).count();
         let activity = self.machines[machine].activity;
-        self.inbound(machine, from, bytes.clone());
+        self.inbound(machine, remote, bytes.clone());
         self.drive(machine);
         let after = self.picture(machine);
         let delivered_after = self.ledger.packets().iter().filter(|sent| sent.arrived.is_some()).count();

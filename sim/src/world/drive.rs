@@ -7,32 +7,29 @@ use overlay::Remote;
 use overlay::fastpath::{self, Inbound, Outbound};
 use overlay::state::StateFile;
 use overlay::{JoinOutput, Output};
-use std::net::SocketAddr;
 use std::time::Duration;
 use wire::datagram::{HEADER_LENGTH, LABEL_LENGTH, TAG_LENGTH, write_label};
 
 /// Outputs of one Node at one instant before it must wait: a flood of all records to all peers stays below.
 const POLLS_MAX: usize = 5_000;
-/// Datagrams that are remembered for replay.
-const OVERHEARD_MAX: usize = 64;
 
 impl World {
     /// A datagram reaches a machine.
-    pub(super) fn arrive(&mut self, machine: usize, from: SocketAddr, bytes: Vec<u8>, is_damaged: bool) {
+    pub(super) fn arrive(&mut self, machine: usize, remote: Remote, bytes: Vec<u8>, is_damaged: bool) {
         if is_damaged {
-            self.arrive_damaged(machine, from, bytes);
+            self.arrive_damaged(machine, remote, bytes);
         } else {
-            self.inbound(machine, from, bytes);
+            self.inbound(machine, remote, bytes);
             self.drive(machine);
         }
     }
 
-    pub(super) fn inbound(&mut self, machine: usize, from: SocketAddr, mut bytes: Vec<u8>) {
+    pub(super) fn inbound(&mut self, machine: usize, remote: Remote, mut bytes: Vec<u8>) {
         let now = self.now();
         match &mut self.machines[machine].state {
             State::Off => {}
-            State::Joining(joining) => joining.joiner.handle_datagram(&bytes, from.into(), now),
-            State::Up(up) => match fastpath::inbound(&up.tables, &mut bytes, from.into()) {
+            State::Joining(joining) => joining.joiner.handle_datagram(&bytes, remote, now),
+            State::Up(up) => match fastpath::inbound(&up.tables, &mut bytes, remote) {
                 Inbound::Packet(range, news) => {
                     if let Some((news, from)) = news {
                         up.node.handle_slow(news, from, now);
@@ -42,9 +39,9 @@ impl World {
                 }
                 Inbound::Forward(to, notice) => {
                     if let Some(notice) = notice {
-                        up.node.handle_slow(notice, from.into(), now);
+                        up.node.handle_slow(notice, remote, now);
                     }
-                    self.transmit(machine, to, bytes);
+                    self.transmit(machine, to, None, bytes);
                 }
                 Inbound::Slow(input, from) => up.node.handle_slow(input, from, now),
                 Inbound::Drop(reason) => {
@@ -61,11 +58,11 @@ impl World {
         let Some(up) = self.machines[machine].up() else { return };
         let mut buffer = [&[0; HEADER_LENGTH], &packet[..], &[0; TAG_LENGTH]].concat();
         match fastpath::outbound(&up.tables, &mut buffer) {
-            Outbound::Send(remote) => self.transmit(machine, remote, buffer),
+            Outbound::Send(remote) => self.transmit(machine, remote, None, buffer),
             Outbound::SendLabelled(remote, label) => {
                 let mut header = [0; LABEL_LENGTH];
                 write_label(&mut header, label);
-                self.transmit(machine, remote, [&header, &buffer[..]].concat());
+                self.transmit(machine, remote, None, [&header, &buffer[..]].concat());
             }
             Outbound::Stage(position) => {
                 up.staged += 1;
@@ -83,27 +80,6 @@ impl World {
         self.trace.note(self.at, machine, why, &number.unwrap_or(usize::MAX).to_be_bytes());
         if let Some(number) = number {
             self.ledger.packet_mut(number).refused = true;
-        }
-    }
-
-    /// Puts a datagram on the wire.
-    pub(super) fn transmit(&mut self, machine: usize, remote: Remote, bytes: Vec<u8>) {
-        let Some(remote) = remote.address() else { return };
-        self.check_datagram(machine, &bytes);
-        self.note_datagram(machine, "sends", &bytes);
-        let sender = &mut self.machines[machine];
-        sender.activity.datagrams += 1;
-        sender.activity.bytes += bytes.len() as u64;
-        let Some(from) = sender.address_towards(remote) else { return };
-        if self.overheard.len() == OVERHEARD_MAX {
-            let at = self.random.below(OVERHEARD_MAX);
-            self.overheard.swap_remove(at);
-        }
-        self.overheard.push((from, remote, bytes.clone()));
-        let Some(to) = self.machines.iter().position(|m| m.addresses.contains(&remote)) else { return };
-        for copy in self.network.carry(machine, to, &bytes) {
-            let (bytes, is_damaged) = (copy.bytes, copy.is_damaged);
-            self.plan(copy.after, Happening::Datagram { from, to: remote, bytes, is_damaged });
         }
     }
 
@@ -126,10 +102,13 @@ impl World {
         let now = self.now();
         let Some(up) = self.machines[machine].up() else { return false };
         match up.node.poll_output(now) {
-            Output::OpenSockets { .. } | Output::CloseSockets { .. } | Output::Dial(_) => {}
+            Output::Transmit { remote, bytes, ttl } => self.transmit(machine, remote, ttl, bytes),
+            Output::OpenSockets { first, count } => self.open_sockets(machine, first, count),
+            Output::CloseSockets { first, count } => self.close_sockets(machine, first, count),
+            // Machines here say that they have no streams.
+            Output::Dial(address) => self.violate(format!("machine {machine} dials {address}")),
             // No machine of this world has carriers of hints.
             Output::Beacon(_) | Output::Dht(_) => {}
-            Output::Transmit { remote, bytes, .. } => self.transmit(machine, remote, bytes),
             Output::Publish(tables) => up.tables = tables,
             Output::Release(packets) => {
                 up.staged = up.staged.saturating_sub(packets.len());
@@ -163,7 +142,7 @@ impl World {
         let State::Joining(joining) = &mut self.machines[machine].state else { return false };
         let invite = joining.invite.id;
         match joining.joiner.poll_output(now) {
-            JoinOutput::Transmit { remote, bytes, .. } => self.transmit(machine, remote, bytes),
+            JoinOutput::Transmit { remote, bytes, .. } => self.transmit(machine, remote, None, bytes),
             JoinOutput::Group(_) => {}
             JoinOutput::Wait(deadline) => {
                 self.deadline(machine, deadline);

@@ -3,6 +3,8 @@
 use super::World;
 use crate::ledger::Sent;
 use crate::machine::{Joining, Machine, State, Up};
+use crate::underlay::Realm;
+use overlay::Remote;
 use overlay::state::StateFile;
 use overlay::{CommandError, Identity, InviteRequest, Joiner, Node, View};
 use std::net::{IpAddr, SocketAddr};
@@ -31,14 +33,19 @@ fn family_of(address: IpAddr) -> Family {
 }
 
 impl World {
-    /// Sets up a machine that is switched off; its number.
+    /// Sets up a machine on the internet that is switched off; its number.
     pub fn add_machine(&mut self, name: Name, addresses: Vec<SocketAddr>) -> usize {
+        self.add_machine_in(Realm::INTERNET, name, addresses)
+    }
+
+    /// Sets up a machine somewhere that is switched off; its number.
+    pub fn add_machine_in(&mut self, realm: Realm, name: Name, addresses: Vec<SocketAddr>) -> usize {
         let identity = Identity::generate(self.random.bytes());
         self.secrets.add("a node's signing key", &identity.signing.to_bytes());
         self.secrets.add("a node's Noise key", &identity.noise.to_bytes());
         let canary = self.ledger.canary();
         self.secrets.add("an inner packet", &canary);
-        self.machines.push(Machine::new(name, identity, addresses));
+        self.machines.push(Machine::new(name, identity, realm, addresses));
         self.machines.len() - 1
     }
 
@@ -68,6 +75,7 @@ impl World {
         let started = &mut self.machines[machine];
         started.incarnation += 1;
         started.wake = None;
+        started.sockets.clear();
         started.disk.pending.clear();
         started.disk.went_well.clear();
         started.believed.clone_from(&started.addresses);
@@ -87,6 +95,7 @@ impl World {
         killed.incarnation += 1;
         killed.state = State::Off;
         killed.wake = None;
+        killed.sockets.clear();
         killed.disk.pending.clear();
     }
 
@@ -113,6 +122,12 @@ impl World {
             }
             self.drive(machine);
         }
+    }
+
+    /// Carries a machine to another place, where it has other addresses; its daemon notices.
+    pub fn carry_to(&mut self, machine: usize, realm: Realm, addresses: Vec<SocketAddr>) {
+        self.machines[machine].realm = realm;
+        self.roam(machine, addresses, true);
     }
 
     /// Runs a command on a Node that is up.
@@ -235,7 +250,7 @@ impl World {
     /// A stranger sends a machine something from an address that is nobody's.
     pub fn inject(&mut self, machine: usize, from: SocketAddr, bytes: Vec<u8>) {
         self.trace.note(self.at, machine, "gets a stranger's", &bytes);
-        self.arrive(machine, from, bytes, false);
+        self.arrive(machine, Remote::udp(from), bytes, false);
     }
 
     /// A datagram from the wire: who sent it, where to, and its bytes.

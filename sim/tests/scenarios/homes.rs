@@ -1,0 +1,133 @@
+//! Homes behind NATs of every kind, and what their machines reach without help of others.
+
+use super::{SECOND, come_together, state};
+use overlay::PeerState;
+use sim::nat::{Behaviour, Kind};
+use sim::{Family, Home, Realm, World, any_member};
+use std::net::{IpAddr, SocketAddr};
+
+/// Homes with so many machines each; the first machine of the first founds the network, and the others join it.
+fn settle(homes: &[(Kind, usize)]) -> (World, Vec<Home>) {
+    let mut world = World::new(11);
+    let homes = world.homes(homes);
+    let founder = homes[0].machines[0];
+    world.found(founder, "10.77.0.0/24");
+    for machine in homes.iter().flat_map(|home| home.machines.clone()).filter(|m| *m != founder) {
+        enrol(&mut world, founder, machine);
+    }
+    (world, homes)
+}
+
+fn enrol(world: &mut World, issuer: usize, machine: usize) {
+    let invite = world.invite(issuer, &any_member()).unwrap();
+    world.join(machine, &invite);
+    assert!(world.run_until(5 * SECOND, |world| world.is_up(machine)).unwrap(), "machine {machine}");
+}
+
+fn are_connected(world: &World, a: usize, b: usize) -> bool {
+    [(a, b), (b, a)].iter().all(|(at, of)| state(world, *at, *of) == Some(PeerState::Connected))
+}
+
+/// Whether packets get through both ways within a second.
+fn talk(world: &mut World, a: usize, b: usize) -> bool {
+    let numbers = [(a, b), (b, a)].map(|(from, to)| world.send(from, to, Family::V4).unwrap());
+    world.run_for(SECOND).unwrap();
+    numbers.iter().all(|number| world.ledger().packet(*number).arrived.is_some())
+}
+
+#[test]
+fn machines_of_every_home_join_and_talk_with_public_ones() {
+    for kind in Kind::ALL {
+        let (mut world, homes) = settle(&[(Kind::Open, 2), (kind, 1)]);
+        let (public, home) = (&homes[0].machines, homes[1].machines[0]);
+        for machine in public {
+            let together = |world: &World| are_connected(world, *machine, home);
+            assert!(world.run_until(10 * SECOND, together).unwrap(), "{kind:?} and {machine}");
+            assert!(talk(&mut world, *machine, home), "{kind:?} and {machine}");
+        }
+    }
+}
+
+#[test]
+fn neighbours_talk_without_leaving_their_home() {
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.profile().translates) {
+        let (mut world, homes) = settle(&[(Kind::Open, 1), (kind, 2)]);
+        let [a, b] = homes[1].machines[..] else { panic!("two machines") };
+        assert!(world.run_until(10 * SECOND, |world| are_connected(world, a, b)).unwrap(), "{kind:?}");
+        // Without their router, nothing but the home is left.
+        let wan = IpAddr::from([198, 51, 100, 1]);
+        world.nat_mut(homes[1].realm).unwrap().readdress(wan);
+        world.network.groups = vec![0, 1, 1];
+        assert!(talk(&mut world, a, b), "{kind:?}");
+        assert!(!talk(&mut world, 0, a), "{kind:?}");
+    }
+}
+
+#[test]
+fn an_idle_path_outlives_mappings_of_thirty_seconds() {
+    let (mut world, homes) = settle(&[(Kind::Open, 1), (Kind::SymRandom, 1)]);
+    let home = homes[1].machines[0];
+    assert!(world.run_until(10 * SECOND, |world| are_connected(world, 0, home)).unwrap());
+    world.run_for(300 * SECOND).unwrap();
+    assert!(talk(&mut world, 0, home));
+}
+
+#[test]
+fn a_router_that_restarts_or_moves_is_left_behind_within_seconds() {
+    for moves in [false, true] {
+        let (mut world, homes) = settle(&[(Kind::Open, 1), (Kind::SymRandom, 1)]);
+        let (home, realm) = (homes[1].machines[0], homes[1].realm);
+        assert!(world.run_until(10 * SECOND, |world| are_connected(world, 0, home)).unwrap());
+        let wan = world.new_public_address();
+        let router = world.nat_mut(realm).unwrap();
+        if moves {
+            router.readdress(wan)
+        } else {
+            router.restart()
+        }
+        // The home speaks first: nobody else could get in.
+        let number = world.send(home, 0, Family::V4).unwrap();
+        world.run_for(SECOND).unwrap();
+        assert!(world.ledger().packet(number).arrived.is_some(), "moves: {moves}");
+        assert!(talk(&mut world, 0, home), "moves: {moves}");
+    }
+}
+
+#[test]
+fn a_machine_behind_two_nats_talks_with_public_ones() {
+    let mut world = World::new(5);
+    let founder = world.homes(&[(Kind::Open, 1)])[0].machines[0];
+    let wan = world.new_public_address();
+    let carrier = world.add_router(Kind::SymBlock512, Realm::INTERNET, wan);
+    let home = world.add_router(Kind::PortRestricted, carrier, [100, 64, 0, 2].into());
+    let address = SocketAddr::from(([192, 168, 1, 10], 41641));
+    let machine = world.add_machine_in(home, "inner".parse().unwrap(), vec![address]);
+    world.found(founder, "10.77.0.0/24");
+    enrol(&mut world, founder, machine);
+    come_together(&mut world, 10 * SECOND);
+    assert!(talk(&mut world, founder, machine));
+    assert!([home, carrier].iter().all(|realm| world.nat_mut(*realm).unwrap().flows() > 0));
+}
+
+#[test]
+fn a_machine_that_is_carried_home_is_found_there() {
+    let (mut world, homes) = settle(&[(Kind::Open, 2), (Kind::PortRestricted, 1)]);
+    let (laptop, host) = (1, homes[1].machines[0]);
+    come_together(&mut world, 10 * SECOND);
+    world.carry_to(laptop, homes[1].realm, vec![SocketAddr::from(([192, 168, 1, 77], 41641))]);
+    come_together(&mut world, 10 * SECOND);
+    world.run_for(3 * SECOND).unwrap();
+    for other in [0, host] {
+        assert!(talk(&mut world, laptop, other), "{other}");
+    }
+}
+
+#[test]
+fn a_mapping_that_lives_five_seconds_is_the_behaviour_of_its_home_alone() {
+    let mut world = World::new(3);
+    let home = world.add_home(Kind::SymRandom, Behaviour::from(Kind::SymRandom).with_lifetime(5 * SECOND), 1);
+    assert_eq!(world.nat_mut(home.realm).unwrap().behaviour().replied_lifetime, 5 * SECOND);
+    let other = &world.homes(&[(Kind::SymRandom, 1)])[0];
+    assert_eq!(world.nat_mut(other.realm).unwrap().behaviour().replied_lifetime, 120 * SECOND);
+    assert!(world.nat_mut(Realm::INTERNET).is_none());
+}
