@@ -7,6 +7,9 @@ use std::time::Duration;
 pub const PROBE_ACTIVE_INTERVAL: Duration = Duration::from_millis(700);
 /// A path that carries nothing is looked at this often, whether it does by now: its death has to be noticed soon then.
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(1500);
+/// Who is awake looks this much early whether a path carries packets: the looks at many idle peers come together, and the
+/// machine sleeps in between.
+pub(crate) const LOOK_EARLY: Duration = Duration::from_millis(600);
 /// A path that carries nothing is probed this often: Linux forgets a UDP mapping after 30 s.
 pub const PROBE_IDLE_INTERVAL: Duration = Duration::from_secs(25);
 /// An answer takes at most this long; longer than any path on earth, satellites included.
@@ -24,6 +27,9 @@ pub const CHALLENGE_TIME: Duration = Duration::from_millis(300);
 pub(crate) const CHALLENGE_INTERVAL: Duration = Duration::from_secs(2);
 /// And so many others in the same time: an address of each family, a circuit from each side.
 pub(crate) const CHALLENGERS_MAX: usize = 4;
+/// A challenger that the primary path has withstood does not challenge it again for this long, unless the path owes an
+/// answer: packets from elsewhere make it be probed soon enough.
+pub(crate) const WITHSTOOD_LIFE: Duration = Duration::from_secs(60);
 /// Probes that may be under way for one peer, two rounds to all targets; the oldest is forgotten first.
 pub(crate) const PROBES_MAX: usize = 24;
 /// Addresses remembered where a peer was once reached.

@@ -14,8 +14,9 @@
 
 use crate::candidates::{Candidates, Source};
 use crate::limits::{
-    CHALLENGE_INTERVAL, CHALLENGE_TIME, CHALLENGERS_MAX, LOOK_INTERVAL, PROBE_ACTIVE_INTERVAL,
+    CHALLENGE_INTERVAL, CHALLENGE_TIME, CHALLENGERS_MAX, LOOK_EARLY, LOOK_INTERVAL, PROBE_ACTIVE_INTERVAL,
     PROBE_IDLE_INTERVAL, PROBE_MARGIN, PROBE_TIMEOUT, PROBE_TIMEOUT_MIN, PROBE_TRIES, PROBES_MAX,
+    WITHSTOOD_LIFE,
 };
 use crate::remote::{Remote, SocketId};
 use std::collections::VecDeque;
@@ -135,6 +136,9 @@ pub struct Paths {
     challenge: Option<Challenge>,
     /// Who has challenged the primary path lately: each probes both sides, which may call forth the next.
     challengers: Vec<(Remote, Instant)>,
+    /// Challengers that the primary path has withstood, and when: where each side prefers another of two paths that work,
+    /// the probes of one challenge would call forth the next for ever.
+    withstood: VecDeque<(Remote, Instant)>,
     /// The circuit that leads to the peer, in use or kept for when the primary path fails.
     circuit: Option<Remote>,
     /// The stream that may lead to it.
@@ -156,6 +160,7 @@ impl Paths {
             probes: VecDeque::new(),
             challenge: None,
             challengers: vec![],
+            withstood: VecDeque::new(),
             circuit: None,
             stream: None,
             queue: VecDeque::new(),
@@ -283,6 +288,9 @@ impl Paths {
             // The peer has not found the better way yet, or has lost it: its own probes will tell us which.
             return;
         }
+        if !self.is_suspect() && self.has_withstood(remote, now) {
+            return;
+        }
         self.challengers.retain(|(_, since)| now.saturating_duration_since(*since) < CHALLENGE_INTERVAL);
         let lately = self.challengers.iter().any(|(challenger, _)| *challenger == remote);
         if lately || self.challengers.len() >= CHALLENGERS_MAX {
@@ -291,6 +299,17 @@ impl Paths {
         self.challengers.push((remote, now));
         self.challenge = Some(Challenge { remote, since: now, outcome: Outcome::Open });
         self.queue.extend(self.primary().into_iter().chain([remote]));
+    }
+
+    fn has_withstood(&self, remote: Remote, now: Instant) -> bool {
+        let lately = |since: Instant| now.saturating_duration_since(since) < WITHSTOOD_LIFE;
+        self.withstood.iter().any(|(challenger, since)| *challenger == remote && lately(*since))
+    }
+
+    fn note_withstood(&mut self, remote: Remote, now: Instant) {
+        self.withstood.retain(|(challenger, _)| *challenger != remote);
+        self.withstood.truncate(CHALLENGERS_MAX - 1);
+        self.withstood.push_front((remote, now));
     }
 
     /// An authenticated answer to a probe came from this address; `None` when it answers no probe of ours.
@@ -312,6 +331,8 @@ impl Paths {
         {
             if is_primary {
                 challenge.outcome = Outcome::Withstood;
+                let challenger = challenge.remote;
+                self.note_withstood(challenger, now);
             } else if challenge.remote == remote {
                 challenge.outcome = Outcome::Answered(round_trip);
             }
@@ -340,6 +361,9 @@ impl Paths {
     fn promote(&mut self, remote: Remote, round_trip: Option<Duration>, now: Instant) {
         let last_probe = self.primary.map_or(now, |primary| primary.last_probe);
         let same = self.primary.filter(|primary| primary.remote == remote);
+        if same.is_none() {
+            self.withstood.clear();
+        }
         let answers = same.map(|primary| primary.answers).unwrap_or_default();
         let liveness = Liveness::Alive { next: now + PROBE_ACTIVE_INTERVAL };
         self.primary = Some(Primary { remote, round_trip, liveness, last_probe, answers });
@@ -364,7 +388,17 @@ impl Paths {
         }
         let Some(primary) = &mut self.primary else { return Output::Wait(None, WaitReason::NextProbe) };
         match primary.liveness {
-            Liveness::Alive { next } if now < next => self.wait(next, WaitReason::NextProbe),
+            Liveness::Alive { next } if now < next => {
+                let due = primary.last_probe + self.idle_interval;
+                let is_soon = next.saturating_duration_since(now) <= LOOK_EARLY;
+                let next = if is_soon && self.traffic == traffic {
+                    due.min(now + LOOK_INTERVAL).max(next)
+                } else {
+                    next
+                };
+                primary.liveness = Liveness::Alive { next };
+                self.wait(next, WaitReason::NextProbe)
+            }
             Liveness::Suspect { next, .. } if now < next => self.wait(next, WaitReason::ProbeAnswer),
             Liveness::Alive { .. } => {
                 let flows = std::mem::replace(&mut self.traffic, traffic) != traffic;

@@ -143,6 +143,42 @@ fn of_two_paths_that_work_the_primary_stays() {
 }
 
 #[test]
+fn a_challenger_that_was_withstood_calls_forth_no_more_probes_while_the_path_lives() {
+    let mut f = Fixture::connected();
+    f.paths.handle_datagram(address(9), f.now);
+    let (first, second) = (f.probe(), f.probe());
+    f.paths.handle_pong(first.0, first.1, f.now).unwrap();
+    f.paths.handle_pong(second.0, second.1, f.now).unwrap();
+    f.now += CHALLENGE_INTERVAL * 2;
+    f.paths.handle_datagram(address(9), f.now);
+    assert!(matches!(f.poll(), Output::Wait(..)), "each side prefers another path, and both work");
+    f.traffic += 1;
+    while f.advance().1 != Output::Suspect {}
+    f.paths.handle_datagram(address(9), f.now);
+    let probed: Vec<_> = std::iter::from_fn(|| match f.poll() {
+        Output::Probe(_, remote) => Some(remote),
+        Output::Promoted(_) | Output::Suspect | Output::Lost | Output::Wait(..) => None,
+    })
+    .collect();
+    assert!(probed.contains(&address(9)), "the path owes an answer, and so the other counts again");
+}
+
+#[test]
+fn who_is_awake_looks_early_and_sleeps_longer() {
+    let mut f = Fixture::connected();
+    let (start, waits) = (f.now, WaitReason::NextProbe);
+    let look = start + PROBE_ACTIVE_INTERVAL;
+    assert_eq!(f.poll(), Output::Wait(Some(look), waits));
+    f.now = look - LOOK_EARLY - Duration::from_millis(1);
+    assert_eq!(f.poll(), Output::Wait(Some(look), waits), "too early");
+    f.now = look - LOOK_EARLY;
+    assert_eq!(f.poll(), Output::Wait(Some(f.now + LOOK_INTERVAL), waits));
+    f.now += LOOK_INTERVAL - LOOK_EARLY;
+    f.traffic += 1;
+    assert_eq!(f.poll(), Output::Wait(Some(f.now + LOOK_EARLY), waits), "packets flow: as was planned");
+}
+
+#[test]
 fn an_address_that_does_not_answer_takes_nothing_over() {
     let mut f = Fixture::connected();
     f.paths.handle_datagram(address(9), f.now);
