@@ -264,16 +264,23 @@ impl Node {
 
     /// Takes a packet for the peer at a position of the tables, which had no session.
     pub fn handle_packet(&mut self, position: usize, packet: Vec<u8>, now: Instant) {
-        let peer = self.positions.get(position).copied().flatten().and_then(|node| self.peers.get_mut(&node));
-        let Some(peer) = peer else {
+        let node = self.positions.get(position).copied().flatten();
+        let Some((node, peer)) = node.and_then(|node| Some((node, self.peers.get(&node)?))) else {
             self.refuse_packet(packet, Unreachable::NoRoute, DropReason::NoRoute);
             return;
         };
-        if peer.is_connected() {
-            // The session came between the worker's look and now.
+        let has_session = peer.is_connected();
+        let primary = peer.paths.primary();
+        let has_way = |label| self.first_hop(label).is_some();
+        if has_session && !matches!(primary, Some(Remote::Circuit(label)) if !has_way(label)) {
+            // The session, or the way to it, came between the worker's look and now; it gets to know before it looks again.
+            if self.tables_are_old || self.routes_are_old {
+                self.publish();
+            }
             self.outputs.push_back(Output::Release(vec![packet]));
             return;
         }
+        let Some(peer) = self.peers.get_mut(&node) else { return };
         peer.hurry(now);
         let full = self.staged >= STAGED_PACKETS_TOTAL_MAX;
         let refused = if full { Some(packet) } else { peer.stage(packet, now) };
@@ -346,7 +353,7 @@ impl Node {
         self.peers.get_mut(&node)
     }
 
-    fn forget_peer(&mut self, node: &NodeId) {
+    fn forget_peer(&mut self, node: &NodeId, now: Instant) {
         if let Some(mut peer) = self.peers.remove(node) {
             for held in peer.sessions.take(|_| true) {
                 self.indices.free(held.session.local_index);
@@ -360,6 +367,9 @@ impl Node {
             }
             self.positions[peer.position] = None;
             self.routes_are_old = true;
+            self.close_circuits_to(node, now);
+            self.close_circuits_by(*node, now);
+            self.links_changed(now);
         }
     }
 

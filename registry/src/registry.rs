@@ -141,6 +141,13 @@ impl Registry {
         self.digest ^= record.version_hash();
     }
 
+    /// Forgets the record of a key, which is to be held no more; whether there was one. As for any judgement, whoever
+    /// forgets it must take it no more either, and all nodes must come to do the same, or anti-entropy never ends.
+    pub fn forget(&mut self, key: &Key) -> bool {
+        let hash = self.get(key).map(Record::key_hash);
+        hash.map(|hash| self.remove(hash)).is_some()
+    }
+
     /// The record of a key.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<&Record> {

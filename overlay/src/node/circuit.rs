@@ -331,6 +331,15 @@ impl Node {
         }
     }
 
+    /// Circuits to a node that is no peer any more are over.
+    pub(super) fn close_circuits_to(&mut self, node: &NodeId, now: Instant) {
+        let over: Vec<u64> =
+            self.ends().filter(|(_, end)| end.peer == *node).map(|(label, _)| label).collect();
+        for label in over {
+            self.close_circuit(label, CircuitEnd::Done, now);
+        }
+    }
+
     /// Circuits by way of a neighbour that is reached no more, or not without a hop, are over.
     pub(super) fn close_circuits_by(&mut self, neighbour: NodeId, now: Instant) {
         if self.straight_remote(&neighbour).is_some() {

@@ -85,7 +85,7 @@ impl Node {
             Content::Revocation { node, by, by_root } => {
                 self.members.note_revocation(node, by.claims().node, by_root);
                 self.routes_are_old = true;
-                self.expel_revoked();
+                self.expel_revoked(now);
             }
             Content::LinkState { node, state } => self.take_link_state(node, state, now),
             Content::Reissue { chain } => {
@@ -107,7 +107,7 @@ impl Node {
         let Some(chain) = self.members.chain(&node) else { return };
         let noise_key = chain.claims().noise_key;
         if self.members.is_revoked(chain) {
-            self.expel(node);
+            self.expel(node, now);
             return;
         }
         let outside: Vec<_> = candidates.iter().copied().filter(|c| !self.members.is_inside(c)).collect();
@@ -128,26 +128,37 @@ impl Node {
         }
     }
 
-    fn expel_revoked(&mut self) {
+    fn expel_revoked(&mut self, now: Instant) {
         let revoked: Vec<NodeId> = self.members.revoked().map(|claims| claims.node).collect();
         for node in revoked {
-            self.expel(node);
+            self.expel(node, now);
         }
     }
 
     /// Ends everything with a node that is no member any more; with all of them when it is ourselves.
-    fn expel(&mut self, node: NodeId) {
+    fn expel(&mut self, node: NodeId, now: Instant) {
         if node == self.identity.node() {
             // When it is but the admin that signed us, other credentials may be on their way to us.
             if !self.is_revoked && self.members.is_revoked_itself(self.members.own().claims()) {
                 self.is_revoked = true;
-                self.peers.keys().copied().collect::<Vec<_>>().iter().for_each(|peer| self.forget_peer(peer));
+                self.peers
+                    .keys()
+                    .copied()
+                    .collect::<Vec<_>>()
+                    .iter()
+                    .for_each(|peer| self.forget_peer(peer, now));
                 self.routes_are_old = true;
                 self.outputs.push_back(Output::Event(Event::SelfRevoked));
                 self.persist_records();
             }
-        } else if self.peers.contains_key(&node) {
-            self.forget_peer(&node);
+            return;
+        }
+        // What it tells of its links is taken no more, so it is not kept either: whoever has heard of the revocation first
+        // has none, and records would differ for ever.
+        self.registry.forget(&Key { kind: Kind::LinkState, owner: node, name: String::new() });
+        self.topology.handle_state(node, None);
+        if self.peers.contains_key(&node) {
+            self.forget_peer(&node, now);
             let name = self.name_of(&node);
             self.outputs.push_back(Output::Event(Event::Revoked(node, name)));
             self.publish();

@@ -240,6 +240,17 @@ fn an_owner_that_signs_twice_makes_nobody_exchange_for_ever() {
 }
 
 #[test]
+fn what_is_forgotten_leaves_nothing_behind() {
+    let (gone, kept) = (record(Kind::Member, 1, "", 1, b"x"), record(Kind::Member, 2, "", 1, b"y"));
+    let mut registry = filled(quota, [gone.clone(), kept.clone()]);
+    assert!(registry.forget(&gone.key()));
+    assert!(!registry.forget(&gone.key()), "there is none any more");
+    let without = filled(quota, [kept]);
+    assert_eq!((set(&registry), registry.digest()), (set(&without), without.digest()));
+    assert_eq!(registry.insert(gone), Merge::New);
+}
+
+#[test]
 fn a_flood_of_one_kind_leaves_the_others_alone() {
     let revocation = record(Kind::Revocation, 4, "z", 1, b"");
     let mut registry = filled(tight, [revocation.clone()]);

@@ -124,3 +124,22 @@ fn whoever_hears_of_a_peers_new_address_asks_there_at_once() {
         assert!(world.run_until(2 * SECOND, is_connected(1)).unwrap(), "after {cut_s} s");
     }
 }
+
+#[test]
+fn a_hop_that_is_no_member_any_more_is_left_behind() {
+    let mut world = network(4, 120 * SECOND);
+    for pair in [(0, 1), (1, 0), (1, 2), (2, 1)] {
+        world.network.blocked.insert(pair);
+    }
+    // A packet shows that the path is dead.
+    reaches(&mut world, 0, 1, Family::V4);
+    world.run_for(10 * SECOND).unwrap();
+    assert!(reaches(&mut world, 0, 1, Family::V4), "by way of 3");
+    let hop = world.machines()[3].id().to_string();
+    world.command(0, |node, now| node.revoke(&hop, now)).unwrap().unwrap();
+    // The machine is not busy with a packet that has no way any more.
+    assert!(!reaches(&mut world, 0, 1, Family::V4));
+    world.network.heal();
+    world.run_for(30 * SECOND).unwrap();
+    assert!(reaches(&mut world, 0, 1, Family::V4));
+}

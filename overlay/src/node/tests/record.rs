@@ -1,10 +1,10 @@
 //! Records: how every node learns of every other, and what follows from it.
 
 use super::lab::{Flight, Lab};
-use crate::{DropReason, Event};
+use crate::{DropReason, Event, Node};
 use std::time::Duration;
 use wire::datagram::Datagram;
-use wire::{Candidate, Name};
+use wire::{Candidate, Kind, Name};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -205,4 +205,20 @@ fn two_nodes_that_were_given_one_address_apart_settle_it() {
     lab.send(c, d, b"one owner each");
     lab.run(SECOND);
     assert_eq!(lab.received(d), [b"one owner each"]);
+}
+
+#[test]
+fn who_is_no_member_any_more_leaves_no_links_behind() {
+    let mut lab = Lab::with(&["b", "c"]);
+    lab.run(5 * SECOND);
+    let c = lab.id(2);
+    let tells = |node: &mut Node, _| {
+        node.registry.iter().any(|r| r.body().kind == Kind::LinkState && r.body().owner == c)
+    };
+    assert!((0..2).all(|at| lab.command(at, tells)));
+    lab.command(0, |node, now| node.revoke("c", now)).unwrap();
+    lab.run(SECOND);
+    // Else whoever has heard of the revocation first has other records for ever than who has heard of the links first.
+    assert!((0..2).all(|at| !lab.command(at, tells)));
+    assert!((0..2).all(|at| lab.command(at, |node, _| node.topology.state(&c).is_none())));
 }
