@@ -225,6 +225,7 @@ impl Node {
             peer.punching.state =
                 State::Running(Box::new(Running { punch, token, rung, strategy, begun: now, next: now }));
         }
+        self.run_punch(node, now);
     }
 
     /// Sends what an attempt wants sent.

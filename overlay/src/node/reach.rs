@@ -134,7 +134,9 @@ impl Node {
     /// Asks those that are due to try from another port whether we can be dialled.
     fn ask_to_dial_back(&mut self, now: Instant) {
         let due = |reach: &Reach, node: &NodeId| {
-            reach.last_asked.get(node).is_none_or(|last| now >= *last + DIAL_BACK_INTERVAL)
+            // Who has not said yet where it sees us is asked when it has.
+            reach.told.contains_key(node)
+                && reach.last_asked.get(node).is_none_or(|last| now >= *last + DIAL_BACK_INTERVAL)
         };
         let straight: Vec<NodeId> = self.links().into_iter().map(|(node, _)| node).collect();
         self.reach.last_asked.retain(|node, _| straight.contains(node));
@@ -267,7 +269,11 @@ impl Node {
     pub(super) fn reach_deadline(&self) -> Option<Instant> {
         let sampling = self.reach.sampling.map(|(_, until)| until);
         let asked = self.reach.asked.values().map(|(_, at)| *at + DIAL_BACK_TIME).min();
-        let again = self.reach.last_asked.values().map(|at| *at + DIAL_BACK_INTERVAL).min();
+        // While as many are asked as may be, the end of one of them is what to wait for.
+        let may_ask = self.reach.asked.len() < DIAL_BACKS_MAX;
+        let told = |node: &NodeId| self.reach.told.contains_key(node);
+        let again = self.reach.last_asked.iter().filter(|(node, _)| may_ask && told(node));
+        let again = again.map(|(_, at)| *at + DIAL_BACK_INTERVAL).min();
         [sampling, asked, again].into_iter().flatten().min()
     }
 
