@@ -421,7 +421,11 @@ impl Paths {
                 let next = now + primary.timeout();
                 primary.liveness = Liveness::Suspect { unanswered: unanswered + 1, next };
                 self.suspicion = unanswered == 0;
-                self.queue.extend(self.targets());
+                let is_direct = primary.remote.is_direct();
+                // Over hops only other hops are tried: to knock at the peer's NAT unasked is what a punch takes care not to.
+                let others =
+                    self.targets().into_iter().filter(|remote| is_direct || remote.address().is_none());
+                self.queue.extend(others);
                 self.poll_output(traffic, now)
             }
         }

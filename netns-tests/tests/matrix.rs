@@ -76,7 +76,6 @@ const ALWAYS: [(NatKind, NatKind); 12] = [
     (PortRestricted, LinuxOpenInput),
     (PortRestricted, SymSeq),
     (PortRestricted, SymRandom),
-    (LinuxOpenInput, LinuxOpenInput),
     (SymRandom, SymRandom),
     (SymBlock512, SymBlock512),
 ];

@@ -304,7 +304,7 @@ impl Node {
         let over: Vec<NodeId> = self.discovery.strangers.iter().filter_map(is_over).collect();
         for node in over {
             self.discovery.strangers.remove(&node);
-            self.forget_peer(&node);
+            self.forget_peer(&node, now);
         }
         let peers = &self.peers;
         self.discovery.heard.retain(|node, _| peers.contains_key(node));

@@ -215,9 +215,9 @@ impl Node {
         self.punches = self.punches.wrapping_add(1);
         let first_socket = SocketId(PUNCH_FIRST + (self.punches % 128) * PUNCH_SOCKETS);
         let (seed, token) = (self.random.u64(), self.random.u64());
-        // Openers cost two datagrams, and there are NATs that need them and cannot be told from those that do not.
-        let is_guarded = strategy == Strategy::Plain && ours.profile.translates && theirs.profile.translates;
-        let means = if is_guarded { Strategy::LowTtl } else { strategy };
+        // Openers cost two datagrams. There are NATs that need them, cannot be told from those that do not, and do not forget
+        // for half a minute that they were missing.
+        let means = if strategy == Strategy::Plain { Strategy::LowTtl } else { strategy };
         let params =
             PunchParams { ours, theirs, strategy: means, first_socket, seed, start, is_double: false };
         if let Some(peer) = self.peers.get_mut(&node) {
