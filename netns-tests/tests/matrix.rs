@@ -66,7 +66,7 @@ const TABLE: [&[Letter]; 9] = [
 ];
 
 /// The cells that always run.
-const ALWAYS: [(NatKind, NatKind); 12] = [
+const ALWAYS: [(NatKind, NatKind); 11] = [
     (Open, Open),
     (Open, SymRandom),
     (Firewall, PortRestricted),
