@@ -20,6 +20,7 @@ use wire::datagram::{
 };
 use wire::gate::MAC_LENGTH;
 use wire::handshake::{InitiationPayload, Refusal, ResponsePayload, Suite};
+use wire::record::LinkState;
 use wire::{Chain, NodeId, cbor};
 
 /// Bits of a timestamp for milliseconds since the start: 139 years.
@@ -82,9 +83,9 @@ impl Node {
             Some(Seeking::Content) | None => return false,
         };
         // The peer's own word on its NAT comes a moment after its addresses. And when nothing helps, all is tried.
-        let translates = self.topology.state(node).is_none_or(|state| state.profile.translates);
+        let may_translate = self.topology.state(node).is_none_or(LinkState::may_translate);
         attempts <= KNOCK_AFTER
-            && translates
+            && may_translate
             && (self.route_to(node, now).is_some() || !self.links().is_empty())
     }
 

@@ -29,7 +29,7 @@ impl Node {
             // It lives, and perhaps elsewhere.
             peer.circuit_failures = 0;
             peer.tried_hops.clear();
-            if !peer.is_connected() && !state.profile.translates {
+            if !peer.is_connected() && !state.may_translate() {
                 // It may be dialled: we waited for this word.
                 peer.hurry(now);
             }

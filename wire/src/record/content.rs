@@ -2,7 +2,7 @@
 
 use super::{Body, Kind, Record, RecordError};
 use crate::credential::verify_signature;
-use crate::{Candidate, Chain, NatProfile, NetworkId, NodeId, cbor};
+use crate::{Candidate, Chain, Dependence, NatProfile, NetworkId, NodeId, cbor};
 use ed25519_dalek::{Signer, SigningKey};
 use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
@@ -94,6 +94,14 @@ struct RevocationPayload {
     by: ByteVec,
     #[n(2)]
     root_signature: Option<ByteArray<64>>,
+}
+
+impl LinkState {
+    /// Whether a NAT is before the node, or may be for all that it knows itself.
+    #[must_use]
+    pub fn may_translate(&self) -> bool {
+        self.profile.translates || self.profile.mapping == Dependence::Unknown
+    }
 }
 
 /// What the root key signs to revoke an admin.
