@@ -267,7 +267,8 @@ impl Node {
                     write_initiation(attempt.local_index, &attempt.noise, &peer.gate, cookie.as_ref());
                 self.transmit(Remote::Circuit(label), bytes);
             }
-            None => peer.ask_anew(now),
+            // Not as if for the first time: when this way leads nowhere, the addresses are tried as well.
+            None => peer.hurry(now),
         }
     }
 

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 use wire::control::Message;
-use wire::{Candidate, NatProfile, NodeId};
+use wire::{Candidate, Dependence, NatProfile, NodeId};
 
 /// From here on, sockets are opened for samples.
 const SAMPLE_FIRST: u16 = 2;
@@ -93,7 +93,11 @@ impl Node {
     /// What we tell of where we are, after something about it may have changed.
     pub(super) fn reach_changed(&mut self, now: Instant) {
         let local: Vec<SocketAddr> = self.reach.local.iter().map(Candidate::socket_address).collect();
-        let profile = self.reach.seen.profile(&local, now);
+        let mut profile = self.reach.seen.profile(&local, now);
+        if !profile.translates && self.reach.told.values().any(|seen| local.contains(seen)) {
+            // Seen as we are: there is no mapping that could depend on anybody.
+            profile.mapping = Dependence::EndpointIndependent;
+        }
         if profile != self.reach.profile {
             self.reach.profile = profile;
             self.links_changed(now);
