@@ -67,6 +67,7 @@ fn read(path: &Value) -> PathKind {
         return PathKind::None;
     }
     let kind = match path["kind"].as_str() {
+        Some("none") => Some(PathKind::None),
         Some("direct") => path["remote"].as_str().and_then(|text| text.parse().ok()).map(PathKind::Direct),
         Some("via") => path["hops"]
             .as_array()
@@ -86,6 +87,7 @@ mod tests {
         assert_eq!(read(&direct), PathKind::Direct("192.0.2.1:5".parse().unwrap()));
         let via = serde_json::json!({"kind": "via", "hops": ["b", "c"]});
         assert_eq!(read(&via), PathKind::Via(vec!["b".into(), "c".into()]));
+        assert_eq!(read(&serde_json::json!({"kind": "none", "rtt_ms": null})), PathKind::None);
         assert_eq!(read(&serde_json::Value::Null), PathKind::None);
     }
 }

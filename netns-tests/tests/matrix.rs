@@ -66,7 +66,7 @@ const TABLE: [&[Letter]; 9] = [
 ];
 
 /// The cells that always run.
-const ALWAYS: [(NatKind, NatKind); 11] = [
+const ALWAYS: [(NatKind, NatKind); 12] = [
     (Open, Open),
     (Open, SymRandom),
     (Firewall, PortRestricted),
@@ -74,6 +74,7 @@ const ALWAYS: [(NatKind, NatKind); 11] = [
     (AddrRestricted, SymSeq),
     (PortRestricted, PortRestricted),
     (PortRestricted, LinuxOpenInput),
+    (LinuxOpenInput, LinuxOpenInput),
     (PortRestricted, SymSeq),
     (PortRestricted, SymRandom),
     (SymRandom, SymRandom),

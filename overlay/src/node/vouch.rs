@@ -166,13 +166,18 @@ impl Node {
         public_first(all.copied().take(ADDRESSES_MAX).collect())
     }
 
-    /// Members that a new one may turn to: the one that put it through, and those that vouch for us.
+    /// Members that a new one may turn to: the one that put it through, and those that vouch for us and can be dialled. To
+    /// knock at the others' NATs makes it harder to punch them afterwards, and they are met through the first.
     pub(super) fn contacts_for(&self, way: &Way) -> Vec<Contact> {
         let through = match way {
             Way::Through { member, .. } => Some(*member),
             Way::Straight(_) => None,
         };
-        let others = self.vouching_members().into_iter().filter(|node| Some(*node) != through);
+        let can_be_dialled = |node: &NodeId| {
+            self.topology.state(node).is_some_and(|state| state.is_anchor || !state.may_translate())
+        };
+        let others = self.vouching_members().into_iter();
+        let others = others.filter(|node| Some(*node) != through && can_be_dialled(node));
         let contact = |node: NodeId| {
             let mut candidates = self.dialled_at(&node);
             candidates.truncate(CONTACT_CANDIDATES_MAX);

@@ -82,6 +82,23 @@ fn a_machine_joins_through_a_member_and_reaches_the_issuer_over_it() {
 }
 
 #[test]
+fn a_new_member_is_not_sent_to_knock_at_nats() {
+    let mut lab = settled(&["b", "c"]);
+    let [b, c] = [1, 2].map(|at| lab.id(at));
+    lab.command(0, |node, _| {
+        let mut state = node.topology.state(&b).expect("b has told of its links").clone();
+        (state.is_anchor, state.profile.translates) = (false, true);
+        node.topology.handle_state(b, Some(state));
+    });
+    let invite = lab.invite(0, &any_member());
+    let applicant = lab.apply(&invite, "d");
+    lab.run(SECOND);
+    let Some(Ok((_, contacts))) = &lab.applicants[applicant].outcome else { panic!("not accepted") };
+    let contacts: Vec<_> = contacts.iter().map(|contact| contact.node).collect();
+    assert_eq!(contacts, [lab.id(0), c]);
+}
+
+#[test]
 fn three_members_are_told_and_another_when_one_goes() {
     let mut lab = settled(&["b", "c", "d", "e"]);
     lab.invite(0, &any_member());
