@@ -236,11 +236,19 @@ impl Paths {
         self.queue.push_back(circuit);
     }
 
-    /// The peer has made a circuit to us, which serves us as well.
-    fn note_circuit(&mut self, remote: Remote) {
-        if matches!(remote, Remote::Circuit(_)) {
-            self.circuit.get_or_insert(remote);
+    /// The peer has made a circuit or a stream to us, which serves us as well.
+    fn note_made(&mut self, remote: Remote) {
+        match remote {
+            Remote::Circuit(_) => _ = self.circuit.get_or_insert(remote),
+            Remote::Stream(_) => _ = self.stream.get_or_insert(remote),
+            Remote::Udp { .. } => {}
         }
+    }
+
+    /// Whether this way is the primary path, or kept for when that fails.
+    #[must_use]
+    pub fn uses(&self, remote: Remote) -> bool {
+        [self.primary(), self.circuit, self.stream].contains(&Some(remote))
     }
 
     /// A stream to where the peer may be is open.
@@ -268,7 +276,7 @@ impl Paths {
 
     /// A handshake ended by way of this remote: it is the primary path, unless a better one lives; probed at once.
     pub fn handle_handshake(&mut self, remote: Remote, now: Instant) {
-        self.note_circuit(remote);
+        self.note_made(remote);
         if self.primary.is_some_and(|primary| primary.remote.rank() > remote.rank()) && !self.is_suspect() {
             self.queue.push_back(remote);
             return;
@@ -280,7 +288,7 @@ impl Paths {
 
     /// An authenticated datagram came from this address.
     pub fn handle_datagram(&mut self, remote: Remote, now: Instant) {
-        self.note_circuit(remote);
+        self.note_made(remote);
         if self.primary() == Some(remote) {
             return;
         }

@@ -91,6 +91,7 @@ impl Pair {
                 Output::Publish(tables) => self.tables[at] = tables,
                 Output::Wait(..) => return,
                 Output::Dial(_)
+                | Output::CloseStream(_)
                 | Output::OpenSockets { .. }
                 | Output::CloseSockets { .. }
                 | Output::Beacon(_)

@@ -122,6 +122,11 @@ pub const KNOCK_AFTER: u32 = 2;
 pub const STREAM_DIALS_MAX: usize = 6;
 /// And again after this long, to other addresses.
 pub const STREAM_RETRY: Duration = Duration::from_secs(10);
+/// A stream that others began has brought a peer's session or a joiner's message by then, or is closed: there are few
+/// places for streams. Three lost packets of a handshake.
+pub const STREAM_PROOF_TIME: Duration = Duration::from_secs(15);
+/// And it is looked at again this often.
+pub const STREAM_LOOK_INTERVAL: Duration = Duration::from_secs(60);
 /// TCP port that nearly every network lets through.
 pub const STREAM_PORT: u16 = 443;
 /// Peers that are reached over TCP are tried by UDP this often.

@@ -68,6 +68,8 @@ pub(super) struct Driver {
     pub(super) discovery: Discovery,
     /// Addresses that the Node wants to be dialled by TCP.
     pub(super) dials: Vec<std::net::SocketAddr>,
+    /// Streams that it wants no more.
+    pub(super) closed_streams: Vec<u32>,
     to_worker: mpsc::SyncSender<ToWorker>,
     deadline: Instant,
     new_addresses: bool,
@@ -175,6 +177,7 @@ impl Driver {
             outside: report::Outside::default(),
             discovery: Discovery::start(settings),
             dials: vec![],
+            closed_streams: vec![],
             to_worker,
             deadline: now,
             new_addresses: false,
@@ -240,6 +243,7 @@ impl Driver {
                 Output::Beacon(bytes) => self.discovery.beacon(&bytes),
                 Output::Dht(request) => self.discovery.ask_dht(request),
                 Output::Dial(address) => self.dials.push(address),
+                Output::CloseStream(number) => self.closed_streams.push(number),
                 Output::OpenSockets { first, count } => {
                     for id in first.0..first.0.saturating_add(count) {
                         if let Err(error) = self.shared.udp.open_spare(SocketId(id)) {

@@ -208,6 +208,11 @@ impl Driver {
             // No room for another: one of those that are there may do.
             let _full = outside.streams.as_ref().and_then(|streams| streams.dial(address));
         }
+        for number in std::mem::take(&mut self.closed_streams) {
+            tracing::debug!(number, "a stream serves nobody");
+            outside.remotes.remove(&number);
+            outside.streams.iter().for_each(|streams| streams.close(number));
+        }
         let now = clock::now();
         loop {
             match outside.stun.poll_output(now) {

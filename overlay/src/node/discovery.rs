@@ -68,6 +68,8 @@ struct Heard {
     unix_s: u64,
     /// Since when the node is asked in short intervals.
     urgent_since: Option<Instant>,
+    /// TCP port at which it takes streams.
+    stream: Option<u16>,
 }
 
 /// What is done about hints.
@@ -189,7 +191,8 @@ impl Node {
         let before = peer.paths.targets();
         let kind = if source == HintSource::Lan { Source::Lan } else { Source::Hint };
         peer.paths.handle_candidates(kind, &candidates);
-        let mut heard = Heard { unix_s: body.unix_s, urgent_since: heard.and_then(|h| h.urgent_since) };
+        let urgent_since = heard.and_then(|heard| heard.urgent_since);
+        let mut heard = Heard { unix_s: body.unix_s, urgent_since, stream: body.stream };
         if peer.is_connected() {
             try_lan(peer, source, &candidates);
         } else {
@@ -257,6 +260,11 @@ impl Node {
         };
         Hint::sign(&body, &self.members.id(), &self.identity.signing)
             .expect("candidates are bounded, and the node is the key's")
+    }
+
+    /// What the node's latest hint says of streams.
+    pub(super) fn hinted_stream_port(&self, node: &NodeId) -> Option<u16> {
+        self.discovery.heard.get(node)?.stream
     }
 
     fn nobody_is_connected(&self) -> bool {

@@ -60,8 +60,9 @@ impl Node {
         } else {
             self.put_through(message, remote, now)
         };
-        if outcome.is_none() {
-            self.drops.count(DropReason::Enrolment);
+        match outcome {
+            Some(()) => self.keep_stream(remote, now + ENROLMENT_LIFE),
+            None => self.drops.count(DropReason::Enrolment),
         }
     }
 

@@ -23,6 +23,8 @@ pub enum Output {
     },
     /// Begin a stream over TCP to this address; then say how it went by [`super::Node::handle_stream_opened`].
     Dial(SocketAddr),
+    /// End a stream that others began.
+    CloseStream(u32),
     /// Open UDP sockets on any ports, and know them by these numbers.
     OpenSockets {
         /// The number of the first.

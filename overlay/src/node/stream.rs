@@ -4,10 +4,15 @@
 //! way to the node that answers there. UDP is tried again and again, and takes over when it is answered.
 
 use super::{Node, Output};
-use crate::limits::{STREAM_AFTER, STREAM_DIALS_MAX, STREAM_PORT, STREAM_RETRY, UDP_RETRY};
+use crate::limits::{
+    STREAM_AFTER, STREAM_DIALS_MAX, STREAM_LOOK_INTERVAL, STREAM_PORT, STREAM_PROOF_TIME, STREAM_RETRY,
+    UDP_RETRY,
+};
 use nat::Remote;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
+use wire::NodeId;
 
 /// What is done about streams.
 #[derive(Debug)]
@@ -20,6 +25,8 @@ pub(super) struct Dialling {
     next_udp: Instant,
     /// Where the next round of dials begins.
     turn: usize,
+    /// Streams that others began, and when to look whether they serve anybody. There are few: who takes them sees to it.
+    accepted: BTreeMap<u32, Instant>,
 }
 
 impl Dialling {
@@ -30,6 +37,7 @@ impl Dialling {
             next_dial: now + STREAM_AFTER,
             next_udp: now + UDP_RETRY,
             turn: 0,
+            accepted: BTreeMap::new(),
         }
     }
 }
@@ -39,6 +47,7 @@ impl Node {
     pub fn handle_stream_opened(&mut self, number: u32, remote: SocketAddr, dialled: bool, now: Instant) {
         if !dialled {
             // Its other end will speak first.
+            self.dialling.accepted.insert(number, now + STREAM_PROOF_TIME);
             return;
         }
         let stream = Remote::Stream(number);
@@ -54,6 +63,7 @@ impl Node {
 
     /// A stream is over.
     pub fn handle_stream_closed(&mut self, number: u32, now: Instant) {
+        self.dialling.accepted.remove(&number);
         let stream = Remote::Stream(number);
         let lost: Vec<_> = self
             .peers
@@ -71,7 +81,35 @@ impl Node {
         }
     }
 
+    /// A message of a joiner came by this way: it may stay open until then.
+    pub(super) fn keep_stream(&mut self, remote: Remote, until: Instant) {
+        if let Remote::Stream(number) = remote
+            && let Some(look) = self.dialling.accepted.get_mut(&number)
+        {
+            *look = until.max(*look);
+        }
+    }
+
+    /// Closes the streams of strangers, and those that nobody needs any more.
+    fn look_at_accepted(&mut self, now: Instant) {
+        let peers = &self.peers;
+        let serves = |stream| peers.values().any(|peer| peer.is_connected() && peer.paths.uses(stream));
+        let due = self.dialling.accepted.iter_mut().filter(|(_, look)| now >= **look);
+        let mut useless = vec![];
+        for (number, look) in due {
+            *look = now + STREAM_LOOK_INTERVAL;
+            if !serves(Remote::Stream(*number)) {
+                useless.push(*number);
+            }
+        }
+        for number in useless {
+            self.outputs.push_back(Output::CloseStream(number));
+            self.handle_stream_closed(number, now);
+        }
+    }
+
     pub(super) fn run_stream_timers(&mut self, now: Instant) {
+        self.look_at_accepted(now);
         let is_reached = self.peers.values().any(crate::peer::Peer::is_connected);
         if is_reached {
             self.dialling.alone_since = now;
@@ -84,9 +122,10 @@ impl Node {
         self.dialling.next_dial = now + STREAM_RETRY;
         let mut addresses: Vec<SocketAddr> = vec![];
         for peer in self.peers.values() {
+            let told = self.stream_port_of(&peer.node);
             for candidate in peer.paths.candidates.targets() {
                 let address = candidate.socket_address();
-                for port in [STREAM_PORT, address.port()] {
+                for port in told.into_iter().chain([STREAM_PORT, address.port()]) {
                     let address = SocketAddr::new(address.ip(), port);
                     if !addresses.contains(&address) {
                         addresses.push(address);
@@ -100,6 +139,12 @@ impl Node {
             self.outputs.push_back(Output::Dial(address));
         }
         self.dialling.turn += STREAM_DIALS_MAX;
+    }
+
+    /// Where a node takes streams, by its record or by a hint.
+    fn stream_port_of(&self, node: &NodeId) -> Option<u16> {
+        let told = self.topology.state(node).and_then(|state| state.stream_port);
+        told.or_else(|| self.hinted_stream_port(node))
     }
 
     /// Peers that are reached over TCP are tried by UDP.
@@ -116,6 +161,11 @@ impl Node {
     }
 
     pub(super) fn stream_deadline(&self) -> Option<Instant> {
+        let accepted = self.dialling.accepted.values().min().copied();
+        accepted.into_iter().chain(self.dialling_deadline()).min()
+    }
+
+    fn dialling_deadline(&self) -> Option<Instant> {
         let mut peers = self.peers.values();
         if peers.any(crate::peer::Peer::is_connected) {
             let by_stream =

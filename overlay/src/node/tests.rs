@@ -10,4 +10,5 @@ pub(crate) mod lab;
 mod record;
 mod session;
 mod staged;
+mod stream;
 mod vouch;

@@ -107,6 +107,7 @@ impl World {
             Output::CloseSockets { first, count } => self.close_sockets(machine, first, count),
             // Machines here say that they have no streams.
             Output::Dial(address) => self.violate(format!("machine {machine} dials {address}")),
+            Output::CloseStream(number) => self.violate(format!("machine {machine} has a stream {number}")),
             // No machine of this world has carriers of hints.
             Output::Beacon(_) | Output::Dht(_) => {}
             Output::Publish(tables) => up.tables = tables,

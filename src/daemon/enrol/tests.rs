@@ -93,6 +93,7 @@ fn answer(node: &mut Node, socket: &UdpSocket) {
             Output::Persist { ticket, .. } => node.handle_persisted(ticket, true, clock::now()),
             Output::Wait(..) => return,
             Output::Dial(_)
+            | Output::CloseStream(_)
             | Output::OpenSockets { .. }
             | Output::CloseSockets { .. }
             | Output::Publish(_)

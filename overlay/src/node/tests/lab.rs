@@ -127,6 +127,7 @@ impl Lab {
             pings: vec![],
             addresses: vec![],
             dht: vec![],
+            closed_streams: vec![],
             wake_ups: 0,
             rekey_after,
             suites,

@@ -109,6 +109,7 @@ impl Lab {
             let (from, written) = (machine.remote, machine.disk);
             match machine.node.poll_output(now) {
                 Output::OpenSockets { .. } | Output::CloseSockets { .. } | Output::Dial(_) => {}
+                Output::CloseStream(number) => machine.closed_streams.push(number),
                 Output::Beacon(bytes) => self.beacon(at, &bytes),
                 Output::Dht(request) => machine.dht.push(request),
                 Output::Transmit { remote, bytes, .. } => self.fly(Flight { from, to: remote, bytes }),

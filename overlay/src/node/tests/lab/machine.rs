@@ -37,6 +37,7 @@ pub(crate) struct Machine {
     pub(crate) addresses: Vec<Vec<IpAddr>>,
     /// What was asked of the DHT.
     pub(crate) dht: Vec<crate::DhtRequest>,
+    pub(crate) closed_streams: Vec<u32>,
     pub(crate) wake_ups: usize,
     pub(crate) rekey_after: Duration,
     pub(crate) suites: Vec<Suite>,
