@@ -54,6 +54,12 @@ impl Candidates {
         &self.remembered
     }
 
+    /// Where the peer itself says that it may be dialled.
+    #[must_use]
+    pub fn announced(&self) -> &[Candidate] {
+        &self.record
+    }
+
     /// Addresses to try, each once, best first.
     #[must_use]
     pub fn targets(&self) -> Vec<Candidate> {

@@ -146,6 +146,18 @@ impl Record {
         Ok(Self { body, bytes: bytes.to_vec() })
     }
 
+    /// What bytes claim to be a record of, and with which sequence. Nothing of it is proved: it serves to pass over what
+    /// is known already, and nothing else.
+    #[must_use]
+    pub fn peek(bytes: &[u8]) -> Option<(Key, u64)> {
+        if bytes.len() > RECORD_LENGTH_MAX {
+            return None;
+        }
+        let signed: Signed = cbor::decode(bytes).ok()?;
+        let Body { kind, owner, name, sequence, .. } = cbor::decode(&signed.body).ok()?;
+        Some((Key { kind, owner, name }, sequence))
+    }
+
     /// The signed part.
     #[must_use]
     pub fn body(&self) -> &Body {

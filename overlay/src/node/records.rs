@@ -15,12 +15,24 @@ use wire::{Candidate, Chain, Kind, NodeId, Record};
 impl Node {
     /// Takes a record from a peer, or one of our own when `from` is nobody.
     pub(super) fn consume_record(&mut self, bytes: &[u8], from: Option<NodeId>, now: Instant) {
+        if self.has_heard(bytes) {
+            return;
+        }
         let judged =
             Record::verify(bytes).and_then(|record| Ok((record.content(&self.members.id())?, record)));
         match judged {
             Ok((content, record)) => self.merge(record, content, from, now),
             Err(_) => self.drops.count(DropReason::Record),
         }
+    }
+
+    /// Whether a record is one that we hold, or older: of what is passed on, most comes more than once, and signatures are
+    /// most of a node's work.
+    fn has_heard(&self, bytes: &[u8]) -> bool {
+        let is_old = |held: &Record, sequence| held.body().sequence > sequence || held.bytes() == bytes;
+        let claim = Record::peek(bytes);
+        claim
+            .is_some_and(|(key, sequence)| self.registry.get(&key).is_some_and(|held| is_old(held, sequence)))
     }
 
     fn merge(&mut self, record: Record, content: Content, from: Option<NodeId>, now: Instant) {
@@ -121,6 +133,9 @@ impl Node {
     }
 
     pub(super) fn announced_candidates(&self, node: NodeId) -> Vec<Candidate> {
+        if let Some(peer) = self.peers.get(&node) {
+            return peer.paths.candidates.announced().to_vec();
+        }
         let key = Key { kind: Kind::Member, owner: node, name: String::new() };
         match self.registry.get(&key).map(|record| record.content(&self.members.id())) {
             Some(Ok(Content::Member { candidates, .. })) => candidates,

@@ -1,0 +1,140 @@
+//! Many nodes behind NATs and firewalls of all kinds: some come and go, the network is divided and loses a fifth of all
+//! datagrams. Half a minute after it has healed, everybody reaches everybody.
+
+use overlay::PeerState;
+use sim::nat::Kind;
+use sim::{Conditions, Home, World, any_member};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+/// Nodes of an ordinary run; `HOPMESH_SIM_NODES=200` makes it as many as the largest network that is promised.
+const NODES: usize = 60;
+/// Machines on the internet itself.
+const OPEN: usize = 8;
+/// Machines that join at the same time.
+const JOINERS: usize = 8;
+/// How long the network is disturbed.
+const TROUBLE_S: usize = 40;
+/// All are together this long after it has healed.
+const TOGETHER: Duration = Duration::from_secs(30);
+/// Pairs that talk all the time, for each machine: with packets, a dead path shows.
+const TALKS: usize = 3;
+
+fn nodes() -> usize {
+    #[expect(clippy::disallowed_methods, reason = "a person who has time says how many")]
+    let wish = std::env::var("HOPMESH_SIM_NODES").ok();
+    wish.map_or(NODES, |wish| wish.parse().expect("a number"))
+}
+
+/// Some open machines, then homes of every kind in turn, of one to three machines.
+fn settle(world: &mut World, nodes: usize) -> Vec<Home> {
+    let mut plan = vec![(Kind::Open, OPEN)];
+    let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Open).cycle();
+    let mut left = nodes - OPEN;
+    for (number, kind) in kinds.enumerate() {
+        let machines = (number % 3 + 1).min(left);
+        if machines == 0 {
+            break;
+        }
+        plan.push((kind, machines));
+        left -= machines;
+    }
+    let homes = world.homes(&plan);
+    let founder = homes[0].machines[0];
+    world.found(founder, "10.77.0.0/16");
+    let others: Vec<usize> = (0..nodes).filter(|machine| *machine != founder).collect();
+    for joiners in others.chunks(JOINERS) {
+        for machine in joiners {
+            let invite = world.invite(founder, &any_member()).expect("the founder is an admin");
+            world.join(*machine, &invite);
+        }
+        let are_up = |world: &World| joiners.iter().all(|machine| world.is_up(*machine));
+        assert!(world.run_until(10 * SECOND, are_up).expect("no promise is broken"), "{joiners:?}");
+    }
+    homes
+}
+
+/// Everybody sends a packet to some others, which are others each time; the numbers of the packets.
+fn talk(world: &mut World, round: usize) -> Vec<usize> {
+    let nodes = world.machines().len();
+    let up: Vec<usize> = (0..nodes).filter(|machine| world.is_up(*machine)).collect();
+    let mut packets = vec![];
+    for (place, from) in up.iter().enumerate() {
+        for talk in 0..TALKS {
+            let to = up[(place + 1 + (round * TALKS + talk) * 7) % up.len()];
+            if to != *from {
+                packets.extend(world.send(*from, to, sim::Family::V4));
+            }
+        }
+    }
+    packets
+}
+
+/// Ordered pairs of which the first does not call the second connected.
+fn apart(world: &World) -> Vec<(usize, usize)> {
+    let ids: Vec<_> = world.machines().iter().map(|machine| machine.id()).collect();
+    let mut apart = vec![];
+    for at in 0..ids.len() {
+        let connected: BTreeSet<_> = world.view(at).map_or(BTreeSet::new(), |view| {
+            let there = view.peers.iter().filter(|peer| peer.state == PeerState::Connected);
+            there.map(|peer| peer.node).collect()
+        });
+        let missing = (0..ids.len()).filter(|of| *of != at && !connected.contains(&ids[*of]));
+        apart.extend(missing.map(|of| (at, of)));
+    }
+    apart
+}
+
+/// What goes on in one second of trouble.
+fn disturb(world: &mut World, homes: &[Home], second: usize) {
+    let nodes = world.machines().len();
+    let victim = 1 + second * 13 % (nodes - 1);
+    match second % 8 {
+        // Everybody is in one of three parts, other ones each time.
+        0 => world.network.groups = (0..nodes).map(|machine| machine * (second + 3) / 5 % 3).collect(),
+        2 => world.network.heal(),
+        4 => {
+            let realm = homes[1 + second % (homes.len() - 1)].realm;
+            world.nat_mut(realm).expect("it has a router").restart();
+        }
+        1 | 5 => world.kill(victim),
+        3 => world.stop(victim),
+        _ => (0..nodes).step_by(2).for_each(|machine| world.start(machine)),
+    }
+}
+
+#[test]
+fn many_nodes_come_together_within_half_a_minute() {
+    let mut world = World::new(200);
+    let nodes = nodes();
+    let homes = settle(&mut world, nodes);
+    world.network.conditions =
+        Conditions { delay: SECOND / 50, jitter: SECOND / 50, loss: 200, duplication: 5, damage: 1 };
+    for second in 0..TROUBLE_S {
+        disturb(&mut world, &homes, second);
+        talk(&mut world, second);
+        world.run_for(SECOND).expect("no promise is broken");
+    }
+    world.network.heal();
+    world.network.conditions = Conditions { loss: 0, duplication: 0, damage: 0, ..world.network.conditions };
+    (0..nodes).for_each(|machine| world.start(machine));
+    let healed = world.at();
+    while !apart(&world).is_empty() && world.at() < healed + TOGETHER {
+        let round = world.at().as_secs() as usize;
+        talk(&mut world, round);
+        world.run_for(SECOND).expect("no promise is broken");
+    }
+    let apart = apart(&world);
+    assert!(apart.is_empty(), "{} of {} pairs: {apart:?}", apart.len(), nodes * (nodes - 1));
+    println!("together {:?} after healing", world.at() - healed);
+    world.run_for((healed + TOGETHER).saturating_sub(world.at())).expect("no promise is broken");
+    for round in 0..3 {
+        let packets = talk(&mut world, round);
+        world.run_for(SECOND).expect("no promise is broken");
+        let lost =
+            packets.iter().map(|number| world.ledger().packet(*number)).filter(|p| p.arrived.is_none());
+        let lost: Vec<_> = lost.map(|packet| (packet.from, packet.to)).collect();
+        assert!(lost.is_empty(), "{} of {} packets: {lost:?}", lost.len(), packets.len());
+    }
+}
