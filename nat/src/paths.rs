@@ -383,6 +383,20 @@ impl Paths {
         }
     }
 
+    /// Whether [`Paths::poll_output`] has nothing to do but to wait, for a path that lives.
+    #[must_use]
+    pub fn is_quiet(&self, traffic: u64, now: Instant) -> bool {
+        let waits = |next: Instant| {
+            let looks_early = next.saturating_duration_since(now) <= LOOK_EARLY && self.traffic == traffic;
+            now < next && !looks_early
+        };
+        let is_answered = |challenge: &Challenge| matches!(challenge.outcome, Outcome::Answered(_));
+        !self.suspicion
+            && self.queue.is_empty()
+            && !self.challenge.as_ref().is_some_and(is_answered)
+            && self.primary.is_some_and(|p| matches!(p.liveness, Liveness::Alive { next } if waits(next)))
+    }
+
     /// What is to be done now. `traffic` is a count that grows with every packet to or from the peer.
     pub fn poll_output(&mut self, traffic: u64, now: Instant) -> Output {
         if std::mem::take(&mut self.suspicion) {

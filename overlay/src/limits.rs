@@ -146,6 +146,8 @@ pub const CIRCUIT_OPEN_TIME: Duration = Duration::from_secs(2);
 pub const CIRCUIT_OPEN_TIME_MIN: Duration = Duration::from_millis(500);
 /// A circuit to the same peer is asked for at most this often.
 pub const CIRCUIT_RETRY: Duration = Duration::from_millis(700);
+/// A circuit by which no session came after this long is dead: longer than two handshakes over four hops, one of them lost.
+pub const CIRCUIT_TRIAL: Duration = Duration::from_secs(4);
 /// To a peer that no hop reaches, a circuit is asked for at least this often.
 pub const CIRCUIT_RETRY_MAX: Duration = Duration::from_secs(20);
 /// First hops that are told apart when a peer is not reached by one of them.
@@ -158,6 +160,13 @@ pub const BUDGET_INTERVAL: Duration = Duration::from_millis(50);
 pub const BUDGET_REST_INTERVALS: u32 = 20;
 /// Links are told of this long after they changed, so that a burst is one record.
 pub const LINK_STATE_DELAY: Duration = Duration::from_millis(100);
+/// Between two times that links are told of. While they go on changing it doubles: what one node says goes to all, some
+/// times over, and in a network that comes together all have something to say.
+pub const LINK_STATE_PAUSE: Duration = Duration::from_millis(400);
+/// Up to this: others still hear of a new way in time to use it when theirs is lost.
+pub const LINK_STATE_PAUSE_MAX: Duration = Duration::from_millis(3200);
+/// After this long without a change the next one is told of soon again.
+pub const LINK_STATE_REST: Duration = Duration::from_secs(8);
 /// Round trips are looked at this often.
 pub const LINK_STATE_INTERVAL: Duration = Duration::from_secs(30);
 /// And so often while nobody is there; a link that comes is told of at once.

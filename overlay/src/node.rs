@@ -49,7 +49,9 @@ use crate::drops::{DropReason, Drops};
 use crate::fastpath::SlowInput;
 use crate::forwarding::LabelTable;
 use crate::identity::Identity;
-use crate::limits::{LINK_STATE_DELAY, PEERS_MAX, REVIEW_INTERVAL, STAGED_PACKETS_TOTAL_MAX};
+use crate::limits::{
+    LINK_STATE_DELAY, LINK_STATE_PAUSE, PEERS_MAX, REVIEW_INTERVAL, STAGED_PACKETS_TOTAL_MAX,
+};
 use crate::membership::Membership;
 use crate::peer::Peer;
 use crate::random::Random;
@@ -128,6 +130,7 @@ pub struct Node {
     routes_to_nodes: Option<link_state::Routes>,
     next_link_state: Instant,
     last_link_state: Instant,
+    link_state_pause: Duration,
     reach: reach::Reach,
     keepalive: keepalive::Keepalive,
     punches: u16,
@@ -179,6 +182,7 @@ impl Node {
             routes_to_nodes: None,
             next_link_state: now + LINK_STATE_DELAY,
             last_link_state: now,
+            link_state_pause: LINK_STATE_PAUSE,
             reach: reach::Reach::default(),
             keepalive: keepalive::Keepalive::new(now),
             punches: 0,
@@ -441,16 +445,24 @@ impl Node {
         if self.outputs.is_empty() {
             self.run_timers(now);
         }
+        let mut output = self.rest(now);
+        if matches!(output, Output::Wait(deadline, _) if deadline <= now) {
+            // What was done for one peer has made something due for another.
+            self.run_timers(now);
+            output = self.rest(now);
+        }
+        output
+    }
+
+    /// The next of what is queued; what to wait for when nothing is.
+    fn rest(&mut self, now: Instant) -> Output {
         if self.outputs.is_empty() && (self.tables_are_old || self.routes_are_old) {
             self.publish();
         }
-        match self.outputs.pop_front() {
-            Some(output) => output,
-            None => {
-                let (deadline, reason) = self.next_deadline(now);
-                Output::Wait(deadline, reason)
-            }
-        }
+        self.outputs.pop_front().unwrap_or_else(|| {
+            let (deadline, reason) = self.next_deadline(now);
+            Output::Wait(deadline, reason)
+        })
     }
 }
 

@@ -12,10 +12,11 @@ use super::{Node, Output};
 use crate::drops::DropReason;
 use crate::forwarding::Label;
 use crate::limits::{
-    CIRCUIT_OPEN_TIME, CIRCUIT_OPEN_TIME_MIN, CIRCUIT_RETRY, CIRCUIT_RETRY_MAX, CIRCUITS_PER_PEER_MAX,
-    COOKIE_LIFE, LABELS_MAX, TRIED_HOPS_MAX,
+    CIRCUIT_OPEN_TIME, CIRCUIT_OPEN_TIME_MIN, CIRCUIT_RETRY, CIRCUIT_RETRY_MAX, CIRCUIT_TRIAL,
+    CIRCUITS_PER_PEER_MAX, COOKIE_LIFE, LABELS_MAX, TRIED_HOPS_MAX,
 };
 use crate::node::transit::Transit;
+use crate::peer::Seeking;
 use nat::{Remote, Route};
 use std::time::{Duration, Instant};
 use wire::NodeId;
@@ -123,6 +124,7 @@ impl Node {
 
     /// Asks for a circuit to a peer that is not reached otherwise, or soon may not be, unless there is one.
     pub(super) fn seek_circuit(&mut self, node: NodeId, now: Instant) {
+        self.give_up_vain_circuit(node, now);
         let Some(peer) = self.peers.get(&node) else { return };
         let is_needed = !peer.is_connected() || peer.paths.is_suspect();
         if !is_needed || self.has_other_way(peer) || now < peer.next_circuit || self.is_opening(&node) {
@@ -143,6 +145,25 @@ impl Node {
             // All were tried: from the first again.
             None => peer.tried_hops.clear(),
         }
+    }
+
+    /// A circuit by which no session comes is dead: a hop that was restarted knows nothing of it, and says nothing. Another is
+    /// asked for, by other hops when there are any.
+    fn give_up_vain_circuit(&mut self, node: NodeId, now: Instant) {
+        let Some(peer) = self.peers.get(&node).filter(|peer| !peer.is_connected()) else { return };
+        let (Some(Remote::Circuit(label)), Seeking::Asking { since: asked, .. }) =
+            (peer.paths.circuit(), peer.seeking)
+        else {
+            return;
+        };
+        let Some(Circuit::End(end)) = self.circuits.get(label) else { return };
+        if now < end.since.max(asked) + CIRCUIT_TRIAL {
+            return;
+        }
+        let hops = end.hops.clone();
+        self.topology.handle_failure(&hops, now);
+        self.routes_to_nodes = None;
+        self.close_circuit(label, CircuitEnd::Done, now);
     }
 
     /// Whether there is a circuit that may take over from a path that is silent: by another hop, and only for a moment.

@@ -1,7 +1,10 @@
 //! Link state: what we tell of our links, what others tell of theirs, and the routes over all of them.
 
 use super::Node;
-use crate::limits::{LINK_STATE_DELAY, LINK_STATE_INTERVAL, LINK_STATE_INTERVAL_ALONE, ROUTES_LIFE};
+use crate::limits::{
+    LINK_STATE_DELAY, LINK_STATE_INTERVAL, LINK_STATE_INTERVAL_ALONE, LINK_STATE_PAUSE, LINK_STATE_PAUSE_MAX,
+    LINK_STATE_REST, ROUTES_LIFE,
+};
 use nat::{Route, prefix_of};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -61,7 +64,7 @@ impl Node {
     pub(super) fn links_changed(&mut self, now: Instant) {
         self.routes_to_nodes = None;
         let at = now + LINK_STATE_DELAY;
-        self.next_link_state = self.next_link_state.min(at.max(self.last_link_state + LINK_STATE_DELAY * 4));
+        self.next_link_state = self.next_link_state.min(at.max(self.last_link_state + self.link_state_pause));
     }
 
     pub(super) fn run_link_state_timer(&mut self, now: Instant) {
@@ -85,6 +88,12 @@ impl Node {
         {
             return;
         }
+        let is_restless = now < self.last_link_state + LINK_STATE_REST;
+        self.link_state_pause = if is_restless {
+            (self.link_state_pause * 2).min(LINK_STATE_PAUSE_MAX)
+        } else {
+            LINK_STATE_PAUSE
+        };
         self.last_link_state = now;
         let node = self.identity.node();
         self.publish_record(&Content::LinkState { node, state }, &key, None, now);

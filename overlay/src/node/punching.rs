@@ -30,6 +30,8 @@ pub(crate) struct Punching {
     state: State,
     relayed_since: Option<(Instant, u64)>,
     next_call: Option<Instant>,
+    /// When the two sides are looked at again: that takes more time than all else that is done for a relayed peer.
+    next_look: Option<Instant>,
     /// A socket that won, and is in use.
     held: Option<SocketId>,
 }
@@ -64,6 +66,34 @@ pub(super) struct Called {
     pub(super) side: Side,
 }
 
+impl Punching {
+    /// When something is to be done next for a direct path.
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+        match &self.state {
+            State::Running(running) => Some(running.next),
+            State::Called { since, .. } => Some(*since + CALL_TIME),
+            State::Answering { until, .. } => Some(*until),
+            State::Idle => {
+                let (since, _) = self.relayed_since?;
+                let is_hard = self.ladder.is_hard();
+                let hard = if is_hard { since + RELAYED_BEFORE_HARD } else { since };
+                let at = self.ladder.next_try()?.max(hard).max(self.next_call.unwrap_or(hard));
+                // What is due and may not be yet, because of another attempt or for want of packets, is looked at again.
+                Some(at.max(now + if is_hard { CALL_PAUSE } else { CALL_PAUSE / 10 }))
+            }
+        }
+    }
+
+    /// Whether there is nothing to be done now.
+    pub(super) fn is_quiet(&self, is_relayed: bool, now: Instant) -> bool {
+        let has_looked = self.next_look.is_some_and(|at| now < at);
+        matches!(self.state, State::Idle)
+            && self.relayed_since.is_some() == is_relayed
+            && has_looked == is_relayed
+            && (is_relayed || self.held.is_none())
+    }
+}
+
 impl Node {
     /// Does what is due for a direct path to a peer.
     pub(super) fn run_punching(&mut self, node: NodeId, now: Instant) {
@@ -73,6 +103,7 @@ impl Node {
         let is_relayed = peer.is_connected() && primary.is_some_and(|remote| !remote.is_direct());
         if !is_relayed {
             peer.punching.relayed_since = None;
+            peer.punching.next_look = None;
             if matches!(peer.punching.state, State::Called { .. } | State::Answering { .. }) {
                 // There is a direct path, or no session to call by.
                 peer.punching.state = State::Idle;
@@ -87,7 +118,11 @@ impl Node {
                 peer.punching.next_call = Some(now + CALL_PAUSE);
             }
             State::Answering { until, .. } if now >= *until => self.answer_call(node, now),
-            State::Idle => self.call(node, now),
+            State::Idle if peer.punching.next_look.is_none_or(|at| now >= at) => {
+                peer.punching.next_look = Some(now + CALL_PAUSE / 10);
+                self.call(node, now);
+            }
+            State::Idle => {}
             State::Called { .. } | State::Answering { .. } | State::Running(_) => {}
         }
     }
@@ -306,29 +341,12 @@ impl Node {
         true
     }
 
-    /// When something is to be done next for a direct path to any peer.
-    pub(super) fn punching_deadline(&self, node: &NodeId, now: Instant) -> Option<Instant> {
-        let punching = &self.peers.get(node)?.punching;
-        match &punching.state {
-            State::Running(running) => Some(running.next),
-            State::Called { since, .. } => Some(*since + CALL_TIME),
-            State::Answering { until, .. } => Some(*until),
-            State::Idle => {
-                let (since, _) = punching.relayed_since?;
-                let is_hard = punching.ladder.is_hard();
-                let hard = if is_hard { since + RELAYED_BEFORE_HARD } else { since };
-                let at = punching.ladder.next_try()?.max(hard).max(punching.next_call.unwrap_or(hard));
-                // What is due and may not be yet, because of another attempt or for want of packets, is looked at again.
-                Some(at.max(now + if is_hard { CALL_PAUSE } else { CALL_PAUSE / 10 }))
-            }
-        }
-    }
-
     /// Another network, or other addresses: every attempt begins anew.
     pub(super) fn restart_punching(&mut self, now: Instant) {
         for peer in self.peers.values_mut() {
             peer.punching.ladder.handle_local_change(now);
             peer.punching.next_call = None;
+            peer.punching.next_look = None;
         }
     }
 }

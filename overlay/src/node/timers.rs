@@ -2,7 +2,7 @@
 
 use super::{Event, Node, Output, WaitReason};
 use crate::drops::DropReason;
-use crate::limits::{ENROLMENT_LIFE, PERSIST_RETRY, SYNC_RETRY};
+use crate::limits::{ENROLMENT_LIFE, HANDSHAKE_LIFE, PERSIST_RETRY, SYNC_RETRY};
 use crate::peer::{Peer, Seeking};
 use crate::state::{Contact, StateFile, encode_contacts, encode_records};
 use nat::Remote;
@@ -19,7 +19,9 @@ impl Node {
     /// Does what is due.
     pub(super) fn run_timers(&mut self, now: Instant) {
         self.run_discovery(now);
-        let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
+        let (own, rekey_after) = (self.registry.digest(), self.rekey_after);
+        let noisy = self.peers.values().filter(|peer| !peer.is_quiet(own, rekey_after, now));
+        let nodes: Vec<NodeId> = noisy.map(|peer| peer.node).collect();
         for node in nodes {
             self.run_session_timers(node, now);
             self.run_path_timers(node, now);
@@ -210,11 +212,7 @@ impl Node {
             if let nat::Output::Wait(at, reason) = peer.paths.poll_output(rx.wrapping_add(tx), now) {
                 consider(at, WaitReason::Path(reason));
             }
-        }
-        let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
-        for node in nodes {
-            let at = self.punching_deadline(&node, now);
-            consider(at, WaitReason::Punch);
+            consider(peer.punching.deadline(now), WaitReason::Punch);
         }
         consider(self.discovery_deadline(now), WaitReason::Discovery);
         consider(self.reach_deadline(), WaitReason::Reach);
@@ -233,6 +231,22 @@ impl Node {
 }
 
 impl Peer {
+    /// Whether there is nothing to be done for it now, as is so for most peers at most times.
+    fn is_quiet(&self, own_digest: u64, rekey_after: Duration, now: Instant) -> bool {
+        let is_later = |at: Option<Instant>| at.is_none_or(|at| now < at);
+        let (rx, tx) = self.shared.bytes();
+        let is_relayed = self.paths.primary().is_some_and(|remote| !remote.is_direct());
+        self.is_connected()
+            && self.seeking == Seeking::Content
+            && is_later(self.sessions.expiry())
+            && is_later(self.sessions.rekey(rekey_after))
+            && is_later(self.staged.front().map(|staged| staged.until))
+            && is_later(self.attempts.front().map(|attempt| attempt.sent + HANDSHAKE_LIFE))
+            && is_later(self.sync_deadline(own_digest))
+            && self.paths.is_quiet(rx.wrapping_add(tx), now)
+            && self.punching.is_quiet(is_relayed, now)
+    }
+
     /// When to look again whether the peer's records are the same as ours; never while they are.
     fn sync_deadline(&self, own_digest: u64) -> Option<Instant> {
         let differs = self.is_connected() && self.digest != Some(own_digest);
