@@ -63,6 +63,7 @@ impl Node {
     /// Our links may have changed: say so soon, if they have.
     pub(super) fn links_changed(&mut self, now: Instant) {
         self.routes_to_nodes = None;
+        self.forget_lost_witnesses();
         let at = now + LINK_STATE_DELAY;
         self.next_link_state = self.next_link_state.min(at.max(self.last_link_state + self.link_state_pause));
     }

@@ -9,7 +9,7 @@ use crate::limits::{
     ANCHOR_LIFE, ANCHORS_KEPT, DIAL_BACK_INTERVAL, DIAL_BACK_TIME, DIAL_BACKS_MAX, SAMPLE_TIME, SAMPLES_MAX,
 };
 use nat::{DialBack, Observations, Remote, Side, SocketId, Witness};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 use wire::control::Message;
@@ -142,9 +142,11 @@ impl Node {
             reach.told.contains_key(node)
                 && reach.last_asked.get(node).is_none_or(|last| now >= *last + DIAL_BACK_INTERVAL)
         };
-        let straight: Vec<NodeId> = self.links().into_iter().map(|(node, _)| node).collect();
-        self.reach.last_asked.retain(|node, _| straight.contains(node));
-        self.reach.told.retain(|node, _| straight.contains(node));
+        // Seldom anybody is, and this is asked all the time.
+        if !self.reach.told.keys().any(|node| due(&self.reach, node)) {
+            return;
+        }
+        let straight = self.forget_lost_witnesses();
         let asked: Vec<NodeId> = straight
             .into_iter()
             .filter(|node| due(&self.reach, node))
@@ -157,6 +159,14 @@ impl Node {
             self.reach.asked.insert(token, (node, now));
             self.send(&node, &Message::DialBack { token, port: observed.port(), is_same_port: false }, None);
         }
+    }
+
+    /// Nodes that we reach without a hop; of others it does not count any more what they said.
+    pub(super) fn forget_lost_witnesses(&mut self) -> BTreeSet<NodeId> {
+        let straight: BTreeSet<NodeId> = self.links().into_iter().map(|(node, _)| node).collect();
+        self.reach.last_asked.retain(|node, _| straight.contains(node));
+        self.reach.told.retain(|node, _| straight.contains(node));
+        straight
     }
 
     /// A peer wants to know whether a datagram from another port arrives: at the address that we see it at, no other.
@@ -188,8 +198,7 @@ impl Node {
 
     fn judge_anchor(&mut self, now: Instant) {
         self.reach.dialled.retain(|_, (_, at)| now < *at + ANCHOR_LIFE);
-        let networks: std::collections::BTreeSet<u32> =
-            self.reach.dialled.values().map(|(ip, _)| network_of(*ip)).collect();
+        let networks: BTreeSet<u32> = self.reach.dialled.values().map(|(ip, _)| network_of(*ip)).collect();
         let is_anchor = networks.len() >= 2;
         if is_anchor != self.reach.is_anchor {
             self.reach.is_anchor = is_anchor;
