@@ -22,7 +22,7 @@ pub use limits::{
     PROBE_TRIES,
 };
 pub use observe::{DialBack, Observations, Witness};
-pub use paths::{Output, Paths, Pong, WaitReason};
+pub use paths::{Output, Paths, Pong, Traffic, WaitReason};
 pub use punch::{
     Punch, PunchOutput, PunchParams, PunchResult, Reason, Role, Rung, Side, Strategy, same_nat, strategy,
     strategy_on,

@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
-/// A path that carries packets is probed this often: with [`PROBE_TIMEOUT_MIN`] its silent death is noticed after about a second,
-/// which leaves time for another path to take over within 3 s, and mostly within two.
+/// A path that carries packets both ways is probed this often: it may have died in one direction.
 pub const PROBE_ACTIVE_INTERVAL: Duration = Duration::from_millis(700);
+/// A path that carries packets is looked at this often; when it carried some and now brings none although we send, it is
+/// probed at once. With [`SILENCE_TIMEOUT_MIN`] the silent death of a path in use is noticed after half a second.
+pub(crate) const LOOK_ACTIVE: Duration = Duration::from_millis(150);
+/// An answer to such a probe may take longer than the one before took twice over by this...
+pub(crate) const SILENCE_MARGIN: Duration = Duration::from_millis(100);
+/// ...and takes this long at least, unless something else comes: then the path was only slow.
+pub(crate) const SILENCE_TIMEOUT_MIN: Duration = Duration::from_millis(200);
 /// A path that carries nothing is looked at this often, whether it does by now: its death has to be noticed soon then.
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(1500);
 /// Who is awake looks this much early whether a path carries packets: the looks at many idle peers come together, and the
@@ -23,6 +29,8 @@ pub const PROBE_TRIES: u32 = 3;
 /// The primary path has this long to answer when the peer is heard from another address that does: longer than most
 /// round trips, short enough that a peer that has moved is followed within a second.
 pub const CHALLENGE_TIME: Duration = Duration::from_millis(300);
+/// Less when it is known to be quicker: what its answer may take longer than the one before took twice over.
+pub(crate) const CHALLENGE_MARGIN: Duration = Duration::from_millis(100);
 /// The same other address challenges the primary path at most this often.
 pub(crate) const CHALLENGE_INTERVAL: Duration = Duration::from_secs(2);
 /// And so many others in the same time: an address of each family, a circuit from each side.

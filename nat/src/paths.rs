@@ -14,9 +14,9 @@
 
 use crate::candidates::{Candidates, Source};
 use crate::limits::{
-    CHALLENGE_INTERVAL, CHALLENGE_TIME, CHALLENGERS_MAX, LOOK_EARLY, LOOK_INTERVAL, PROBE_ACTIVE_INTERVAL,
-    PROBE_IDLE_INTERVAL, PROBE_MARGIN, PROBE_TIMEOUT, PROBE_TIMEOUT_MIN, PROBE_TRIES, PROBES_MAX,
-    WITHSTOOD_LIFE,
+    CHALLENGE_INTERVAL, CHALLENGE_MARGIN, CHALLENGE_TIME, CHALLENGERS_MAX, LOOK_ACTIVE, LOOK_EARLY,
+    LOOK_INTERVAL, PROBE_ACTIVE_INTERVAL, PROBE_IDLE_INTERVAL, PROBE_MARGIN, PROBE_TIMEOUT,
+    PROBE_TIMEOUT_MIN, PROBE_TRIES, PROBES_MAX, SILENCE_MARGIN, SILENCE_TIMEOUT_MIN, WITHSTOOD_LIFE,
 };
 use crate::remote::{Remote, SocketId};
 use std::collections::VecDeque;
@@ -58,6 +58,15 @@ pub struct Pong {
     pub promoted: bool,
 }
 
+/// What has flowed from and to a peer: counts that grow with every packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// From it, in bytes.
+    pub received: u64,
+    /// To it, in bytes.
+    pub sent: u64,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Probe {
     token: u64,
@@ -68,7 +77,8 @@ struct Probe {
 #[derive(Debug, Clone, Copy)]
 enum Liveness {
     Alive { next: Instant },
-    Suspect { unanswered: u32, next: Instant },
+    /// `is_hurried`: the first probe was sent because nothing came.
+    Suspect { unanswered: u32, next: Instant, is_hurried: bool },
 }
 
 /// Answers to the latest regular probes, one bit each, the latest in the lowest; of how many.
@@ -105,6 +115,18 @@ impl Primary {
     fn timeout(&self) -> Duration {
         let usual = self.round_trip.map_or(PROBE_TIMEOUT, |round_trip| round_trip * 2 + PROBE_MARGIN);
         usual.clamp(PROBE_TIMEOUT_MIN, PROBE_TIMEOUT)
+    }
+
+    /// The same, when nothing else comes either.
+    fn silence_timeout(&self) -> Duration {
+        let usual = self.round_trip.map_or(PROBE_TIMEOUT, |round_trip| round_trip * 2 + SILENCE_MARGIN);
+        usual.clamp(SILENCE_TIMEOUT_MIN, PROBE_TIMEOUT)
+    }
+
+    /// How long it may take to answer when it is challenged.
+    fn challenge_time(&self) -> Duration {
+        let usual = self.round_trip.map_or(CHALLENGE_TIME, |round_trip| round_trip * 2 + CHALLENGE_MARGIN);
+        usual.min(CHALLENGE_TIME)
     }
 }
 
@@ -146,7 +168,10 @@ pub struct Paths {
     queue: VecDeque<Remote>,
     suspicion: bool,
     idle_interval: Duration,
-    traffic: u64,
+    /// At the latest look.
+    traffic: Traffic,
+    /// Whether anything had flowed then.
+    is_flowing: bool,
     tokens: u64,
 }
 
@@ -166,7 +191,8 @@ impl Paths {
             queue: VecDeque::new(),
             suspicion: false,
             idle_interval: PROBE_IDLE_INTERVAL,
-            traffic: 0,
+            traffic: Traffic::default(),
+            is_flowing: false,
             tokens: seed,
         }
     }
@@ -352,7 +378,8 @@ impl Paths {
     /// the others soon if it does not answer.
     pub fn handle_local_change(&mut self, now: Instant) {
         if let Some(primary) = &mut self.primary {
-            primary.liveness = Liveness::Suspect { unanswered: 0, next: now + CHALLENGE_TIME };
+            let next = now + CHALLENGE_TIME;
+            primary.liveness = Liveness::Suspect { unanswered: 0, next, is_hurried: false };
             self.queue.push_back(primary.remote);
         }
     }
@@ -373,7 +400,8 @@ impl Paths {
             self.withstood.clear();
         }
         let answers = same.map(|primary| primary.answers).unwrap_or_default();
-        let liveness = Liveness::Alive { next: now + PROBE_ACTIVE_INTERVAL };
+        let look = if self.is_flowing { LOOK_ACTIVE } else { PROBE_ACTIVE_INTERVAL };
+        let liveness = Liveness::Alive { next: now + look };
         self.primary = Some(Primary { remote, round_trip, liveness, last_probe, answers });
         // What a spare socket reached is of no use to the main one.
         if let Remote::Udp { socket: SocketId::MAIN, address } = remote
@@ -385,20 +413,25 @@ impl Paths {
 
     /// Whether [`Paths::poll_output`] has nothing to do but to wait, for a path that lives.
     #[must_use]
-    pub fn is_quiet(&self, traffic: u64, now: Instant) -> bool {
-        let waits = |next: Instant| {
-            let looks_early = next.saturating_duration_since(now) <= LOOK_EARLY && self.traffic == traffic;
-            now < next && !looks_early
-        };
+    pub fn is_quiet(&self, traffic: Traffic, now: Instant) -> bool {
         let is_answered = |challenge: &Challenge| matches!(challenge.outcome, Outcome::Answered(_));
         !self.suspicion
             && self.queue.is_empty()
             && !self.challenge.as_ref().is_some_and(is_answered)
-            && self.primary.is_some_and(|p| matches!(p.liveness, Liveness::Alive { next } if waits(next)))
+            && self.primary.is_some_and(|primary| match primary.liveness {
+                Liveness::Alive { next } => now < next && !self.looks_early(next, traffic, now),
+                Liveness::Suspect { .. } => false,
+            })
     }
 
-    /// What is to be done now. `traffic` is a count that grows with every packet to or from the peer.
-    pub fn poll_output(&mut self, traffic: u64, now: Instant) -> Output {
+    /// Whether a look that is due soon is done now, and shows that nothing flows.
+    fn looks_early(&self, next: Instant, traffic: Traffic, now: Instant) -> bool {
+        let is_soon = next.saturating_duration_since(now) <= LOOK_EARLY;
+        is_soon && !self.is_flowing && self.traffic == traffic
+    }
+
+    /// What is to be done now.
+    pub fn poll_output(&mut self, traffic: Traffic, now: Instant) -> Output {
         if std::mem::take(&mut self.suspicion) {
             return Output::Suspect;
         }
@@ -408,56 +441,77 @@ impl Paths {
         if let Some(remote) = self.judge_challenge(now) {
             return Output::Promoted(remote);
         }
-        let Some(primary) = &mut self.primary else { return Output::Wait(None, WaitReason::NextProbe) };
+        let Some(mut primary) = self.primary else { return Output::Wait(None, WaitReason::NextProbe) };
         match primary.liveness {
             Liveness::Alive { next } if now < next => {
+                let is_early = self.looks_early(next, traffic, now);
                 let due = primary.last_probe + self.idle_interval;
-                let is_soon = next.saturating_duration_since(now) <= LOOK_EARLY;
-                let next = if is_soon && self.traffic == traffic {
-                    due.min(now + LOOK_INTERVAL).max(next)
-                } else {
-                    next
-                };
-                primary.liveness = Liveness::Alive { next };
-                self.wait(next, WaitReason::NextProbe)
+                let next = if is_early { due.min(now + LOOK_INTERVAL).max(next) } else { next };
+                self.wait_for(Liveness::Alive { next }, next, WaitReason::NextProbe)
             }
-            Liveness::Suspect { next, .. } if now < next => self.wait(next, WaitReason::ProbeAnswer),
-            Liveness::Alive { .. } => {
-                let flows = std::mem::replace(&mut self.traffic, traffic) != traffic;
-                let due = primary.last_probe + self.idle_interval;
-                if flows || now >= due {
-                    primary.last_probe = now;
-                    primary.liveness = Liveness::Suspect { unanswered: 0, next: now + primary.timeout() };
-                    let remote = primary.remote;
-                    return self.probe(remote, now);
-                }
-                primary.liveness = Liveness::Alive { next: due.min(now + LOOK_INTERVAL) };
+            Liveness::Alive { .. } => self.look(traffic, now),
+            // It was slow, no more: it has the time that it always has.
+            Liveness::Suspect { unanswered: 0, is_hurried: true, .. }
+                if traffic.received != self.traffic.received =>
+            {
+                let next = primary.last_probe + primary.timeout();
+                primary.liveness = Liveness::Suspect { unanswered: 0, next, is_hurried: false };
+                self.primary = Some(primary);
                 self.poll_output(traffic, now)
+            }
+            Liveness::Suspect { next, .. } if now < next => {
+                self.wait_for(primary.liveness, next, WaitReason::ProbeAnswer)
             }
             Liveness::Suspect { unanswered, .. } if unanswered >= PROBE_TRIES => {
                 self.handle_close();
                 Output::Lost
             }
             Liveness::Suspect { unanswered, .. } => {
-                primary.answers.note(false);
-                let next = now + primary.timeout();
-                primary.liveness = Liveness::Suspect { unanswered: unanswered + 1, next };
-                self.suspicion = unanswered == 0;
-                let is_direct = primary.remote.is_direct();
-                // Over hops only other hops are tried: to knock at the peer's NAT unasked is what a punch takes care not to.
-                let others =
-                    self.targets().into_iter().filter(|remote| is_direct || remote.address().is_none());
-                self.queue.extend(others);
+                self.miss(unanswered, now);
                 self.poll_output(traffic, now)
             }
         }
+    }
+
+    /// Looks what has flowed since the look before: a path that owes something is probed.
+    fn look(&mut self, traffic: Traffic, now: Instant) -> Output {
+        let Some(mut primary) = self.primary else { return Output::Wait(None, WaitReason::NextProbe) };
+        let before = std::mem::replace(&mut self.traffic, traffic);
+        let (receives, sends) = (traffic.received != before.received, traffic.sent != before.sent);
+        let flowed = std::mem::replace(&mut self.is_flowing, receives || sends);
+        let is_silent = flowed && sends && !receives;
+        let idle_due = primary.last_probe + self.idle_interval;
+        let active_due = primary.last_probe + PROBE_ACTIVE_INTERVAL;
+        if is_silent || now >= idle_due || (self.is_flowing && now >= active_due) {
+            primary.last_probe = now;
+            let timeout = if is_silent { primary.silence_timeout() } else { primary.timeout() };
+            primary.liveness =
+                Liveness::Suspect { unanswered: 0, next: now + timeout, is_hurried: is_silent };
+            self.primary = Some(primary);
+            return self.probe(primary.remote, now);
+        }
+        let next = idle_due.min(now + if self.is_flowing { LOOK_ACTIVE } else { LOOK_INTERVAL });
+        self.wait_for(Liveness::Alive { next }, next, WaitReason::NextProbe)
+    }
+
+    /// The primary path owes an answer: it is asked again, and others are.
+    fn miss(&mut self, unanswered: u32, now: Instant) {
+        let Some(primary) = &mut self.primary else { return };
+        primary.answers.note(false);
+        let next = now + primary.timeout();
+        primary.liveness = Liveness::Suspect { unanswered: unanswered + 1, next, is_hurried: false };
+        self.suspicion = unanswered == 0;
+        let is_direct = primary.remote.is_direct();
+        // Over hops only other hops are tried: to knock at the peer's NAT unasked is what a punch takes care not to.
+        let others = self.targets().into_iter().filter(|remote| is_direct || remote.address().is_none());
+        self.queue.extend(others);
     }
 
     /// The address that has won a challenge, now the primary path.
     fn judge_challenge(&mut self, now: Instant) -> Option<Remote> {
         let challenge = self.challenge?;
         let Outcome::Answered(round_trip) = challenge.outcome else { return None };
-        if now < challenge.since + CHALLENGE_TIME || self.primary() == Some(challenge.remote) {
+        if now < self.challenge_end(&challenge) || self.primary() == Some(challenge.remote) {
             return None;
         }
         self.challenge = None;
@@ -465,11 +519,18 @@ impl Paths {
         Some(challenge.remote)
     }
 
-    fn wait(&self, next: Instant, reason: WaitReason) -> Output {
+    fn challenge_end(&self, challenge: &Challenge) -> Instant {
+        challenge.since + self.primary.map_or(CHALLENGE_TIME, |primary| primary.challenge_time())
+    }
+
+    fn wait_for(&mut self, liveness: Liveness, next: Instant, reason: WaitReason) -> Output {
+        if let Some(primary) = &mut self.primary {
+            primary.liveness = liveness;
+        }
         let is_open = |challenge: &Challenge| {
             matches!(challenge.outcome, Outcome::Answered(_)) && self.primary() != Some(challenge.remote)
         };
-        match self.challenge.filter(is_open).map(|challenge| challenge.since + CHALLENGE_TIME) {
+        match self.challenge.filter(is_open).map(|challenge| self.challenge_end(&challenge)) {
             Some(end) if end < next => Output::Wait(Some(end), WaitReason::Challenge),
             Some(_) | None => Output::Wait(Some(next), reason),
         }

@@ -37,6 +37,12 @@ impl PeerShared {
     pub fn bytes(&self) -> (u64, u64) {
         (self.rx_bytes.load(Relaxed), self.tx_bytes.load(Relaxed))
     }
+
+    /// The same, for the paths.
+    pub(crate) fn traffic(&self) -> nat::Traffic {
+        let (received, sent) = self.bytes();
+        nat::Traffic { received, sent }
+    }
 }
 
 /// What workers know of one peer.

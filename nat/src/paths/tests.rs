@@ -1,10 +1,10 @@
 use super::*;
-use crate::limits::CHALLENGE_TIME;
+use crate::limits::CHALLENGE_MARGIN;
 
 struct Fixture {
     paths: Paths,
     now: Instant,
-    traffic: u64,
+    traffic: Traffic,
 }
 
 fn candidate(host: u8) -> Candidate {
@@ -20,7 +20,7 @@ impl Fixture {
         // The base of virtual time: its value does not matter.
         #[expect(clippy::disallowed_methods, reason = "a test needs some instant to begin with")]
         let now = Instant::now();
-        Self { paths: Paths::new(0), now, traffic: 0 }
+        Self { paths: Paths::new(0), now, traffic: Traffic::default() }
     }
 
     fn connected() -> Self {
@@ -34,6 +34,36 @@ impl Fixture {
 
     fn poll(&mut self) -> Output {
         self.paths.poll_output(self.traffic, self.now)
+    }
+
+    /// One goes each way.
+    fn packets(&mut self) {
+        self.traffic.received += 1;
+        self.traffic.sent += 1;
+    }
+
+    /// For this long a packet goes to the peer every 10 ms. While `hears`, one comes back, and an answer to each probe.
+    /// When something else than a wait or a regular probe came of it, after how long.
+    fn talk(&mut self, duration: Duration, hears: bool) -> Option<(Duration, Output)> {
+        let start = self.now;
+        while self.now < start + duration {
+            self.now += Duration::from_millis(10);
+            self.traffic.sent += 1;
+            self.traffic.received += u64::from(hears);
+            loop {
+                match self.poll() {
+                    Output::Wait(..) => break,
+                    Output::Probe(token, remote) if hears => {
+                        self.paths.handle_pong(token, remote, self.now);
+                    }
+                    Output::Probe(..) => {}
+                    output @ (Output::Promoted(_) | Output::Suspect | Output::Lost) => {
+                        return Some((self.now - start, output));
+                    }
+                }
+            }
+        }
+        None
     }
 
     fn probe(&mut self) -> (u64, Remote) {
@@ -72,14 +102,14 @@ fn an_idle_path_is_probed_every_25_seconds_an_active_one_more_often() {
     let mut f = Fixture::connected();
     assert_eq!(f.advance().0, PROBE_IDLE_INTERVAL);
     let mut f = Fixture::connected();
-    f.traffic += 1;
+    f.packets();
     assert_eq!(f.advance().0, PROBE_ACTIVE_INTERVAL);
 }
 
 #[test]
 fn a_silent_path_is_lost_after_three_more_probes() {
     let mut f = Fixture::connected();
-    f.traffic += 1;
+    f.packets();
     let mut probes = 0;
     let start = f.now;
     loop {
@@ -103,7 +133,7 @@ fn a_silent_path_is_lost_after_three_more_probes() {
 fn another_candidate_that_answers_takes_over() {
     let mut f = Fixture::connected();
     f.paths.handle_candidates(Source::Record, &[candidate(2)]);
-    f.traffic += 1;
+    f.packets();
     let token = loop {
         match f.advance().1 {
             Output::Probe(token, remote) if remote == address(2) => break token,
@@ -127,7 +157,7 @@ fn a_peer_that_has_moved_is_followed_when_its_old_address_is_silent() {
     assert!(matches!(f.poll(), Output::Wait(..)), "one challenge for many datagrams");
     assert_eq!(f.paths.handle_pong(token, address(8), f.now), None, "the answer of another address");
     assert!(!f.paths.handle_pong(token, address(9), f.now).unwrap().promoted);
-    assert_eq!(f.advance(), (CHALLENGE_TIME, Output::Promoted(address(9))));
+    assert_eq!(f.advance(), (CHALLENGE_MARGIN, Output::Promoted(address(9))));
     assert_eq!(f.paths.primary(), Some(address(9)));
 }
 
@@ -152,7 +182,7 @@ fn a_challenger_that_was_withstood_calls_forth_no_more_probes_while_the_path_liv
     f.now += CHALLENGE_INTERVAL * 2;
     f.paths.handle_datagram(address(9), f.now);
     assert!(matches!(f.poll(), Output::Wait(..)), "each side prefers another path, and both work");
-    f.traffic += 1;
+    f.packets();
     while f.advance().1 != Output::Suspect {}
     f.paths.handle_datagram(address(9), f.now);
     let probed: Vec<_> = std::iter::from_fn(|| match f.poll() {
@@ -174,7 +204,7 @@ fn who_is_awake_looks_early_and_sleeps_longer() {
     f.now = look - LOOK_EARLY;
     assert_eq!(f.poll(), Output::Wait(Some(f.now + LOOK_INTERVAL), waits));
     f.now += LOOK_INTERVAL - LOOK_EARLY;
-    f.traffic += 1;
+    f.packets();
     assert_eq!(f.poll(), Output::Wait(Some(f.now + LOOK_EARLY), waits), "packets flow: as was planned");
 }
 
@@ -198,7 +228,7 @@ fn a_local_change_probes_at_once() {
 #[test]
 fn a_peer_that_is_heard_again_after_its_path_was_lost_is_probed() {
     let mut f = Fixture::connected();
-    f.traffic += 1;
+    f.packets();
     while f.advance().1 != Output::Lost {}
     f.paths.handle_datagram(address(1), f.now);
     let (token, remote) = f.probe();
@@ -232,7 +262,7 @@ fn a_straight_path_takes_over_from_a_circuit_and_gives_back_to_it() {
     let token = f.probe().0;
     f.paths.handle_pong(token, circuit, f.now).unwrap();
     assert_eq!(f.paths.primary(), Some(address(1)));
-    f.traffic += 1;
+    f.packets();
     let start = f.now;
     assert!(answer(&mut f, circuit).promoted, "the straight path is silent");
     assert!(f.now - start <= Duration::from_secs(2));
@@ -241,10 +271,55 @@ fn a_straight_path_takes_over_from_a_circuit_and_gives_back_to_it() {
 }
 
 #[test]
+fn a_path_in_use_that_falls_silent_is_suspected_after_half_a_second() {
+    let mut f = Fixture::connected();
+    for more_ms in 0..15 {
+        assert_eq!(f.talk(Duration::from_millis(1500 + more_ms * 10), true), None);
+        let (after, output) = f.talk(Duration::from_secs(2), false).unwrap();
+        assert_eq!(output, Output::Suspect);
+        assert!(after <= LOOK_ACTIVE * 2 + SILENCE_TIMEOUT_MIN, "{after:?}");
+        assert!(after > SILENCE_TIMEOUT_MIN);
+        f.paths.handle_handshake(address(1), f.now);
+    }
+}
+
+#[test]
+fn a_peer_that_only_listens_is_asked_often_and_never_suspected() {
+    let mut f = Fixture::connected();
+    let mut probes = 0;
+    for _ in 0..500 {
+        f.now += Duration::from_millis(10);
+        f.traffic.sent += 1;
+        while let Output::Probe(token, remote) = f.poll() {
+            probes += 1;
+            f.paths.handle_pong(token, remote, f.now);
+        }
+        assert!(!f.paths.is_suspect());
+    }
+    assert!((20..=5000 / 150).contains(&probes), "{probes} in 5 s");
+}
+
+#[test]
+fn what_was_only_slow_has_the_usual_time() {
+    let mut f = Fixture::connected();
+    assert_eq!(f.talk(Duration::from_secs(2), true), None);
+    let asked = loop {
+        f.now += Duration::from_millis(10);
+        f.traffic.sent += 1;
+        if let Output::Probe(..) = f.poll() {
+            break f.now;
+        }
+    };
+    f.traffic.received += 1;
+    let (_, output) = f.advance();
+    assert_eq!((output, f.now - asked), (Output::Suspect, PROBE_TIMEOUT_MIN));
+}
+
+#[test]
 fn lost_probes_are_counted() {
     let mut f = Fixture::connected();
     assert_eq!(f.paths.loss_per_mille(), Some(0));
-    f.traffic += 1;
+    f.packets();
     let mut seen = 0;
     while f.paths.loss_per_mille() == Some(0) {
         match f.advance().1 {

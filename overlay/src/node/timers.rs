@@ -71,8 +71,7 @@ impl Node {
 
     fn run_path_timers(&mut self, node: NodeId, now: Instant) {
         while let Some(peer) = self.peers.get_mut(&node) {
-            let (rx, tx) = peer.shared.bytes();
-            match peer.paths.poll_output(rx.wrapping_add(tx), now) {
+            match peer.paths.poll_output(peer.shared.traffic(), now) {
                 nat::Output::Probe(token, remote) => {
                     let digest = self.registry.digest();
                     self.send(&node, &Message::Ping { token, digest }, Some(remote));
@@ -208,8 +207,7 @@ impl Node {
             consider(peer.sessions.expiry(), WaitReason::Session);
             consider(peer.staged.front().map(|staged| staged.until), WaitReason::StagedPacket);
             consider(peer.sync_deadline(own), WaitReason::Sync);
-            let (rx, tx) = peer.shared.bytes();
-            if let nat::Output::Wait(at, reason) = peer.paths.poll_output(rx.wrapping_add(tx), now) {
+            if let nat::Output::Wait(at, reason) = peer.paths.poll_output(peer.shared.traffic(), now) {
                 consider(at, WaitReason::Path(reason));
             }
             consider(peer.punching.deadline(now), WaitReason::Punch);
@@ -234,7 +232,6 @@ impl Peer {
     /// Whether there is nothing to be done for it now, as is so for most peers at most times.
     fn is_quiet(&self, own_digest: u64, rekey_after: Duration, now: Instant) -> bool {
         let is_later = |at: Option<Instant>| at.is_none_or(|at| now < at);
-        let (rx, tx) = self.shared.bytes();
         let is_relayed = self.paths.primary().is_some_and(|remote| !remote.is_direct());
         self.is_connected()
             && self.seeking == Seeking::Content
@@ -243,7 +240,7 @@ impl Peer {
             && is_later(self.staged.front().map(|staged| staged.until))
             && is_later(self.attempts.front().map(|attempt| attempt.sent + HANDSHAKE_LIFE))
             && is_later(self.sync_deadline(own_digest))
-            && self.paths.is_quiet(rx.wrapping_add(tx), now)
+            && self.paths.is_quiet(self.shared.traffic(), now)
             && self.punching.is_quiet(is_relayed, now)
     }
 

@@ -140,9 +140,18 @@ impl Node {
         open.take(VOUCHED_PER_ADMIN_MAX).collect()
     }
 
-    /// Members that vouch for us: anchors first, then those that do already.
+    /// Whether strangers can dial a member, as far as it has told.
+    fn can_be_dialled(&self, node: &NodeId) -> bool {
+        self.topology.state(node).is_some_and(|state| state.is_anchor || !state.may_translate())
+    }
+
+    /// Members that vouch for us: anchors first, then those that do already. Those behind NATs only when there are no
+    /// others: the invite would have its holder knock there in vain.
     pub(super) fn vouching_members(&self) -> Vec<NodeId> {
         let mut links = self.links();
+        if links.iter().any(|(node, _)| self.can_be_dialled(node)) {
+            links.retain(|(node, _)| self.can_be_dialled(node));
+        }
         let anchors = self.anchors();
         let is_told = |node: &NodeId| self.vouching.told.keys().any(|(told, _)| told == node);
         links.sort_by_key(|(node, ms)| (!anchors.contains(node), !is_told(node), *ms));
@@ -173,11 +182,8 @@ impl Node {
             Way::Through { member, .. } => Some(*member),
             Way::Straight(_) => None,
         };
-        let can_be_dialled = |node: &NodeId| {
-            self.topology.state(node).is_some_and(|state| state.is_anchor || !state.may_translate())
-        };
         let others = self.vouching_members().into_iter();
-        let others = others.filter(|node| Some(*node) != through && can_be_dialled(node));
+        let others = others.filter(|node| Some(*node) != through && self.can_be_dialled(node));
         let contact = |node: NodeId| {
             let mut candidates = self.dialled_at(&node);
             candidates.truncate(CONTACT_CANDIDATES_MAX);

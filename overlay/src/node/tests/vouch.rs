@@ -91,11 +91,13 @@ fn a_new_member_is_not_sent_to_knock_at_nats() {
         node.topology.handle_state(b, Some(state));
     });
     let invite = lab.invite(0, &any_member());
+    let [at_a, at_c] = [0, 2].map(|at| lab.machines[at].remote.candidate().unwrap());
+    assert_eq!(invite.addresses, [at_a, at_c]);
     let applicant = lab.apply(&invite, "d");
     lab.run(SECOND);
     let Some(Ok((_, contacts))) = &lab.applicants[applicant].outcome else { panic!("not accepted") };
-    let contacts: Vec<_> = contacts.iter().map(|contact| contact.node).collect();
-    assert_eq!(contacts, [lab.id(0), c]);
+    let contacts: Vec<_> = contacts.iter().map(|contact| (contact.node, &contact.candidates[..])).collect();
+    assert_eq!(contacts, [(lab.id(0), &[at_a][..]), (c, &[at_c])]);
 }
 
 #[test]
