@@ -81,6 +81,10 @@ pub(crate) const SAMPLES_FEW: u16 = 4;
 pub(crate) const SAMPLES_MANY: u16 = 24;
 /// Fresh sockets are asked for at most this often: each costs the NAT a mapping.
 pub(crate) const SAMPLES_INTERVAL: Duration = Duration::from_secs(60);
+/// Where ports come one after the other, the next are only known when a few sockets have asked just before.
+pub(crate) const SEQUENCE_FRESH: Duration = Duration::from_secs(3);
+/// What fresh sockets of one round learn, they learn within this time.
+pub(crate) const SAMPLES_ROUND: Duration = Duration::from_secs(1);
 /// Ports that come one after the other are at most this far apart, so many mappings do others behind the NAT open.
 pub(crate) const SEQUENCE_GAP_MAX: i16 = 32;
 /// A block is at most this large: of wider ones nothing is gained over all ports.

@@ -8,12 +8,12 @@ mod ports;
 
 use crate::limits::{
     CLASS_MIN, DIAL_BACK_LIFE, OBSERVATION_LIFE, OBSERVATIONS_MAX, SAMPLES_FEW, SAMPLES_INTERVAL,
-    SAMPLES_MANY, TENTATIVE_MAX, VOTES_MAX, VOTES_MIN,
+    SAMPLES_MANY, SAMPLES_ROUND, SEQUENCE_FRESH, TENTATIVE_MAX, VOTES_MAX, VOTES_MIN,
 };
 use crate::remote::SocketId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use wire::{Candidate, Dependence, NatProfile, NodeId, Ports};
 
 /// Who says how it sees us.
@@ -42,6 +42,8 @@ struct Observation {
     socket: SocketId,
     observed: Candidate,
     at: Instant,
+    /// Since when it is the same: the mapping is no younger.
+    since: Instant,
 }
 
 impl Observation {
@@ -91,14 +93,15 @@ impl Observations {
         }
         let family = if asked.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
         let list = if socket == SocketId::MAIN { &mut family.main } else { &mut family.samples };
-        list.retain(|known| {
-            (known.witness, known.asked, known.socket) != (witness, asked, socket)
-                && now < known.at + OBSERVATION_LIFE
-        });
+        let is_same =
+            |known: &Observation| (known.witness, known.asked, known.socket) == (witness, asked, socket);
+        let before = list.iter().find(|known| is_same(known) && known.observed == observed);
+        let since = before.map_or(now, |known| known.since);
+        list.retain(|known| !is_same(known) && now < known.at + OBSERVATION_LIFE);
         if list.len() == OBSERVATIONS_MAX {
             list.pop_front();
         }
-        list.push_back(Observation { witness, asked, socket, observed, at: now });
+        list.push_back(Observation { witness, asked, socket, observed, at: now, since });
     }
 
     /// A witness was asked to dial back to our main socket; whether that arrived.
@@ -154,8 +157,15 @@ impl Observations {
     pub fn predicted(&self, now: Instant) -> Option<u16> {
         let family = self.profiled(now);
         let ip = agreed_ip(family, now)?;
-        let is_sequence = matches!(self.ports(family, now), Ports::Sequential { .. });
-        self.latest(family, ip, now).filter(|_| is_sequence).map(|latest| latest.address().port())
+        let Ports::Sequential { step } = self.ports(family, now) else { return None };
+        let latest = self.latest(family, ip, now)?;
+        // Of a round of samples, answers may have overtaken others.
+        let round = all(family, ip, now).filter(|other| other.since + SAMPLES_ROUND >= latest.since);
+        let farther = |best: u16, port: u16| {
+            let ahead = port.wrapping_sub(best).cast_signed();
+            if ahead.signum() == step.signum() { port } else { best }
+        };
+        Some(round.map(|observation| observation.address().port()).fold(latest.address().port(), farther))
     }
 
     /// How the NAT before us behaves. `local`: our own addresses, with the main socket's port.
@@ -186,8 +196,22 @@ impl Observations {
             mapping(family, now),
             Dependence::AddressDependent | Dependence::AddressAndPortDependent
         );
-        let is_known = self.ports(family, now) != Ports::Unknown;
-        let was_asked = self.samples_asked.is_some_and(|asked| now < asked + SAMPLES_INTERVAL);
+        let asked_within = |time: Duration| {
+            self.samples_asked.is_some_and(|asked| now.saturating_duration_since(asked) < time)
+        };
+        let is_known = match self.ports(family, now) {
+            Ports::Unknown => false,
+            // What comes next, others behind the NAT decide as well.
+            Ports::Sequential { .. } => {
+                if asked_within(SEQUENCE_FRESH) {
+                    return None;
+                }
+                self.samples_asked = Some(now);
+                return Some(SAMPLES_FEW);
+            }
+            Ports::Preserved | Ports::Fixed | Ports::Block { .. } | Ports::Random => true,
+        };
+        let was_asked = asked_within(SAMPLES_INTERVAL);
         let sockets: BTreeSet<_> = live(&family.samples, now).map(|sample| sample.socket).collect();
         let has_few = sockets.len() >= usize::from(SAMPLES_FEW);
         // The answers to the few lead to the many at once.
@@ -203,10 +227,9 @@ impl Observations {
         if live(&self.v4.main, now).next().is_some() { &self.v4 } else { &self.v6 }
     }
 
-    /// The last observation of any socket under this address.
+    /// The youngest mapping of any socket under this address.
     fn latest<'a>(&self, family: &'a Family, ip: IpAddr, now: Instant) -> Option<&'a Observation> {
-        let all = live(&family.main, now).chain(live(&family.samples, now));
-        all.filter(|observation| observation.address().ip() == ip).max_by_key(|observation| observation.at)
+        all(family, ip, now).max_by_key(|observation| observation.since)
     }
 
     fn ports(&self, family: &Family, now: Instant) -> Ports {
@@ -235,6 +258,12 @@ impl Observations {
             (Some(false) | None, None) => Dependence::Unknown,
         }
     }
+}
+
+/// All of a family under this address.
+fn all(family: &Family, ip: IpAddr, now: Instant) -> impl Iterator<Item = &Observation> {
+    let all = live(&family.main, now).chain(live(&family.samples, now));
+    all.filter(move |observation| observation.address().ip() == ip)
 }
 
 fn live(list: &VecDeque<Observation>, now: Instant) -> impl DoubleEndedIterator<Item = &Observation> {

@@ -76,9 +76,15 @@ struct Probe {
 
 #[derive(Debug, Clone, Copy)]
 enum Liveness {
-    Alive { next: Instant },
+    Alive {
+        next: Instant,
+    },
     /// `is_hurried`: the first probe was sent because nothing came.
-    Suspect { unanswered: u32, next: Instant, is_hurried: bool },
+    Suspect {
+        unanswered: u32,
+        next: Instant,
+        is_hurried: bool,
+    },
 }
 
 /// Answers to the latest regular probes, one bit each, the latest in the lowest; of how many.

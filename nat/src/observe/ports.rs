@@ -22,17 +22,29 @@ pub(super) fn allocation(main: &[u16], samples: &[u16]) -> Ports {
     block(&all.into_iter().collect::<Vec<_>>())
 }
 
-/// The step, when most ports come shortly after the one before. Not all: answers overtake each other.
+/// The step, when most ports have another shortly after them, and were seen in that order for the most part: answers
+/// overtake each other, but ports of a small block that come at random have no order at all.
 fn step(series: &[u16]) -> Option<i16> {
-    let steps: Vec<i16> = series.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]).cast_signed()).collect();
-    let moves = steps.iter().filter(|step| **step != 0).count();
-    [1, -1].into_iter().find_map(|sign: i16| {
-        let forward = || {
-            steps.iter().map(|step| step.wrapping_mul(sign)).filter(|s| (1..=SEQUENCE_GAP_MAX).contains(s))
-        };
-        let step = forward().min()?;
-        (4 * forward().count() >= 3 * moves).then_some(step * sign)
-    })
+    let first = *series.first()?;
+    let mut offsets: Vec<i32> = Vec::with_capacity(series.len());
+    for port in series {
+        let offset = i32::from(port.wrapping_sub(first).cast_signed());
+        if !offsets.contains(&offset) {
+            offsets.push(offset);
+        }
+    }
+    let order: i32 = (1..offsets.len())
+        .map(|later| offsets[..later].iter().map(|earlier| (offsets[later] - earlier).signum()).sum::<i32>())
+        .sum();
+    let pairs = i32::try_from(offsets.len() * (offsets.len() - 1) / 2).ok()?;
+    offsets.sort_unstable();
+    let near = || {
+        let gaps = offsets.windows(2).map(|pair| pair[1] - pair[0]);
+        gaps.filter(|gap| (1..=i32::from(SEQUENCE_GAP_MAX)).contains(gap))
+    };
+    let is_sequence = 4 * near().count() >= 3 * (offsets.len() - 1) && 2 * order.abs() >= pairs;
+    let step = i16::try_from(near().min()?).ok()?;
+    is_sequence.then_some(if order < 0 { -step } else { step })
 }
 
 /// Where the block is of which these are a part: ports drawn from `n` span `n·(k−1)/(k+1)` on average. Providers hand
@@ -74,6 +86,8 @@ mod tests {
             (&[100, 101, 117, 118, 120], 1),
             (&[106, 104, 102, 100], -2),
             (&[65_534, 65_535, 0, 1, 2], 1),
+            (&[130, 132, 131, 133, 136, 137, 135, 134], 1),
+            (&[100, 101, 101, 100, 102, 103], 1),
         ] {
             assert_eq!(allocation(&[], seen), Ports::Sequential { step }, "{seen:?}");
         }

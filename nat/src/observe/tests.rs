@@ -231,6 +231,14 @@ fn samples_are_wanted_of_nats_whose_ports_vary_and_tell_sequence_from_block() {
     assert_eq!(f.profile().ports, Ports::Sequential { step: 1 });
     assert_eq!(f.seen.predicted(f.now), Some(port));
     assert_eq!(f.seen.wants_samples(f.now), None);
+    f.now += SEQUENCE_FRESH;
+    (1..=3).for_each(|number| f.says(member(number), &format!("203.0.113.1:{}", 20_000 + u16::from(number))));
+    assert_eq!(f.seen.predicted(f.now), Some(port), "mappings that are used again are not younger");
+    assert_eq!(f.seen.wants_samples(f.now), Some(SAMPLES_FEW), "what came last is old");
+    let mut answers =
+        [port + 30, port + 32, port + 31, port + 33, port + 36, port + 37, port + 35, port + 34].into_iter();
+    f.samples(SAMPLES_FEW, || answers.next().unwrap());
+    assert_eq!(f.seen.predicted(f.now), Some(port + 37), "answers overtake each other");
 
     let mut f = Fixture::new();
     let mut shuffle = crate::punch::Shuffle::new(3);

@@ -3,7 +3,7 @@
 use super::PunchParams;
 use super::shuffle::Shuffle;
 use super::side::{Side, targets, targets_beside};
-use super::strategy::{Role, Strategy};
+use super::strategy::{Role, Strategy, is_refused};
 use super::train::{Course, Train};
 use crate::limits::{
     BIRTHDAY_PORTS, BIRTHDAY_SOCKETS, BLOCK_SOCKETS_MAX, OPENER_GAP, OPENER_LEAD, OPENER_TTL,
@@ -34,9 +34,12 @@ impl Plan {
                 return plan;
             }
             Strategy::LowTtl => {
-                let targets = targets(&params.ours, &params.theirs);
-                plan.push_openers(params, || Course::Each(targets.clone()));
-                plan.trains.push(Train::rounds(targets, params.start));
+                let all = targets(&params.ours, &params.theirs);
+                plan.push_openers(params, || Course::Each(all.clone()));
+                // From a port that the peer's NAT does not expect nothing arrives, but some NATs take note of it.
+                let is_in_vain = is_refused(&params.ours.profile, &params.theirs.profile);
+                let probed = if is_in_vain { targets_beside(&params.ours, &params.theirs) } else { all };
+                plan.trains.push(Train::rounds(probed, params.start));
                 return plan;
             }
             Strategy::Hopeless(_) => return plan,

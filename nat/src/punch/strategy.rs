@@ -155,6 +155,12 @@ pub fn strategy_on(rung: Rung, ours: &Side, theirs: &Side) -> Strategy {
     }
 }
 
+/// Whether nothing that one side sends at first gets past the other's NAT, as far as that has shown what it admits.
+pub(crate) fn is_refused(ours: &NatProfile, theirs: &NatProfile) -> bool {
+    let is_open = matches!(theirs.filtering, Dependence::EndpointIndependent | Dependence::AddressDependent);
+    !is_steady(ours) && !is_open
+}
+
 /// Whether it is seen under the same port by everybody.
 fn is_steady(profile: &NatProfile) -> bool {
     matches!(profile.mapping, Dependence::Unknown | Dependence::EndpointIndependent)

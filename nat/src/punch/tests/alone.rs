@@ -4,7 +4,7 @@ use crate::punch::{Punch, PunchOutput, PunchParams, Role, Side, Strategy};
 use crate::remote::SocketId;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use wire::Candidate;
+use wire::{Candidate, Dependence};
 
 /// The probes that are wanted at this instant.
 fn probes(punch: &mut Punch, now: Instant) -> Vec<(SocketAddr, Option<u8>)> {
@@ -80,4 +80,23 @@ fn openers_get_farther_behind_two_nats() {
     assert_eq!(openers(&params), [Some(4); 4], "two to each address, before the start");
     params.is_double = false;
     assert_eq!(openers(&params), [Some(2); 4]);
+}
+
+#[test]
+fn from_a_port_that_nobody_expects_only_openers_go_to_a_nat_that_admits_no_strangers() {
+    let mut params = params(Strategy::LowTtl);
+    params.ours.profile.mapping = Dependence::AddressAndPortDependent;
+    let ttls = |params: &PunchParams| {
+        let mut punch = Punch::new(params);
+        let steps = (0..300).map(|step| params.start + Duration::from_millis(10 * step));
+        let sent: Vec<_> = steps.flat_map(|now| probes(&mut punch, now)).collect();
+        let to = |is_ipv6| sent.iter().filter(move |(address, _)| address.is_ipv6() == is_ipv6);
+        [false, true].map(|is_ipv6| to(is_ipv6).filter(|(_, ttl)| ttl.is_none()).count())
+    };
+    let [ipv4, ipv6] = ttls(&params);
+    assert!(ipv4 == 0 && ipv6 > 10, "{ipv4} and {ipv6}: no NAT is before the IPv6 address");
+    for admits in [Dependence::EndpointIndependent, Dependence::AddressDependent] {
+        params.theirs.profile.filtering = admits;
+        assert!(ttls(&params)[0] > 10);
+    }
 }
