@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use netns_tests::{Internet, Lab, Machine, NatKind, Process, Up, peer, wait_until};
+use netns_tests::{Implementation, Internet, Lab, Machine, Mainline, NatKind, Up, peer, wait_until};
 
 /// A beacon is heard at once; a debug build on a busy machine takes its time to come up.
 const BY_LAN: Duration = Duration::from_secs(30);
@@ -97,43 +97,29 @@ fn a_machine_joins_by_an_invite_whose_addresses_are_dead_when_it_is_on_the_same_
     a.must_ping(joined.v4.into());
 }
 
-/// An own DHT on public machines, and the configuration that uses it and no LAN.
-struct OwnDht {
-    _nodes: Vec<(Machine, Process)>,
-    toml: String,
-}
-
-impl OwnDht {
-    fn new(internet: &Internet) -> Self {
-        let mut nodes: Vec<(Machine, Process)> = vec![];
-        let mut first: Option<String> = None;
-        for name in ["dht1", "dht2", "dht3"] {
-            let machine = internet.public(name);
-            let listen = format!("{}:6881", machine.underlay4().expect("all of them have IPv4"));
-            let mut words = vec!["dht-node", "--listen", &listen];
-            if let Some(first) = &first {
-                words.extend(["--bootstrap", first]);
-            }
-            let process = machine.launch(&[], &words, None);
-            let said = process.wait_stdout(BY_LAN, |text| text.contains("listen").then_some(()));
-            said.expect("a DHT node says where it listens");
-            first.get_or_insert(listen);
-            nodes.push((machine, process));
-        }
-        let entry = first.expect("there are three");
-        let toml = format!(
-            "[lan]\nenabled = false\n[dht]\nbootstrap = [\"{entry}\"]\n[port_mapping]\nenabled = false\n"
-        );
-        Self { _nodes: nodes, toml }
-    }
+/// The configuration that uses nothing but the DHT that is entered by nodes of this kind.
+fn dht_only(dht: &Mainline, by: Implementation) -> String {
+    assert_eq!(dht.nodes(), 20);
+    let entries = dht.entries(by);
+    format!("[lan]\nenabled = false\n[dht]\nbootstrap = {entries:?}\n[port_mapping]\nenabled = false\n")
 }
 
 #[test]
 fn nodes_with_stale_addresses_find_each_other_by_a_dht_alone() {
+    find_each_other_by(Implementation::Ours);
+}
+
+/// libtorrent's nodes name none but their own kind: what is found was kept and told by them.
+#[test]
+fn nodes_with_stale_addresses_find_each_other_by_another_implementation_of_the_dht() {
+    find_each_other_by(Implementation::Libtorrent);
+}
+
+fn find_each_other_by(implementation: Implementation) {
     let internet = Internet::new();
-    let dht = OwnDht::new(&internet);
+    let dht = internet.mainline();
     let (a, b) = (internet.public("a"), internet.public("b"));
-    network(&[&a, &b], &dht.toml);
+    network(&[&a, &b], &dht_only(&dht, implementation));
     a.stop();
     b.stop();
     for machine in [&a, &b] {
@@ -152,9 +138,9 @@ fn nodes_with_stale_addresses_find_each_other_by_a_dht_alone() {
 #[test]
 fn two_nodes_behind_nats_meet_with_nothing_but_a_dht() {
     let internet = Internet::new();
-    let dht = OwnDht::new(&internet);
+    let dht = internet.mainline();
     let (a, b) = (internet.public("a"), internet.public("b"));
-    network(&[&a, &b], &dht.toml);
+    network(&[&a, &b], &dht_only(&dht, Implementation::Ours));
     a.stop();
     b.stop();
     let homes = [NatKind::PortRestricted, NatKind::AddrRestricted].map(|kind| internet.home(kind));
