@@ -215,6 +215,10 @@ impl Router {
         })
     }
 
+    pub(crate) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
     pub(crate) fn lan(&self) -> &Arc<Segment> {
         &self.lan
     }
