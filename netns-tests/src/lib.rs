@@ -50,7 +50,7 @@ pub use nat_kind::NatKind;
 pub use node::{DEADLINE, Up, drops, peer};
 pub use observe::{Dependence, Observed, Outside, Ports, gets_in, heard_until, hears, mapping};
 pub use path::{PathKind, await_path, path_kind};
-pub use ping::{Ping, ping, stop_ping};
+pub use ping::{Ping, ping, resumed_after_s, stop_ping};
 pub use process::{Done, Process};
 pub use refusal::refused;
 pub use router::{Ipv6, Plan, Router};

@@ -144,6 +144,21 @@ impl Machine {
         self.plug.borrow().put();
     }
 
+    /// Takes the interface down for so long, and brings it up as it was.
+    pub fn flap(&self, down: Duration) {
+        self.ip("link set eth0 down");
+        std::thread::sleep(down);
+        // The kernel has forgotten the routes.
+        self.plug.borrow().address(&self.namespace, "eth0");
+    }
+
+    /// Gives the machine other addresses on its segment: the old ones are gone.
+    pub fn readdress(&self) {
+        let mut plug = self.plug.borrow_mut();
+        plug.number = plug.segment.new_host();
+        plug.address(&self.namespace, "eth0");
+    }
+
     /// The router of the present subnet.
     pub(crate) fn router(&self) -> IpAddr {
         self.plug.borrow().router()

@@ -245,6 +245,18 @@ impl Machine {
         self.record(daemon.done(patience))
     }
 
+    /// Stops the daemon for so long, as a machine that sleeps does; its clocks go on.
+    ///
+    /// # Panics
+    /// When none was started.
+    pub fn sleep(&self, duration: Duration) {
+        let mut daemon = self.daemon.borrow_mut();
+        let daemon = daemon.as_mut().expect("a daemon was started here");
+        daemon.signal(Signal::STOP);
+        std::thread::sleep(duration);
+        daemon.signal(Signal::CONT);
+    }
+
     /// Kills the daemon with SIGKILL.
     pub fn kill(&self) {
         self.bury();

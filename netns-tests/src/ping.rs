@@ -11,6 +11,9 @@ use crate::{Machine, Process, wait_until};
 /// How long a path that was just made, or made anew, may take to carry its first ping.
 const FIRST_ANSWER: Duration = Duration::from_secs(15);
 
+/// How long a path that was interrupted may stand still before that is a failure instead of a figure.
+const RESUMES: Duration = Duration::from_secs(60);
+
 /// The result of one run of `ping`.
 #[derive(Debug, Clone)]
 pub struct Ping {
@@ -55,6 +58,13 @@ impl Ping {
         let answered: BTreeSet<u32> = replies.filter_map(number).collect();
         let last = answered.last().copied().unwrap_or(0);
         (1..=last).filter(|number| !answered.contains(number)).collect()
+    }
+
+    /// How long after a moment, in seconds since 1970, the first request that was sent after it was answered.
+    #[must_use]
+    pub fn answered_after_s(&self, moment_s: f64) -> Option<f64> {
+        let replies = self.at_s.iter().zip(&self.rtt_ms);
+        replies.filter(|(at, rtt)| *at - *rtt / 1000.0 >= moment_s).map(|(at, _)| at - moment_s).next()
     }
 
     /// The longest time without a reply between two replies, in seconds.
@@ -117,6 +127,37 @@ pub fn stop_ping(mut running: Process) -> Ping {
     Ping::parse(&running.done(Duration::from_secs(10)).stdout)
 }
 
+/// Pings every 20 ms while something happens, and tells how long after its end a ping was sent and answered, in seconds.
+///
+/// # Panics
+/// When there are no answers before it, or none after it for a minute.
+#[must_use]
+pub fn resumed_after_s(from: &Machine, to: IpAddr, happens: impl FnOnce()) -> f64 {
+    let running = from.ping_on(to, 20);
+    let answered = |enough: &dyn Fn(&str) -> bool| {
+        let found = running.wait_stdout(RESUMES, |text| enough(text).then_some(()));
+        assert!(found.is_some(), "{} gets no answer from {to}: {}", from.name(), running.stdout());
+    };
+    answered(&|text| text.matches("bytes from").count() >= 50);
+    happens();
+    let back_s = now_s();
+    answered(&|text| replies(text).answered_after_s(back_s).is_some());
+    let ping = stop_ping(running);
+    ping.answered_after_s(back_s).expect("there was one")
+}
+
+/// What is known of a ping that still runs.
+fn replies(text: &str) -> Ping {
+    // The last line may not be whole yet.
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    Ping::parse(&format!("{whole}\n0 packets transmitted, 0 received"))
+}
+
+fn now_s() -> f64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.expect("the clock is set").as_secs_f64()
+}
+
 #[cfg(test)]
 mod tests {
     use super::Ping;
@@ -143,5 +184,10 @@ mod tests {
         assert_eq!(ping.lost(), [3]);
         let gap = ping.longest_gap_s();
         assert!((gap - 2.0).abs() < 1e-9, "{gap}");
+        let late = "[10.5] 64 bytes from 10.0.0.1: icmp_seq=1 ttl=64 time=400 ms\n\
+                    [10.75] 64 bytes from 10.0.0.1: icmp_seq=2 ttl=64 time=250 ms\n\
+                    2 packets transmitted, 2 received, 0% packet loss, time 1001ms\n";
+        let late = Ping::parse(late);
+        assert_eq!((late.answered_after_s(10.25), late.answered_after_s(10.6)), (Some(0.5), None));
     }
 }
