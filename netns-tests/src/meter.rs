@@ -33,3 +33,28 @@ pub fn median(values: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
     if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
 }
+
+/// The value that so large a `share` of the values, from 0 to 1, does not exceed: one of them, none between.
+///
+/// # Panics
+/// When there is no value.
+#[must_use]
+pub fn quantile(values: &[f64], share: f64) -> f64 {
+    assert!(!values.is_empty(), "nothing was measured");
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted[rank.clamp(1, sorted.len()) - 1]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quantile;
+
+    #[test]
+    fn a_quantile_is_the_nearest_rank() {
+        let values: Vec<f64> = (1..=20).rev().map(f64::from).collect();
+        assert_eq!([0.0, 0.5, 0.95, 1.0].map(|share| quantile(&values, share)), [1.0, 10.0, 19.0, 20.0]);
+        assert_eq!(quantile(&[7.0], 0.95), 7.0);
+    }
+}

@@ -4,7 +4,8 @@ use crate::package;
 use crate::privilege::Privilege;
 use crate::process::{Failure, announce, build_hopmesh, cargo, run, words};
 
-/// Runs the benchmarks of the crates, then `netns-tests/bench` with these arguments.
+/// Runs the benchmarks of the crates, then `netns-tests/bench` with these arguments; that alone when the first of them
+/// is `paths`.
 ///
 /// # Errors
 /// When anything cannot be built or run.
@@ -12,15 +13,21 @@ pub(crate) fn run_all(arguments: &[String]) -> Result<(), Failure> {
     let privilege = Privilege::find("measuring in network namespaces")?;
     package::install()?;
 
+    if let Some((_, arguments)) = arguments.split_first().filter(|(first, _)| *first == "paths") {
+        return in_namespaces("paths", arguments, privilege);
+    }
     let mut alone = cargo(["bench", "--locked", "--workspace", "--exclude", "hopmesh-netns-tests"]);
     announce(&words(&alone));
     run(&mut alone)?;
+    in_namespaces("bench", arguments, privilege)
+}
 
+fn in_namespaces(program: &str, arguments: &[String], privilege: Privilege) -> Result<(), Failure> {
     let binary = build_hopmesh("release")?;
-    let mut beside =
-        cargo(["run", "--locked", "--release", "--package", "hopmesh-netns-tests", "--bin", "bench"]);
-    beside.arg("--").args(arguments).env("HOPMESH_BIN", binary);
-    privilege.run_built_as_root(&mut beside, "HOPMESH_BIN")?;
-    announce(&words(&beside));
-    run(&mut beside)
+    let mut command =
+        cargo(["run", "--locked", "--release", "--package", "hopmesh-netns-tests", "--bin", program]);
+    command.arg("--").args(arguments).env("HOPMESH_BIN", binary);
+    privilege.run_built_as_root(&mut command, "HOPMESH_BIN")?;
+    announce(&words(&command));
+    run(&mut command)
 }
