@@ -54,19 +54,14 @@ impl Slot {
         Self::derived(secret.bytes(), &[b"hopmesh slot of hint ", &day.to_le_bytes(), &node.0])
     }
 
-    /// Where a member calls another one on a day: "dial me, I dial you".
-    #[must_use]
-    pub fn of_call(secret: &NetworkSecret, day: u64, from: &NodeId, to: &NodeId) -> Self {
-        Self::derived(secret.bytes(), &[b"hopmesh slot of call ", &day.to_le_bytes(), &from.0, &to.0])
-    }
-
     /// Where the holder of an invite leaves its hint for the issuer.
     #[must_use]
     pub fn to_issuer(invite_secret: &[u8; 16]) -> Self {
         Self::derived(invite_secret, &[b"hopmesh slot to issuer"])
     }
 
-    /// Where the issuer of an invite leaves its hint for the holder.
+    /// Where the issuer of an invite leaves its hint for the holder, sealed as the answer to the holder's: with
+    /// [`SealKey::answer_to`] its nonce.
     #[must_use]
     pub fn to_joiner(invite_secret: &[u8; 16]) -> Self {
         Self::derived(invite_secret, &[b"hopmesh slot to joiner"])
@@ -131,9 +126,6 @@ mod tests {
             Slot::of_hint(&secret(3), 5, &b),
             Slot::of_hint(&secret(3), 6, &a),
             Slot::of_hint(&secret(4), 5, &a),
-            Slot::of_call(&secret(3), 5, &a, &b),
-            Slot::of_call(&secret(3), 5, &b, &a),
-            Slot::of_call(&secret(3), 6, &a, &b),
             Slot::to_issuer(&[3; 16]),
             Slot::to_joiner(&[3; 16]),
             Slot::to_joiner(&[4; 16]),

@@ -257,20 +257,22 @@ fn hint_labels(label: &dyn Fn(&str) -> &'static str) {
 }
 
 fn slot_labels(label: &dyn Fn(&str) -> &'static str) {
-    let (secret, a, b) = (NetworkSecret::new(1, SECRET), NodeId([1; 32]), NodeId([2; 32]));
+    let (secret, a) = (NetworkSecret::new(1, SECRET), NodeId([1; 32]));
     let day = [0x39, 0x30, 0, 0, 0, 0, 0, 0];
     let derived = |secret: &[u8], name: &str, parts: &[&[u8]]| {
         secret::derive(secret, &[label(name).as_bytes(), &parts.concat()].concat())
     };
     for (expected, slot) in [
         (derived(&SECRET, "slot of hint", &[&day, &a.0]), Slot::of_hint(&secret, 12_345, &a)),
-        (derived(&SECRET, "slot of call", &[&day, &a.0, &b.0]), Slot::of_call(&secret, 12_345, &a, &b)),
         (derived(&INVITE_SECRET, "slot to issuer", &[]), Slot::to_issuer(&INVITE_SECRET)),
         (derived(&INVITE_SECRET, "slot to joiner", &[]), Slot::to_joiner(&INVITE_SECRET)),
     ] {
         assert_eq!(&derived(&expected, "slot seed", &[]), slot.seed());
         let sealed = slot.seal_key().seal([7; 12], b"text");
-        assert_eq!(open(&derived(&expected, "slot seal key", &[]), &sealed), b"text");
+        let seal_key = derived(&expected, "slot seal key", &[]);
+        assert_eq!(open(&seal_key, &sealed), b"text");
+        let answer = slot.seal_key().answer_to(&[8; 12]).seal([7; 12], b"text");
+        assert_eq!(open(&derived(&seal_key, "slot answer key", &[&[8; 12]]), &answer), b"text");
     }
     assert_eq!(derived(&SECRET, "rendezvous", &[&day])[..20], mailbox::rendezvous(&secret, 12_345));
 }
