@@ -3,20 +3,27 @@
 //! Sans-IO like everything here: datagrams and time in, datagrams, an end and deadlines out. Every address of the
 //! invite is asked at the same time, the issuer's and those of members that put us through to it; the first that answers
 //! is talked to. Losing any message costs a retry. When the first falls silent all are asked again, and at last anew.
+//! Who reaches none of them leaves word in the DHT, and asks the issuer where that says it is (`mailbox`).
+
+mod mailbox;
+
+pub use mailbox::MailboxParams;
 
 use crate::answer::open_answer;
 use crate::identity::Identity;
 use crate::limits::{
     ENROLMENT_ASK_ALL_AFTER, ENROLMENT_BEGIN_ANEW_AFTER, ENROLMENT_PATIENCE, ENROLMENT_RETRY,
-    STREAM_DIALS_MAX,
+    MAILBOX_PATIENCE, STREAM_DIALS_MAX,
 };
+use crate::node::{DhtEvent, DhtRequest};
 use crate::noise::{EnrolmentNoise, Handshake, RawKeys};
 use crate::random::Random;
 use crate::state::{Contact, Network};
 use ed25519_dalek::Signer;
-use nat::Remote;
+use mailbox::Mailbox;
+use nat::{Remote, SocketId};
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use wire::datagram::{Datagram, Enrolment, write_enrolment};
 use wire::enrolment::{self, Answer, Refusal, Request};
 use wire::{Candidate, Chain, Invite, Name, NetworkSecret, NoisePublicKey, cbor};
@@ -32,6 +39,11 @@ pub enum JoinError {
         "no answer at any address of the invite, neither from the machine that made it nor from members that would put us through: check that it is up and connected to its network, and that its UDP port or theirs can be reached from here; if the invite is old, make another"
     )]
     NoAnswer,
+    /// Nobody answered, nor the issuer to what was left for it in the DHT.
+    #[error(
+        "no answer at any address of the invite, nor in the DHT to the word that was left there: check that the machine that made the invite is up, connected to the internet, and has `dht.enabled`; if the invite is old, make another"
+    )]
+    NoWord,
     /// An answer that authenticates and makes no sense.
     #[error("the issuer's answer cannot be used: are both machines on the same version of Hopmesh?")]
     Unusable,
@@ -46,8 +58,17 @@ pub enum JoinOutput {
         /// UDP payload.
         bytes: Vec<u8>,
     },
+    /// Send a datagram to a node of the DHT, which says where it sees us.
+    Ping {
+        /// To which.
+        remote: Remote,
+        /// UDP payload.
+        bytes: Vec<u8>,
+    },
     /// Send a datagram to the group of the machine's own networks, where the issuer or a member may listen.
     Group(Vec<u8>),
+    /// Ask the DHT for something; what comes of it goes to [`Joiner::handle_dht`].
+    Dht(DhtRequest),
     /// A member now: the membership, and whom to reach first, the issuer before all.
     Done(Box<Network>, Vec<Contact>),
     /// No member.
@@ -67,6 +88,9 @@ pub struct Joiner {
     invite: Invite,
     /// Ways over TCP, for where UDP is blocked.
     streams: Vec<Remote>,
+    mailbox: Option<Mailbox>,
+    /// The socket that the answer came to.
+    socket: SocketId,
     identity: Identity,
     name: Name,
     name_is_firm: bool,
@@ -96,6 +120,8 @@ impl Joiner {
             stage,
             invite,
             streams: vec![],
+            mailbox: None,
+            socket: SocketId::MAIN,
             identity,
             name,
             name_is_firm,
@@ -113,9 +139,30 @@ impl Joiner {
         }
     }
 
+    /// There is a DHT from now on: the issuer is asked by it too.
+    pub fn handle_mailbox(&mut self, params: MailboxParams, now: Instant) {
+        self.mailbox = Some(Mailbox::new(&self.invite, params, now));
+    }
+
+    /// Takes what the DHT says.
+    pub fn handle_dht(&mut self, event: DhtEvent, now: Instant) {
+        let Some(mailbox) = &mut self.mailbox else { return };
+        if mailbox.handle_dht(event, &self.invite, now) {
+            self.next = now;
+        }
+    }
+
+    /// The socket that the issuer's answer came to.
+    #[must_use]
+    pub fn socket(&self) -> SocketId {
+        self.socket
+    }
+
     /// Takes a datagram; what is not an answer to us changes nothing.
     pub fn handle_datagram(&mut self, bytes: &[u8], remote: Remote, now: Instant) {
-        let Some(Datagram::Enrolment(message)) = Datagram::parse(bytes) else { return };
+        let Some(Datagram::Enrolment(message)) = Datagram::parse(bytes) else {
+            return self.mailbox.iter_mut().for_each(|mailbox| mailbox.handle_datagram(bytes, remote));
+        };
         let ours = message.invite == self.invite.id
             && message.conversation == self.conversation
             && message.passes(&self.invite.mac_key());
@@ -161,6 +208,9 @@ impl Joiner {
     fn consume_answer(&mut self, message: &Enrolment<'_>, remote: Remote) {
         let Stage::AwaitAnswer { keys, issuer, .. } = &self.stage else { return };
         let Some(answer) = open_answer(keys, message.body) else { return };
+        if let Remote::Udp { socket, .. } = remote {
+            self.socket = socket;
+        }
         let output = match answer {
             Answer::Accepted { network_name, chain, epoch, secret, contacts } => {
                 let contacts = self.contacts(*issuer, contacts, remote);
@@ -214,6 +264,25 @@ impl Joiner {
         }
     }
 
+    fn patience(&self) -> Duration {
+        if self.has_left_word() { MAILBOX_PATIENCE } else { ENROLMENT_PATIENCE }
+    }
+
+    fn has_left_word(&self) -> bool {
+        self.mailbox.as_ref().is_some_and(Mailbox::has_left_word)
+    }
+
+    /// What is to be done now about the DHT, if anything is.
+    fn ask_dht(&mut self, now: Instant) -> Option<JoinOutput> {
+        let mailbox = self.mailbox.as_mut()?;
+        for (remote, bytes) in mailbox.pings(&mut self.random, now) {
+            self.outputs.push_back(JoinOutput::Ping { remote, bytes });
+        }
+        let request = mailbox.request((&self.invite, &self.identity), &mut self.random, now);
+        self.outputs.extend(request.map(JoinOutput::Dht));
+        self.outputs.pop_front()
+    }
+
     /// What is to be done next.
     pub fn poll_output(&mut self, now: Instant) -> JoinOutput {
         if let Some(output) = self.outputs.pop_front() {
@@ -222,12 +291,21 @@ impl Joiner {
         if matches!(self.stage, Stage::Over) {
             return JoinOutput::Wait(now + ENROLMENT_PATIENCE);
         }
-        if now >= self.started + ENROLMENT_PATIENCE {
+        let end = self.started + self.patience();
+        if now >= end {
             self.stage = Stage::Over;
-            return JoinOutput::Failed(JoinError::NoAnswer);
+            return JoinOutput::Failed(if self.has_left_word() {
+                JoinError::NoWord
+            } else {
+                JoinError::NoAnswer
+            });
+        }
+        if let Some(output) = self.ask_dht(now) {
+            return output;
         }
         if now < self.next {
-            return JoinOutput::Wait(self.next.min(self.started + ENROLMENT_PATIENCE));
+            let dht = self.mailbox.as_ref().and_then(Mailbox::deadline);
+            return JoinOutput::Wait(self.next.min(end).min(dht.unwrap_or(end)));
         }
         self.next = now + ENROLMENT_RETRY;
         if matches!(self.stage, Stage::AwaitAnswer { since, .. } if now >= since + ENROLMENT_BEGIN_ANEW_AFTER)
@@ -241,6 +319,7 @@ impl Joiner {
             .iter()
             .map(|c| Remote::udp(c.socket_address()))
             .chain(self.streams.iter().copied())
+            .chain(self.mailbox.iter().flat_map(Mailbox::remotes))
             .collect();
         let (stage, body) = match &self.stage {
             Stage::AwaitSecond { first, .. } => (1, first),

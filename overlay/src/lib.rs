@@ -25,7 +25,7 @@ mod tables;
 
 pub use drops::{DropReason, Drops};
 pub use identity::Identity;
-pub use joiner::{JoinError, JoinOutput, Joiner};
+pub use joiner::{JoinError, JoinOutput, Joiner, MailboxParams};
 pub use membership::found;
 pub use nat::{Remote, SocketId};
 pub use node::{

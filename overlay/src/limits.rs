@@ -223,3 +223,35 @@ pub const DHT_LOOKUP_TIME: Duration = Duration::from_secs(30);
 pub const DHT_PINGED_MAX: usize = 3;
 /// They are asked this often: it also keeps a NAT's mapping, which lasts 30 s with the worst.
 pub const DHT_PING_INTERVAL: Duration = Duration::from_secs(25);
+/// Invites whose mailboxes an admin looks into: the latest are what people use, and a look is some 50 datagrams.
+pub const MAILBOXES_MAX: usize = 4;
+/// An invite is young for this long, or an admin that was started: somebody may stand before the machine that is to join.
+pub const MAILBOX_YOUNG_TIME: Duration = Duration::from_secs(600);
+/// Meanwhile its mailbox is looked into this often, and while a joiner is there: as long as a look takes.
+pub const MAILBOX_LOOK_YOUNG: Duration = Duration::from_secs(5);
+/// And later: a joiner waits for [`MAILBOX_PATIENCE`], in which this fits.
+pub const MAILBOX_LOOK_OLD: Duration = Duration::from_secs(60);
+/// What is left for a joiner is left anew at most this often: DHT nodes count what an address stores.
+pub const MAILBOX_PUT_PAUSE: Duration = Duration::from_secs(5);
+/// Addresses of a joiner that openers go to: what it has behind two NATs, in both families.
+pub const OPENER_ADDRESSES_MAX: usize = 4;
+/// Between openers: NATs keep what was not answered for 20 s and more, and one may get lost.
+pub const OPENER_INTERVAL: Duration = Duration::from_secs(2);
+/// Openers go on for this long after a joiner's latest word, which it repeats in [`JOINER_PUT_AGAIN`]; then our answer
+/// has been read, or will not be.
+pub const OPENERS_TIME: Duration = Duration::from_secs(30);
+/// How many routers pass on the first openers, in turn: enough for our own NATs and too few for the joiner's, which may
+/// take a stranger's packet ill. Later ones go all the way, since those did not do.
+pub const OPENER_TTLS: [u8; 6] = [2, 4, 2, 4, 2, 4];
+/// Openers for all joiners with one invite: ten joiners that wait in vain. Who shows an invite has no more sent for it.
+pub const OPENERS_PER_INVITE_MAX: u32 = 4000;
+/// A joiner begins with the DHT after this long without an answer: three tries at each address.
+pub const JOINER_DHT_AFTER: Duration = Duration::from_secs(2);
+/// A joiner looks for the issuer's answer this often: both NATs are open only for some seconds.
+pub const JOINER_LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// What a joiner leaves for the issuer is left anew this often, so that openers go on.
+pub const JOINER_PUT_AGAIN: Duration = Duration::from_secs(20);
+/// Of what a joiner has left, that which it takes answers to.
+pub const JOINER_WORDS_KEPT: usize = 3;
+/// A joiner that has left word for the issuer gives up after this long.
+pub const MAILBOX_PATIENCE: Duration = Duration::from_secs(120);

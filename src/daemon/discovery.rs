@@ -3,11 +3,13 @@
 //! Each has its own module that does the work; here their news become calls of the Node, and what the Node wants goes to
 //! them. What does not get through is lost like a datagram: the Node asks again.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::time::{Duration, Instant};
 
-use overlay::{Carriers, DhtEvent, DhtRequest, DhtState, DhtView, Node};
+use overlay::{Carriers, DhtEvent, DhtRequest, DhtState, DhtView, Node, PeerState, PeerView, View};
 
 use super::driver::Driver;
+use super::state;
 use crate::discovery::dht::{self, Command, Dht, Ended};
 use crate::discovery::seeds::Seeds;
 use crate::io::clock;
@@ -17,6 +19,9 @@ use crate::io::netlink::Netlink;
 /// Room for the longest datagram that means something, and one byte more, so that longer ones are none.
 const DATAGRAM_ROOM: usize = wire::datagram::SLOW_LENGTH_MAX + 1;
 
+/// Nodes of the DHT are written down at most this often, unless there are more of them than before.
+const CONTACTS_INTERVAL: Duration = Duration::from_secs(600);
+
 /// The parts.
 pub(super) struct Discovery {
     lan: Option<Multicast>,
@@ -24,6 +29,8 @@ pub(super) struct Discovery {
     dht: Option<Dht>,
     buffer: Box<[u8]>,
     state: DhtState,
+    /// The nodes of the DHT that were written down last, and when.
+    kept: (Vec<SocketAddrV4>, Option<Instant>),
     interfaces: Vec<Interface>,
 }
 
@@ -39,20 +46,15 @@ pub(super) enum Happening {
 
 impl Discovery {
     /// Starts what the configuration wants. To be called in a tokio runtime.
-    pub(super) fn start(settings: &config::Settings) -> Self {
-        let dht = settings.dht.enabled.then(|| {
-            Dht::start(dht::Settings {
-                bootstrap: settings.dht.bootstrap.clone(),
-                contacts: vec![],
-                bind: std::net::Ipv4Addr::UNSPECIFIED,
-            })
-        });
+    pub(super) fn start(settings: &config::Settings, contacts: Vec<SocketAddrV4>) -> Self {
+        let dht = dht_settings(settings, contacts.clone()).map(Dht::start);
         Self {
             lan: settings.lan.enabled.then(Multicast::new),
             seeds: Seeds::new(settings.addresses.seeds.clone()),
             dht,
             buffer: vec![0; DATAGRAM_ROOM].into(),
             state: DhtState::default(),
+            kept: (contacts, None),
             interfaces: vec![],
         }
     }
@@ -102,18 +104,23 @@ impl Discovery {
     }
 
     fn event(&mut self, event: dht::Event) -> Option<DhtEvent> {
-        Some(match event {
-            dht::Event::Value { seed, bytes, .. } => DhtEvent::Value { seed, bytes },
-            dht::Event::Peers { addresses, .. } => DhtEvent::Peers(addresses),
-            dht::Event::Ended(Ended::Put { seed, nodes }) => DhtEvent::Put { seed, nodes },
-            dht::Event::Ended(Ended::Get { seed, .. }) => DhtEvent::Got { seed },
-            dht::Event::Ended(Ended::Announce { .. } | Ended::Lookup { .. }) => return None,
-            dht::Event::State(state) => {
-                let nodes = u32::try_from(state.nodes).unwrap_or(u32::MAX);
-                self.state = DhtState { is_entered: state.bootstrapped, nodes, contacts: state.contacts };
-                DhtEvent::State(self.state.clone())
-            }
-        })
+        let event = dht_event(event)?;
+        if let DhtEvent::State(state) = &event {
+            self.state.clone_from(state);
+        }
+        Some(event)
+    }
+
+    /// Nodes of the DHT that are to be written down now.
+    fn contacts_to_keep(&mut self, now: Instant) -> Option<&[SocketAddrV4]> {
+        let (kept, at) = &mut self.kept;
+        let found = &self.state.contacts;
+        let is_due = found.len() > kept.len() || at.is_none_or(|at| now >= at + CONTACTS_INTERVAL);
+        if found.is_empty() || found == kept || !is_due {
+            return None;
+        }
+        (*kept, *at) = (found.clone(), Some(now));
+        Some(kept)
     }
 
     /// Sends a datagram to the group.
@@ -124,23 +131,69 @@ impl Discovery {
 
     /// Asks the DHT.
     pub(super) fn ask_dht(&mut self, request: DhtRequest) {
-        let command = match request {
-            DhtRequest::Put { seed, value, sequence } => Command::Put { seed, value, sequence },
-            DhtRequest::Get { seed } => Command::Get { seed },
-            DhtRequest::Announce { info_hash, port } => Command::Announce { info_hash, port },
-            DhtRequest::Lookup { info_hash } => Command::Lookup { info_hash },
-            DhtRequest::Refresh => {
-                self.seeds.refresh();
-                Command::Refresh
-            }
-        };
-        if self.dht.as_ref().is_some_and(|dht| dht.command(command).is_err()) {
+        if request == DhtRequest::Refresh {
+            self.seeds.refresh();
+        }
+        if self.dht.as_ref().is_some_and(|dht| dht.command(dht_command(request)).is_err()) {
             tracing::debug!("the DHT has more to do than it can");
         }
     }
 }
 
+/// How the DHT's client runs by the configuration, if it does; with these nodes to enter by as well.
+pub(super) fn dht_settings(
+    settings: &config::Settings,
+    contacts: Vec<SocketAddrV4>,
+) -> Option<dht::Settings> {
+    let bootstrap = settings.dht.bootstrap.clone();
+    settings.dht.enabled.then_some(dht::Settings { bootstrap, contacts, bind: Ipv4Addr::UNSPECIFIED })
+}
+
+/// What the pure side is told of an event, if it is.
+pub(super) fn dht_event(event: dht::Event) -> Option<DhtEvent> {
+    Some(match event {
+        dht::Event::Value { seed, bytes, .. } => DhtEvent::Value { seed, bytes },
+        dht::Event::Peers { addresses, .. } => DhtEvent::Peers(addresses),
+        dht::Event::Ended(Ended::Put { seed, nodes }) => DhtEvent::Put { seed, nodes },
+        dht::Event::Ended(Ended::Get { seed, .. }) => DhtEvent::Got { seed },
+        dht::Event::Ended(Ended::Announce { .. } | Ended::Lookup { .. }) => return None,
+        dht::Event::State(state) => DhtEvent::State(DhtState {
+            is_entered: state.bootstrapped,
+            nodes: u32::try_from(state.nodes).unwrap_or(u32::MAX),
+            contacts: state.contacts,
+        }),
+    })
+}
+
+/// What the pure side wants, for the client.
+pub(super) fn dht_command(request: DhtRequest) -> Command {
+    match request {
+        DhtRequest::Put { seed, value, sequence } => Command::Put { seed, value, sequence },
+        DhtRequest::Get { seed } => Command::Get { seed },
+        DhtRequest::Announce { info_hash, port } => Command::Announce { info_hash, port },
+        DhtRequest::Lookup { info_hash } => Command::Lookup { info_hash },
+        DhtRequest::Refresh => Command::Refresh,
+    }
+}
+
 impl Driver {
+    /// Writes down a few nodes of the DHT, to enter it by after a restart.
+    pub(super) fn keep_dht_contacts(&mut self) {
+        if let Some(contacts) = self.discovery.contacts_to_keep(clock::now())
+            && let Err(error) = state::save_dht(&self.directory, contacts)
+        {
+            tracing::debug!(%error, "nodes of the DHT are not written down");
+        }
+    }
+
+    /// What keeps a node waiting that has nobody but the DHT to ask.
+    pub(super) fn dht_problem(&self, view: &View) -> Option<String> {
+        let is_connected = |peer: &PeerView| peer.state == PeerState::Connected;
+        let is_alone = !view.peers.is_empty() && !view.peers.iter().any(is_connected);
+        let waits = self.discovery.dht.is_some() && !self.discovery.state.is_entered && is_alone;
+        waits.then(|| "No peer is reached, and the DHT has not answered yet: check that UDP to the internet is allowed, or set `dht.bootstrap`.".to_owned())
+    }
+
     /// How it goes with the DHT, for people.
     pub(super) fn dht_view(&self) -> DhtView {
         let state = &self.discovery.state;

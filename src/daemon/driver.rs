@@ -60,7 +60,7 @@ pub(super) struct Driver {
     pub(super) pings: Vec<WaitingPing>,
     /// The latest write that failed.
     pub(super) write_failure: Option<String>,
-    directory: StateDirectory,
+    pub(super) directory: StateDirectory,
     pub(super) shared: Arc<Shared>,
     /// What the Node does not know, for people.
     pub(super) outside: report::Outside,
@@ -168,6 +168,7 @@ impl Driver {
             stop: AtomicBool::new(false),
         };
         let now = clock::now();
+        let discovery = Discovery::start(settings, state::load_dht(&directory));
         Ok(Self {
             node,
             pings: vec![],
@@ -175,7 +176,7 @@ impl Driver {
             directory,
             shared: Arc::new(shared),
             outside: report::Outside::default(),
-            discovery: Discovery::start(settings),
+            discovery,
             dials: vec![],
             closed_streams: vec![],
             to_worker,
@@ -213,6 +214,7 @@ impl Driver {
                 Some(request) = requested.recv() => self.take_request(request),
                 happening = self.discovery.next() => {
                     self.discovery.pass_on(happening, &mut self.node);
+                    self.keep_dht_contacts();
                     self.pump();
                 }
                 Ok(()) = changes.next() => {
@@ -346,6 +348,8 @@ impl Driver {
 
     pub(super) fn status(&self) -> api::StatusReply {
         let now = clock::now();
+        let view = self.node.view(now);
+        let problems = [&self.disk_problem, &self.host_problem, &self.dht_problem(&view)];
         let around = Surroundings {
             interface: &self.interface,
             mtu: self.mtu,
@@ -353,9 +357,9 @@ impl Driver {
             uptime: now.saturating_duration_since(self.started),
             drops: &self.shared.drops,
             outside: &self.outside(),
-            problems: self.disk_problem.iter().chain(&self.host_problem).cloned().collect(),
+            problems: problems.into_iter().flatten().cloned().collect(),
         };
-        report::status(&self.node.view(now), around)
+        report::status(&view, around)
     }
 
     fn ready(&mut self, is_new: bool) -> Ready {

@@ -1,10 +1,14 @@
 //! Enrolment from the joiner's side: the pure `Joiner` on real sockets, before there is a Node.
 
+mod mailbox;
+
+pub(super) use mailbox::DhtWay;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use overlay::limits::{STREAM_AFTER, STREAM_PORT};
+use overlay::limits::{JOINER_DHT_AFTER, STREAM_AFTER, STREAM_PORT};
 use overlay::state::{Contact, Network};
 use overlay::{Identity, JoinOutput, Joiner, Remote};
 use wire::{Invite, Name};
@@ -15,11 +19,12 @@ use crate::io::poll::{Poll, Wake};
 use crate::io::stream::{StreamEvent, Streams};
 use crate::io::udp::{Family, ReceiveBuffers, TEST, Udp};
 use crate::io::{clock, entropy};
+use mailbox::Mailbox;
 
 /// Shortest sleep, so that a deadline that has just passed is not asked about again and again.
 const SLEEP_MIN: Duration = Duration::from_millis(1);
 
-/// While there are streams, or the LAN is asked, the sockets are looked at this often: they have no sleep in common.
+/// While there are streams, or the LAN or the DHT is asked, the sockets are looked at this often: they have no sleep in common.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// By which ways the issuer is asked.
@@ -30,18 +35,31 @@ pub(super) struct Ways<'a> {
     pub(super) lan: &'a Asker,
     /// Whether TCP is tried where nobody answers by UDP.
     pub(super) tcp: bool,
+    /// The DHT, if it may be asked.
+    pub(super) dht: Option<DhtWay>,
 }
 
-/// Becomes a member by an invite; whom to reach first, the issuer before all. Ends when the issuer has answered, or has not
-/// for 20 s, and tells the steps on the way. Where nobody answers by UDP for a while and `tcp` allows it, TCP is tried.
+/// A machine that has become a member.
+pub(super) struct Joined {
+    /// Of what.
+    pub(super) network: Network,
+    /// Whom to reach first, the issuer before all.
+    pub(super) contacts: Vec<Contact>,
+    /// Other sockets than the ones it began with, where the issuer's NAT lets through what comes to them.
+    pub(super) sockets: Option<Udp>,
+}
+
+/// Becomes a member by an invite. Ends when the issuer has answered, or has not for 20 s (two minutes when word was left
+/// for it in the DHT), and tells the steps on the way. Where nobody answers by UDP for a while TCP and the DHT are tried.
 pub(super) async fn enrol(
-    Ways { udp, lan, tcp }: Ways<'_>,
+    Ways { udp, lan, tcp, dht }: Ways<'_>,
     invite: Invite,
     identity: Identity,
     name: (Name, bool),
     on_progress: &mut dyn FnMut(&Progress),
-) -> Result<(Network, Vec<Contact>)> {
-    if invite.addresses.is_empty() && lan.is_empty() {
+) -> Result<Joined> {
+    let is_lost = invite.addresses.is_empty() && lan.is_empty();
+    if is_lost && dht.is_none() {
         bail!(
             "the invite names no address of the machine that made it: make another there, while it is on a network"
         );
@@ -52,30 +70,34 @@ pub(super) async fn enrol(
     let mut steps = Steps::new(on_progress, clock::now());
     let mut tcp =
         Tcp { dial_at: tcp.then(|| clock::now() + STREAM_AFTER), streams: None, to: addresses(&invite) };
+    let dht_after = if is_lost { Duration::ZERO } else { JOINER_DHT_AFTER };
+    let mut mailbox = Mailbox::new(dht, clock::now() + dht_after);
     let mut joiner = Joiner::new(invite, identity, name, entropy::seed(), clock::now());
     loop {
         match joiner.poll_output(clock::now()) {
             JoinOutput::Transmit { remote, bytes } => {
                 if let Some(address) = remote.address() {
                     steps.asking(address);
-                    // An address that cannot be reached from here is one of several.
-                    if let Err(error) = udp.send(address, &bytes) {
-                        tracing::debug!(%remote, %error, "an address of the invite cannot be reached");
-                    }
+                    mailbox.send(udp, remote, &bytes);
                 } else {
                     tcp.send(remote, bytes);
                 }
             }
+            JoinOutput::Ping { remote, bytes } => mailbox.send(udp, remote, &bytes),
+            JoinOutput::Dht(request) => mailbox.ask(request),
             JoinOutput::Group(bytes) => {
                 if lan.send(&bytes) > 0 {
                     steps.looking_on_lan();
                 }
             }
-            JoinOutput::Done(network, contacts) => return Ok((*network, contacts)),
+            JoinOutput::Done(network, contacts) => {
+                return Ok(Joined { network: *network, contacts, sockets: mailbox.into_sockets(&joiner) });
+            }
             JoinOutput::Failed(error) => return Err(error.into()),
             JoinOutput::Wait(until) => {
                 let timeout = until.saturating_duration_since(clock::now()).max(SLEEP_MIN);
-                let mut timeout = tcp.take(&mut joiner, timeout).await;
+                let timeout = tcp.take(&mut joiner, timeout).await;
+                let mut timeout = mailbox.take((&mut joiner, udp), &mut buffers, &mut steps, timeout).await;
                 if !lan.is_empty() && joiner.answered_by().is_none() {
                     timeout = timeout.min(LOOK_INTERVAL);
                 }

@@ -31,8 +31,8 @@ pub enum Progress {
     },
     /// Beacons are sent and listened for on the local network.
     LookingOnLan,
-    /// The DHT is asked.
-    LookingInDht,
+    /// The issuer of an invite is looked for in the DHT.
+    AskingDht,
     /// Somebody who may answer has.
     Answered {
         /// From this address.
@@ -53,7 +53,7 @@ impl fmt::Display for Progress {
             Self::LookingForPeers { known } => write!(f, "looking for {known} nodes met before …"),
             Self::Asking { remote } => write!(f, "asking {remote} …"),
             Self::LookingOnLan => f.write_str("looking on the LAN …"),
-            Self::LookingInDht => f.write_str("looking in the DHT …"),
+            Self::AskingDht => f.write_str("asking the DHT for the one who invited you …"),
             Self::Answered { remote } => write!(f, "answered by {remote}"),
             Self::StillWaiting { waited } => write!(f, "no answer after {} s …", waited.as_secs()),
         }
@@ -66,6 +66,7 @@ pub(super) struct Steps<'a> {
     asked: BTreeSet<SocketAddr>,
     has_answer: bool,
     on_lan: bool,
+    in_dht: bool,
     started: Instant,
     next: Instant,
 }
@@ -73,7 +74,15 @@ pub(super) struct Steps<'a> {
 impl<'a> Steps<'a> {
     pub(super) fn new(tell: &'a mut dyn FnMut(&Progress), now: Instant) -> Self {
         let next = now + STILL_WAITING_INTERVAL;
-        Self { tell, asked: BTreeSet::new(), has_answer: false, on_lan: false, started: now, next }
+        Self {
+            tell,
+            asked: BTreeSet::new(),
+            has_answer: false,
+            on_lan: false,
+            in_dht: false,
+            started: now,
+            next,
+        }
     }
 
     /// Somebody is asked at this address, perhaps again. Addresses are few: an invite's, and who has answered.
@@ -87,6 +96,13 @@ impl<'a> Steps<'a> {
     pub(super) fn looking_on_lan(&mut self) {
         if !std::mem::replace(&mut self.on_lan, true) {
             (self.tell)(&Progress::LookingOnLan);
+        }
+    }
+
+    /// The DHT is asked, perhaps again.
+    pub(super) fn asking_dht(&mut self) {
+        if !std::mem::replace(&mut self.in_dht, true) {
+            (self.tell)(&Progress::AskingDht);
         }
     }
 
@@ -152,7 +168,7 @@ mod tests {
             (Progress::LookingForPeers { known: 1 }, "looking for the one node met before …"),
             (Progress::LookingForPeers { known: 2 }, "looking for 2 nodes met before …"),
             (Progress::LookingOnLan, "looking on the LAN …"),
-            (Progress::LookingInDht, "looking in the DHT …"),
+            (Progress::AskingDht, "asking the DHT for the one who invited you …"),
         ] {
             assert_eq!(step.to_string(), line);
         }

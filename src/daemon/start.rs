@@ -10,7 +10,8 @@ use std::net::SocketAddr;
 use wire::handshake::Suite;
 use wire::{Invite, Name};
 
-use super::enrol::Ways;
+use super::discovery::dht_settings;
+use super::enrol::{DhtWay, Joined, Ways};
 use super::state::{self, Loaded};
 use super::{Launch, LaunchParams, Progress, enrol, paths_of};
 use crate::control::Socket;
@@ -60,7 +61,7 @@ pub(super) async fn start(params: LaunchParams, on_progress: &mut dyn FnMut(&Pro
         None => params.network.as_deref().unwrap_or(crate::paths::DEFAULT_NETWORK).parse::<Name>()?,
     };
     let netlink = Netlink::open()?;
-    let udp = bind(&directory, params.settings.listen.port)?;
+    let mut udp = bind(&directory, params.settings.listen.port)?;
     let tun = Tun::create(&interface_name(&params.settings, &network_name)?)?;
     let socket = Socket::bind(&paths.socket)?;
     let is_new = loaded.is_none() && invite.is_none();
@@ -76,8 +77,17 @@ pub(super) async fn start(params: LaunchParams, on_progress: &mut dyn FnMut(&Pro
                 true => Asker::new(&netlink.lan_interfaces().await?),
                 false => Asker::default(),
             };
-            let ways = Ways { udp: &udp, lan: &lan, tcp: params.settings.stream.enabled };
-            join(&directory, &params, invite, ways, on_progress).await?
+            let local = netlink.local_addresses(tun.name()).await?;
+            let may_move = params.settings.listen.port == 0;
+            let dht = dht_settings(&params.settings, state::load_dht(&directory));
+            let dht = dht.map(|settings| DhtWay { settings, local, may_move });
+            let ways = Ways { udp: &udp, lan: &lan, tcp: params.settings.stream.enabled, dht };
+            let (loaded, sockets) = join(&directory, &params, invite, ways, on_progress).await?;
+            if let Some(sockets) = sockets {
+                state::save_port(&directory, sockets.port())?;
+                udp = sockets;
+            }
+            loaded
         }
         (None, None) => {
             on_progress(&Progress::Creating { network: network_name.to_string() });
@@ -222,15 +232,15 @@ async fn join(
     invite: Invite,
     ways: Ways<'_>,
     on_progress: &mut dyn FnMut(&Progress),
-) -> Result<Loaded> {
+) -> Result<(Loaded, Option<Udp>)> {
     let name = node_name(params)?;
     let identity = identity_of(directory)?;
     tracing::info!(network = %invite.network_name, "joining");
-    let (network, contacts) =
+    let Joined { network, contacts, sockets } =
         enrol::enrol(ways, invite, identity.clone(), name, on_progress).await.context("cannot join")?;
     state::write(directory, StateFile::Network, &network.encode())?;
     state::write(directory, StateFile::Contacts, &overlay::state::encode_contacts(&contacts))?;
-    Ok(fresh(identity, network, contacts))
+    Ok((fresh(identity, network, contacts), sockets))
 }
 
 fn fresh(identity: Identity, network: Network, contacts: Vec<Contact>) -> Loaded {

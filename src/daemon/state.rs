@@ -1,5 +1,7 @@
 //! The node's state in its directory: read at the start, with a clear word on what is damaged.
 
+use std::net::{Ipv4Addr, SocketAddrV4};
+
 use anyhow::{Context, Result, anyhow};
 use overlay::Identity;
 use overlay::state::{self, Contact, IssuedInvite, Network, StateError};
@@ -9,6 +11,13 @@ use crate::store::{StateDirectory, StateFile, StoreError};
 
 /// The UDP port that was chosen at the first start.
 const LISTEN: StateFile = StateFile::rebuildable("listen");
+
+/// Nodes of the DHT, to enter it by again.
+const DHT: StateFile = StateFile::rebuildable("dht");
+/// Bytes of one of them: IPv4 address and port, as BEP 5 writes them.
+const DHT_CONTACT_LENGTH: usize = 6;
+/// Most that are read: the client takes no more.
+const DHT_CONTACTS_MAX: usize = 8;
 
 /// All that survives a restart.
 pub(super) struct Loaded {
@@ -116,4 +125,41 @@ pub(super) fn load_port(directory: &StateDirectory) -> Option<u16> {
 /// Remembers the port.
 pub(super) fn save_port(directory: &StateDirectory, port: u16) -> Result<(), StoreError> {
     directory.write(LISTEN, &port.to_be_bytes())
+}
+
+/// Nodes of the DHT that were known before the restart; none when there is no such file, or it is damaged.
+pub(super) fn load_dht(directory: &StateDirectory) -> Vec<SocketAddrV4> {
+    let bytes = directory.read(DHT).ok().flatten();
+    let contact = |bytes: &[u8; DHT_CONTACT_LENGTH]| {
+        let [a, b, c, d, high, low] = *bytes;
+        SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low]))
+    };
+    let (contacts, _rest) = bytes.as_ref().map_or(&[][..], |bytes| bytes.as_slice()).as_chunks();
+    contacts.iter().map(contact).filter(|contact| contact.port() != 0).take(DHT_CONTACTS_MAX).collect()
+}
+
+/// Remembers nodes of the DHT, the first few of these.
+pub(super) fn save_dht(directory: &StateDirectory, contacts: &[SocketAddrV4]) -> Result<(), StoreError> {
+    let contacts = contacts.iter().take(DHT_CONTACTS_MAX);
+    let bytes: Vec<u8> =
+        contacts.flat_map(|c| c.ip().octets().into_iter().chain(c.port().to_be_bytes())).collect();
+    directory.write(DHT, &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_nodes_of_the_dht_are_there_again_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = StateDirectory::open(&folder.path().join("state")).unwrap();
+        assert_eq!(load_dht(&directory), []);
+        let all: Vec<SocketAddrV4> =
+            (1..=9).map(|n| SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, n), 6880 + u16::from(n))).collect();
+        save_dht(&directory, &all).unwrap();
+        assert_eq!(load_dht(&directory), all[..DHT_CONTACTS_MAX]);
+        directory.write(DHT, &[1, 2, 3, 4, 0, 0, 192, 0, 2, 1, 1, 1, 7]).unwrap();
+        assert_eq!(load_dht(&directory), ["192.0.2.1:257".parse().unwrap()]);
+    }
 }

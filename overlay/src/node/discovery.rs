@@ -9,11 +9,12 @@
 //! ```
 //!
 //! A hint is a place to try and nothing more: it moves no path and replaces no address of another source. `asks` is
-//! about addresses without a key, `dht` about when to ask the DHT for what.
+//! about addresses without a key, `dht` about when to ask the DHT for what, `mailbox` about joiners that leave word there.
 
 mod allowance;
 mod asks;
 mod dht;
+mod mailbox;
 mod pace;
 
 pub use dht::{DhtEvent, DhtRequest, DhtState};
@@ -84,6 +85,7 @@ pub(super) struct Discovery {
     beacons: Beacons,
     asks: asks::Asks,
     dht: dht::Policy,
+    mailboxes: mailbox::Mailboxes,
 }
 
 /// When to beacon.
@@ -107,6 +109,7 @@ impl Discovery {
             beacons: Beacons::default(),
             asks: asks::Asks::default(),
             dht: dht::Policy::default(),
+            mailboxes: mailbox::Mailboxes::default(),
         }
     }
 }
@@ -131,6 +134,7 @@ impl Node {
         self.discovery.beacons = Beacons { count: 0, next: is_on_lan.then_some((now, now)) };
         self.restart_asks(now);
         self.restart_dht(now);
+        self.discovery.mailboxes.restart(now);
     }
 
     /// Takes a datagram that came to the LAN's group. Its sender's address is as good as any stranger's word.

@@ -7,6 +7,7 @@ mod handshake;
 mod idle;
 mod impostor;
 pub(crate) mod lab;
+mod mailbox;
 mod record;
 mod session;
 mod staged;

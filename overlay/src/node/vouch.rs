@@ -124,7 +124,7 @@ impl Node {
     }
 
     /// Our invites that can be used, and for how many seconds; the latest, as many as a member keeps.
-    fn open_invites(&self, now: Instant) -> Vec<(InviteId, u64)> {
+    pub(super) fn open_invites(&self, now: Instant) -> Vec<(InviteId, u64)> {
         if self.is_revoked || !self.members.own().claims().roles.admin {
             return vec![];
         }

@@ -144,7 +144,7 @@ impl World {
         let invite = joining.invite.id;
         match joining.joiner.poll_output(now) {
             JoinOutput::Transmit { remote, bytes, .. } => self.transmit(machine, remote, None, bytes),
-            JoinOutput::Group(_) => {}
+            JoinOutput::Group(_) | JoinOutput::Dht(_) | JoinOutput::Ping { .. } => {}
             JoinOutput::Wait(deadline) => {
                 self.deadline(machine, deadline);
                 return false;

@@ -122,12 +122,13 @@ fn whoever_joins_is_told_who_is_asked_and_who_answers() {
     invite.addresses.insert(0, Candidate::new(deaf.local_addr().unwrap()).unwrap());
     let udp = Udp::bind(0).unwrap();
     let mut told = vec![];
-    let ways = Ways { udp: &udp, lan: &Asker::default(), tcp: false };
+    let ways = Ways { udp: &udp, lan: &Asker::default(), tcp: false, dht: None };
     let identity = Identity::generate([7; 32]);
-    let (network, contacts) = block_on(enrol(ways, invite, identity, (name("b"), true), &mut |step| {
-        told.push(step.clone());
-    }))
-    .unwrap();
+    let Joined { network, contacts, .. } =
+        block_on(enrol(ways, invite, identity, (name("b"), true), &mut |step| {
+            told.push(step.clone());
+        }))
+        .unwrap();
     assert_eq!((network.name, contacts[0].node), (name("home"), issuer.invite.issuer));
     // A machine that is very busy may take long enough to be told so.
     told.retain(|step| !matches!(step, Progress::StillWaiting { .. }));
@@ -149,7 +150,7 @@ fn an_invite_without_addresses_says_what_to_do() {
     let udp = Udp::bind(0).unwrap();
     let mut told = 0;
     let identity = Identity::generate([7; 32]);
-    let ways = Ways { udp: &udp, lan: &Asker::default(), tcp: false };
+    let ways = Ways { udp: &udp, lan: &Asker::default(), tcp: false, dht: None };
     let Err(error) = block_on(enrol(ways, invite, identity, (name("b"), true), &mut |_| told += 1)) else {
         panic!("joined by nobody")
     };

@@ -107,7 +107,15 @@ pub(super) struct Policy {
     next_ping: Option<Instant>,
 }
 
+impl Policy {
+    /// Where we say that we are.
+    pub(super) fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+}
+
 struct Published {
+    seed: [u8; 32],
     candidates: Vec<Candidate>,
     stream: Option<u16>,
     day: u64,
@@ -133,10 +141,12 @@ impl Node {
                 }
                 policy.state = state;
             }
-            DhtEvent::Put { nodes, .. } => {
-                if let Some(published) = &mut policy.published {
+            DhtEvent::Put { seed, nodes } => {
+                if let Some(published) = policy.published.as_mut().filter(|published| published.seed == seed)
+                {
                     published.is_stored = nodes > 0;
                 }
+                self.discovery.mailboxes.handle_put(&seed, nodes);
             }
             DhtEvent::Got { seed } => {
                 policy.lookups.remove(&seed);
@@ -159,6 +169,9 @@ impl Node {
     }
 
     fn take_value(&mut self, seed: &[u8; 32], bytes: &[u8], now: Instant) {
+        if self.take_word(seed, bytes, now) {
+            return;
+        }
         let Some(lookup) = self.discovery.dht.lookups.get(seed) else { return };
         let node = lookup.node;
         match Hint::open(lookup.slot.seal_key(), &self.members.id(), bytes) {
@@ -206,6 +219,7 @@ impl Node {
         if self.ping_due().is_some_and(|at| now >= at) {
             self.ping_servers(now);
         }
+        self.run_mailboxes(now);
     }
 
     fn note_missing(&mut self, now: Instant) {
@@ -244,11 +258,12 @@ impl Node {
         let slot = Slot::of_hint(&self.members.network.secret, day, &self.identity.node());
         self.note_reach(now);
         let value = self.own_hint(false, now).seal(slot.seal_key(), self.random.bytes());
-        let request = DhtRequest::Put { seed: *slot.seed(), value, sequence: unix_s };
+        let seed = *slot.seed();
+        let request = DhtRequest::Put { seed, value, sequence: unix_s };
         self.outputs.push_back(Output::Dht(request));
         let policy = &mut self.discovery.dht;
         let (candidates, stream) = (policy.candidates.clone(), policy.stream);
-        policy.published = Some(Published { candidates, stream, day, at: now, is_stored: true });
+        policy.published = Some(Published { seed, candidates, stream, day, at: now, is_stored: true });
     }
 
     fn look_up_missing(&mut self, now: Instant) {
@@ -340,6 +355,8 @@ impl Node {
         }
         let lookup = self.next_lookup().map(|(at, _)| at);
         let rendezvous = policy.rendezvous.map(|pace| pace.next);
-        [over, lookup, rendezvous, self.publication_due(now), self.ping_due()].into_iter().flatten().min()
+        let mailbox = self.mailbox_deadline(now);
+        let own = [self.publication_due(now), self.ping_due()];
+        [over, lookup, rendezvous, mailbox].into_iter().chain(own).flatten().min()
     }
 }

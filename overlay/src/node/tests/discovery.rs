@@ -1,16 +1,14 @@
 //! Discovery: who finds whom by hints alone, and what hints must not do.
 
-use super::lab::{Flight, GROUP, Lab};
+use super::lab::{Flight, GROUP, Lab, Store, enter_dht, entered, ping_answer, tell};
 use crate::limits::{
     BEACON_INTERVAL, BEACON_INTERVAL_CONTENT, DHT_LOOKUPS_MAX, HINT_URGENT_TIME, HINTED_STRANGER_LIFE,
     HINTED_STRANGERS_MAX, HINTS_PER_PREFIX,
 };
-use crate::{Carriers, DhtEvent, DhtRequest, DhtState, DropReason, HintSource, Identity};
+use crate::{Carriers, DhtEvent, DhtRequest, DropReason, HintSource, Identity};
 use nat::Remote;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
-use wire::bep5::PingAnswer;
 use wire::datagram::{ASK_LENGTH, Datagram, HINT_LENGTH, HintStage, write_hint};
 use wire::hint::{Hint, HintBody, SealKey};
 use wire::mailbox::{self, Slot};
@@ -18,7 +16,6 @@ use wire::{Candidate, NoisePublicKey};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LAN: Carriers = Carriers { lan: true, dht: false };
-const DHT: Carriers = Carriers { lan: false, dht: true };
 
 fn stage(flight: &Flight) -> Option<HintStage> {
     match Datagram::parse(&flight.bytes) {
@@ -321,70 +318,6 @@ fn answers_that_nobody_asked_for_end_at_the_gate() {
     assert_eq!(lab.drops(0, DropReason::Gate), 2);
 }
 
-fn entered() -> DhtState {
-    let contacts = ["11.0.0.1:6881", "12.0.0.1:6881", "13.0.0.1:6881", "14.0.0.1:6881"];
-    DhtState { is_entered: true, nodes: 4, contacts: contacts.map(|c| c.parse().unwrap()).to_vec() }
-}
-
-fn tell(lab: &mut Lab, at: usize, event: DhtEvent) {
-    lab.command(at, |node, now| node.handle_dht(event, now));
-}
-
-/// A DHT that all machines use: what was put is there for whoever looks.
-#[derive(Default)]
-struct Store {
-    values: BTreeMap<[u8; 32], Vec<u8>>,
-    gets: Vec<[u8; 32]>,
-    announced: Vec<([u8; 20], SocketAddr)>,
-}
-
-impl Store {
-    /// Carries out what was asked of it.
-    fn serve(&mut self, lab: &mut Lab) {
-        for at in 0..lab.machines.len() {
-            for request in std::mem::take(&mut lab.machines[at].dht) {
-                match request {
-                    DhtRequest::Put { seed, value, .. } => {
-                        self.values.insert(seed, value);
-                        tell(lab, at, DhtEvent::Put { seed, nodes: 8 });
-                    }
-                    DhtRequest::Get { seed } => {
-                        self.gets.push(seed);
-                        if let Some(bytes) = self.values.get(&seed).cloned() {
-                            tell(lab, at, DhtEvent::Value { seed, bytes });
-                        }
-                        tell(lab, at, DhtEvent::Got { seed });
-                    }
-                    DhtRequest::Announce { info_hash, port } => {
-                        let ip = lab.machines[at].remote.address().unwrap().ip();
-                        self.announced.push((info_hash, SocketAddr::new(ip, port)));
-                    }
-                    DhtRequest::Lookup { info_hash } => {
-                        let there = self.announced.iter().filter(|(hash, _)| *hash == info_hash);
-                        let addresses = there.filter_map(|(_, address)| Candidate::new(*address)).collect();
-                        tell(lab, at, DhtEvent::Peers(addresses));
-                    }
-                    DhtRequest::Refresh => {}
-                }
-            }
-        }
-    }
-
-    fn run(&mut self, lab: &mut Lab, seconds: u32) {
-        for _ in 0..seconds {
-            self.serve(lab);
-            lab.run(SECOND);
-        }
-    }
-}
-
-fn enter_dht(lab: &mut Lab) {
-    carriers(lab, DHT);
-    for at in 0..lab.machines.len() {
-        tell(lab, at, DhtEvent::State(entered()));
-    }
-}
-
 #[test]
 fn who_has_only_stale_addresses_is_found_by_the_dht_alone() {
     let mut lab = scattered(&["b", "c"]);
@@ -490,15 +423,8 @@ fn dht_nodes_are_asked_where_they_see_us_and_nobody_else_may_answer() {
     lab.run(SECOND);
     let pings: Vec<Flight> = lab.sent.iter().filter(|f| f.bytes[0] == b'd').cloned().collect();
     assert_eq!(pings.len(), 3);
-    let answer = |ping: &Flight, from: Remote| {
-        let at = ping.bytes.windows(4).position(|part| part == b"1:t4").unwrap() + 5;
-        let transaction = &ping.bytes[at..at + 4];
-        let ip = [b"d2:ip6:".as_slice(), &[55, 1, 2, 3, 0x1b, 0x58]].concat();
-        let rest = [b"1:rd2:id20:abcdefghij0123456789e1:t4:", transaction, b"1:y1:re"].concat();
-        let bytes = [ip, rest].concat();
-        assert!(PingAnswer::parse(&bytes).is_some());
-        Flight { from, to: ping.from, bytes }
-    };
+    let answer =
+        |ping: &Flight, from: Remote| Flight { from, ..ping_answer(ping, "55.1.2.3:7000".parse().unwrap()) };
     let stranger = Remote::udp("15.0.0.1:6881".parse().unwrap());
     lab.arrive(&answer(&pings[0], stranger));
     assert_eq!(lab.drops(0, DropReason::Unknown), 1);

@@ -3,9 +3,11 @@
 //! Every machine has one underlay address, `192.0.2.N:7000`. After every poll it is checked that the next
 //! deadline lies ahead, so that no test passes on a Node that would spin.
 
+mod dht;
 mod flight;
 mod machine;
 
+pub(crate) use dht::{Store, enter_dht, entered, ping_answer, tell};
 pub(crate) use flight::GROUP;
 pub(crate) use machine::{Applicant, Flight, Machine};
 
@@ -213,9 +215,17 @@ impl Lab {
         let joiner =
             Joiner::new(invite.clone(), identity.clone(), (name, firm), [n as u8 + 100; 32], self.now);
         let remote = underlay(n);
-        self.applicants.push(Applicant { outcome: None, remote, joiner, identity, deadline: self.now });
+        let (outcome, dht, deadline) = (None, vec![], self.now);
+        self.applicants.push(Applicant { outcome, remote, joiner, dht, identity, deadline });
         self.poll_applicant(n - 10);
         n - 10
+    }
+
+    /// Tells an applicant something, and lets it do what it wants.
+    pub(crate) fn ask_applicant<R>(&mut self, at: usize, tell: impl FnOnce(&mut Joiner, Instant) -> R) -> R {
+        let result = tell(&mut self.applicants[at].joiner, self.now);
+        self.poll_applicant(at);
+        result
     }
 
     pub(crate) fn identity_of(&self, applicant: usize) -> Identity {

@@ -145,11 +145,14 @@ impl Lab {
             let applicant = &mut self.applicants[at];
             let from = applicant.remote;
             match applicant.joiner.poll_output(self.now) {
-                JoinOutput::Transmit { remote, bytes, .. } => self.fly(Flight { from, to: remote, bytes }),
+                JoinOutput::Transmit { remote, bytes } | JoinOutput::Ping { remote, bytes } => {
+                    self.fly(Flight { from, to: remote, bytes });
+                }
                 JoinOutput::Group(bytes) if self.is_lan => {
                     self.fly(Flight { from, to: Remote::udp(GROUP), bytes });
                 }
                 JoinOutput::Group(_) => {}
+                JoinOutput::Dht(request) => applicant.dht.push(request),
                 JoinOutput::Done(network, contacts) => applicant.outcome = Some(Ok((*network, contacts))),
                 JoinOutput::Failed(error) => applicant.outcome = Some(Err(error)),
                 JoinOutput::Wait(deadline) => {

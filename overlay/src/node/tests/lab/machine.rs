@@ -65,6 +65,8 @@ pub(crate) struct Applicant {
     pub(crate) outcome: Option<Result<(Network, Vec<Contact>), JoinError>>,
     pub(crate) remote: Remote,
     pub(crate) joiner: Joiner,
+    /// What was asked of the DHT.
+    pub(crate) dht: Vec<crate::DhtRequest>,
     pub(super) identity: Identity,
     pub(super) deadline: Instant,
 }
