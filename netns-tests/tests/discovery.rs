@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use netns_tests::{Implementation, Internet, Lab, Machine, Mainline, NatKind, Up, peer, wait_until};
+use netns_tests::{Implementation, Internet, Lab, Machine, Mainline, NatKind, OwnDht, Up, peer, wait_until};
 
 /// A beacon is heard at once; a debug build on a busy machine takes its time to come up.
 const BY_LAN: Duration = Duration::from_secs(30);
@@ -151,4 +151,27 @@ fn two_nodes_behind_nats_meet_with_nothing_but_a_dht() {
     await_connected(&a, "b", BY_DHT);
     a.must_ping(joined.v4.into());
     assert_eq!(peer(&a.status(), "b")["path"]["kind"], "direct");
+}
+
+#[test]
+fn the_dht_is_entered_again_when_nobody_is_left_where_it_was_entered_first() {
+    let internet = Internet::new();
+    let mut dht = OwnDht::new(&internet);
+    let (a, b) = (internet.public("a"), internet.public("b"));
+    network(&[&a, &b], &dht.toml());
+    for machine in [&a, &b] {
+        let what = format!("{} knows all nodes of the DHT", machine.name());
+        wait_until(&what, BY_DHT, || {
+            (machine.json(&["netcheck"])["dht"]["nodes"].as_u64() >= Some(3)).then_some(())
+        });
+        machine.stop();
+    }
+    dht.lose_entry();
+    let homes = [NatKind::PortRestricted, NatKind::AddrRestricted].map(|kind| internet.home(kind));
+    a.carry_to(&homes[0]);
+    b.carry_to(&homes[1]);
+    a.up();
+    let joined = b.up();
+    await_connected(&a, "b", BY_DHT);
+    a.must_ping(joined.v4.into());
 }
