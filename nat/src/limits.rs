@@ -24,13 +24,19 @@ pub const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) const PROBE_MARGIN: Duration = Duration::from_millis(200);
 /// No path is suspected sooner: machines pause.
 pub const PROBE_TIMEOUT_MIN: Duration = Duration::from_millis(400);
-/// A path is lost when this many probes in a row had no answer.
-pub const PROBE_TRIES: u32 = 3;
+/// A path is lost when this many probes in a row had no answer, after the first. They follow each other fast: a hop may just
+/// have learned where we are now.
+pub const PROBE_TRIES: u32 = 12;
+/// Every so many of them all addresses are probed, else only the primary path and what is kept for when it fails.
+pub(crate) const PROBE_ALL_EVERY: u32 = 4;
 /// The primary path has this long to answer when the peer is heard from another address that does: longer than most
 /// round trips, short enough that a peer that has moved is followed within a second.
 pub const CHALLENGE_TIME: Duration = Duration::from_millis(300);
-/// Less when it is known to be quicker: what its answer may take longer than the one before took twice over.
-pub(crate) const CHALLENGE_MARGIN: Duration = Duration::from_millis(100);
+/// Less when it is known to be quicker: one and a half times the answer before, and this. When its answer comes later still,
+/// we have changed from one path that works to another.
+pub(crate) const CHALLENGE_MARGIN: Duration = Duration::from_millis(30);
+/// While neither has answered, and the peer is heard, both are asked again this often: an answer may have gone to where we were.
+pub(crate) const CHALLENGE_RETRY: Duration = Duration::from_millis(100);
 /// The same other address challenges the primary path at most this often.
 pub(crate) const CHALLENGE_INTERVAL: Duration = Duration::from_secs(2);
 /// And so many others in the same time: an address of each family, a circuit from each side.

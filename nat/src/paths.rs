@@ -14,9 +14,10 @@
 
 use crate::candidates::{Candidates, Source};
 use crate::limits::{
-    CHALLENGE_INTERVAL, CHALLENGE_MARGIN, CHALLENGE_TIME, CHALLENGERS_MAX, LOOK_ACTIVE, LOOK_EARLY,
-    LOOK_INTERVAL, PROBE_ACTIVE_INTERVAL, PROBE_IDLE_INTERVAL, PROBE_MARGIN, PROBE_TIMEOUT,
-    PROBE_TIMEOUT_MIN, PROBE_TRIES, PROBES_MAX, SILENCE_MARGIN, SILENCE_TIMEOUT_MIN, WITHSTOOD_LIFE,
+    CHALLENGE_INTERVAL, CHALLENGE_MARGIN, CHALLENGE_RETRY, CHALLENGE_TIME, CHALLENGERS_MAX, LOOK_ACTIVE,
+    LOOK_EARLY, LOOK_INTERVAL, PROBE_ACTIVE_INTERVAL, PROBE_ALL_EVERY, PROBE_IDLE_INTERVAL, PROBE_MARGIN,
+    PROBE_TIMEOUT, PROBE_TIMEOUT_MIN, PROBE_TRIES, PROBES_MAX, SILENCE_MARGIN, SILENCE_TIMEOUT_MIN,
+    WITHSTOOD_LIFE,
 };
 use crate::remote::{Remote, SocketId};
 use std::collections::VecDeque;
@@ -131,7 +132,7 @@ impl Primary {
 
     /// How long it may take to answer when it is challenged.
     fn challenge_time(&self) -> Duration {
-        let usual = self.round_trip.map_or(CHALLENGE_TIME, |round_trip| round_trip * 2 + CHALLENGE_MARGIN);
+        let usual = self.round_trip.map_or(CHALLENGE_TIME, |usual| usual * 3 / 2 + CHALLENGE_MARGIN);
         usual.min(CHALLENGE_TIME)
     }
 }
@@ -141,6 +142,8 @@ impl Primary {
 struct Challenge {
     remote: Remote,
     since: Instant,
+    /// When both were probed last.
+    probed: Instant,
     outcome: Outcome,
 }
 
@@ -176,8 +179,9 @@ pub struct Paths {
     idle_interval: Duration,
     /// At the latest look.
     traffic: Traffic,
-    /// Whether anything had flowed then.
+    /// Whether anything had flowed then, and since the latest probe.
     is_flowing: bool,
+    has_flowed: bool,
     tokens: u64,
 }
 
@@ -199,6 +203,7 @@ impl Paths {
             idle_interval: PROBE_IDLE_INTERVAL,
             traffic: Traffic::default(),
             is_flowing: false,
+            has_flowed: false,
             tokens: seed,
         }
     }
@@ -324,11 +329,19 @@ impl Paths {
         if self.primary() == Some(remote) {
             return;
         }
-        if self.primary.is_some_and(|primary| primary.remote.rank() > remote.rank()) && !self.is_suspect() {
-            // The peer has not found the better way yet, or has lost it: its own probes will tell us which.
+        // When the peer uses a worse way than we, it has not found the better one yet, or has lost it: the answers tell.
+        let is_worse = self.primary.is_some_and(|primary| primary.remote.rank() > remote.rank());
+        if !is_worse && !self.is_suspect() && self.has_withstood(remote, now) {
             return;
         }
-        if !self.is_suspect() && self.has_withstood(remote, now) {
+        if let Some(challenge) = &mut self.challenge
+            && (challenge.remote, challenge.outcome) == (remote, Outcome::Open)
+            && now < challenge.since + CHALLENGE_INTERVAL
+        {
+            if now >= challenge.probed + CHALLENGE_RETRY {
+                challenge.probed = now;
+                self.queue.extend(self.primary().into_iter().chain([remote]));
+            }
             return;
         }
         self.challengers.retain(|(_, since)| now.saturating_duration_since(*since) < CHALLENGE_INTERVAL);
@@ -337,7 +350,7 @@ impl Paths {
             return;
         }
         self.challengers.push((remote, now));
-        self.challenge = Some(Challenge { remote, since: now, outcome: Outcome::Open });
+        self.challenge = Some(Challenge { remote, since: now, probed: now, outcome: Outcome::Open });
         self.queue.extend(self.primary().into_iter().chain([remote]));
     }
 
@@ -433,7 +446,7 @@ impl Paths {
     /// Whether a look that is due soon is done now, and shows that nothing flows.
     fn looks_early(&self, next: Instant, traffic: Traffic, now: Instant) -> bool {
         let is_soon = next.saturating_duration_since(now) <= LOOK_EARLY;
-        is_soon && !self.is_flowing && self.traffic == traffic
+        is_soon && !self.has_flowed && !self.is_flowing && self.traffic == traffic
     }
 
     /// What is to be done now.
@@ -485,10 +498,13 @@ impl Paths {
         let before = std::mem::replace(&mut self.traffic, traffic);
         let (receives, sends) = (traffic.received != before.received, traffic.sent != before.sent);
         let flowed = std::mem::replace(&mut self.is_flowing, receives || sends);
+        self.has_flowed |= self.is_flowing;
         let is_silent = flowed && sends && !receives;
         let idle_due = primary.last_probe + self.idle_interval;
+        // What has stopped to flow may have been stopped.
         let active_due = primary.last_probe + PROBE_ACTIVE_INTERVAL;
-        if is_silent || now >= idle_due || (self.is_flowing && now >= active_due) {
+        if is_silent || now >= idle_due || (self.has_flowed && now >= active_due) {
+            self.has_flowed = false;
             primary.last_probe = now;
             let timeout = if is_silent { primary.silence_timeout() } else { primary.timeout() };
             primary.liveness =
@@ -496,7 +512,12 @@ impl Paths {
             self.primary = Some(primary);
             return self.probe(primary.remote, now);
         }
-        let next = idle_due.min(now + if self.is_flowing { LOOK_ACTIVE } else { LOOK_INTERVAL });
+        let next = match (self.is_flowing, self.has_flowed) {
+            (true, _) => now + LOOK_ACTIVE,
+            (false, true) => active_due,
+            (false, false) => now + LOOK_INTERVAL,
+        };
+        let next = next.min(idle_due);
         self.wait_for(Liveness::Alive { next }, next, WaitReason::NextProbe)
     }
 
@@ -504,13 +525,18 @@ impl Paths {
     fn miss(&mut self, unanswered: u32, now: Instant) {
         let Some(primary) = &mut self.primary else { return };
         primary.answers.note(false);
-        let next = now + primary.timeout();
+        let next = now + primary.silence_timeout() / 2;
         primary.liveness = Liveness::Suspect { unanswered: unanswered + 1, next, is_hurried: false };
         self.suspicion = unanswered == 0;
         let is_direct = primary.remote.is_direct();
+        let asks_all = unanswered.is_multiple_of(PROBE_ALL_EVERY);
         // Over hops only other hops are tried: to knock at the peer's NAT unasked is what a punch takes care not to.
-        let others = self.targets().into_iter().filter(|remote| is_direct || remote.address().is_none());
-        self.queue.extend(others);
+        let is_asked = |remote: &Remote| match remote {
+            Remote::Udp { .. } => is_direct && (asks_all || self.primary() == Some(*remote)),
+            Remote::Stream(_) | Remote::Circuit(_) => true,
+        };
+        let asked: Vec<Remote> = self.targets().into_iter().filter(is_asked).collect();
+        self.queue.extend(asked);
     }
 
     /// The address that has won a challenge, now the primary path.

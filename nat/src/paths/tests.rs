@@ -107,7 +107,7 @@ fn an_idle_path_is_probed_every_25_seconds_an_active_one_more_often() {
 }
 
 #[test]
-fn a_silent_path_is_lost_after_three_more_probes() {
+fn a_silent_path_is_lost_after_twelve_more_probes() {
     let mut f = Fixture::connected();
     f.packets();
     let mut probes = 0;
@@ -124,7 +124,10 @@ fn a_silent_path_is_lost_after_three_more_probes() {
         }
     }
     assert_eq!(probes, 1 + PROBE_TRIES);
-    assert_eq!(f.now - start, PROBE_ACTIVE_INTERVAL + PROBE_TIMEOUT_MIN * (PROBE_TRIES + 1));
+    assert_eq!(
+        f.now - start,
+        PROBE_ACTIVE_INTERVAL + PROBE_TIMEOUT_MIN + SILENCE_TIMEOUT_MIN / 2 * PROBE_TRIES
+    );
     assert_eq!(f.paths.primary(), None);
     assert_eq!(f.poll(), Output::Wait(None, WaitReason::NextProbe));
 }
@@ -297,6 +300,41 @@ fn a_peer_that_only_listens_is_asked_often_and_never_suspected() {
         assert!(!f.paths.is_suspect());
     }
     assert!((20..=5000 / 150).contains(&probes), "{probes} in 5 s");
+}
+
+#[test]
+fn who_only_answers_follows_the_peer_to_a_worse_path_when_the_better_one_is_silent() {
+    let circuit = Remote::Circuit(5);
+    let mut f = Fixture::connected();
+    assert_eq!(f.talk(Duration::from_secs(2), true), None);
+    f.now += Duration::from_millis(500);
+    let hears = |f: &mut Fixture, of: &[Remote]| {
+        f.paths.handle_datagram(circuit, f.now);
+        while let Output::Probe(token, remote) = f.poll() {
+            if of.contains(&remote) {
+                f.paths.handle_pong(token, remote, f.now);
+            }
+        }
+    };
+    hears(&mut f, &[circuit, address(1)]);
+    assert_eq!(f.paths.primary(), Some(address(1)), "the peer has only not found it yet");
+    f.now += CHALLENGE_INTERVAL;
+    let start = f.now;
+    hears(&mut f, &[circuit]);
+    assert_eq!(f.advance().1, Output::Promoted(circuit));
+    assert_eq!(f.now - start, CHALLENGE_MARGIN);
+}
+
+#[test]
+fn what_has_stopped_to_flow_is_probed_once_more() {
+    let mut f = Fixture::connected();
+    assert_eq!(f.talk(Duration::from_secs(2), true), None);
+    let (after, output) = f.advance();
+    assert!(matches!(output, Output::Probe(_, remote) if remote == address(1)));
+    assert!(after <= PROBE_ACTIVE_INTERVAL, "{after:?}");
+    let Output::Probe(token, remote) = output else { unreachable!() };
+    f.paths.handle_pong(token, remote, f.now);
+    assert_eq!(f.advance().0, PROBE_IDLE_INTERVAL, "and then no more");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use overlay::PeerState;
 use sim::nat::{Behaviour, Kind};
 use sim::{Family, Home, Realm, World, any_member};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// Homes with so many machines each; the first machine of the first founds the network, and the others join it.
 fn settle(homes: &[(Kind, usize)]) -> (World, Vec<Home>) {
@@ -130,4 +131,54 @@ fn a_mapping_that_lives_five_seconds_is_the_behaviour_of_its_home_alone() {
     let other = &world.homes(&[(Kind::SymRandom, 1)])[0];
     assert_eq!(world.nat_mut(other.realm).unwrap().behaviour().replied_lifetime, 120 * SECOND);
     assert!(world.nat_mut(Realm::INTERNET).is_none());
+}
+
+/// `a` asks every 50 ms and `b` answers, for this long; the longest time without an answer.
+fn converse(world: &mut World, a: usize, b: usize, duration: Duration) -> Duration {
+    let (end, step) = (world.at() + duration, Duration::from_millis(10));
+    let (mut asked, mut answered, mut answers) = (vec![], 0, vec![]);
+    let (mut last, mut longest) = (world.at(), Duration::ZERO);
+    for turn in 0.. {
+        if world.at() >= end {
+            break;
+        }
+        if turn % 5 == 0 {
+            asked.extend(world.send(a, b, Family::V4));
+        }
+        world.run_for(step).unwrap();
+        let arrived = |world: &World, number: usize| world.ledger().packet(number).arrived;
+        let heard: Vec<usize> =
+            asked.iter().copied().filter(|number| arrived(world, *number).is_some()).collect();
+        asked.retain(|number| !heard.contains(number));
+        answers.extend(heard.iter().filter_map(|_| world.send(b, a, Family::V4)));
+        if answers.iter().any(|number| arrived(world, *number).is_some()) {
+            answers.retain(|number| arrived(world, *number).is_none());
+            answered += 1;
+            longest = longest.max(world.at() - last);
+            last = world.at();
+        }
+    }
+    assert!(answered > 0);
+    longest.max(end - last)
+}
+
+#[test]
+fn a_conversation_between_two_homes_stands_still_for_less_than_a_second_when_one_moves() {
+    for moves in [false, true] {
+        for kind in [Kind::PortRestricted, Kind::SymRandom] {
+            let (mut world, homes) = settle(&[(Kind::Open, 3), (Kind::PortRestricted, 1), (kind, 1)]);
+            let [a, b] = [homes[1].machines[0], homes[2].machines[0]];
+            world.network.conditions.delay = Duration::from_millis(20);
+            converse(&mut world, a, b, 10 * SECOND);
+            let wan = world.new_public_address();
+            let router = world.nat_mut(homes[1].realm).unwrap();
+            if moves {
+                router.readdress(wan)
+            } else {
+                router.restart()
+            }
+            let gap = converse(&mut world, a, b, 10 * SECOND);
+            assert!(gap < SECOND, "moves: {moves}, {kind:?}: {gap:?}");
+        }
+    }
 }
