@@ -3,7 +3,7 @@
 //! It begins with what the profiles promise and climbs while that fails. It makes no attempt itself and knows nothing of
 //! packets; whether a hard attempt is worth its cost now is the caller's decision.
 
-use crate::limits::{ANSWER_PAUSE, ANSWER_SLACK, EASY_PAUSE, EASY_PAUSE_LONG, HARD_PAUSES, HISTORY_MAX};
+use crate::limits::{ANSWER_PAUSE, ANSWER_SLACK, EASY_PAUSE, EASY_PAUSES, HARD_PAUSES, HISTORY_MAX};
 use crate::punch::{PunchResult, Reason, Rung, Side, Strategy, strategy_on};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -42,6 +42,8 @@ pub struct Ladder {
     known: Option<Known>,
     rung: Option<Rung>,
     hard_failures: usize,
+    /// Easy attempts on the last of their rungs that failed.
+    easy_failures: usize,
     next_easy: Option<Instant>,
     next_hard: Option<Instant>,
     last_easy: Option<Instant>,
@@ -169,6 +171,7 @@ impl Ladder {
     /// What has worked is what to do when the path is lost.
     fn handle_won(&mut self, attempt: Attempt, now: Instant) {
         self.hard_failures = 0;
+        self.easy_failures = 0;
         self.next_easy = Some(now + EASY_PAUSE);
         self.next_hard = Some(self.last_hard.map_or(now, |last| last + HARD_PAUSES[0]));
         if self.strategy(attempt.rung) == Some(attempt.strategy) {
@@ -188,7 +191,9 @@ impl Ladder {
         }
         let higher = self.higher(attempt);
         if !is_hard {
-            self.next_easy = Some(now + if higher.is_some() { EASY_PAUSE } else { EASY_PAUSE_LONG });
+            let last = EASY_PAUSES[self.easy_failures.min(EASY_PAUSES.len() - 1)];
+            self.easy_failures += usize::from(higher.is_none());
+            self.next_easy = Some(now + if higher.is_some() { EASY_PAUSE } else { last });
         }
         if let Some(rung) = higher {
             self.rung = Some(rung);
@@ -213,6 +218,7 @@ impl Ladder {
         let hopeful = |rung: &Rung| !matches!(self.strategy(*rung), None | Some(Strategy::Hopeless(_)));
         self.rung = Rung::ALL.into_iter().find(hopeful);
         self.hard_failures = 0;
+        self.easy_failures = 0;
         self.next_easy = Some(self.last_easy.map_or(now, |last| now.max(last + EASY_PAUSE)));
         self.next_hard = Some(self.last_hard.map_or(now, |last| now.max(last + HARD_PAUSES[0])));
     }

@@ -132,7 +132,7 @@ fn node(identity: Identity, network: Network, suite: Suite, now: Instant) -> Nod
         rekey_after: Duration::from_secs(120),
         suites: vec![suite],
         hop: HopParams::default(),
-        streams: false,
+        streams: overlay::DialStreams::Never,
         seed,
         unix_s: UNIX_S,
     };

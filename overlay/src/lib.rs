@@ -29,10 +29,10 @@ pub use joiner::{JoinError, JoinOutput, Joiner, MailboxParams};
 pub use membership::found;
 pub use nat::{Remote, SocketId};
 pub use node::{
-    AnchorView, Carriers, CommandError, DhtEvent, DhtRequest, DhtState, DhtView, Event, HintSource,
-    HopParams, InviteRequest, Ipv6View, Netcheck, Node, Observed, Output, Params, PathView, PeerView,
-    PortMappingView, Reach, Selected, Side, Situation, View, WaitReason, Why, WhyAttempt, advise, nat_words,
-    reason,
+    AnchorView, Carriers, CommandError, DhtEvent, DhtRequest, DhtState, DhtView, DialStreams, Event,
+    HintSource, HopParams, InviteRequest, Ipv6View, Netcheck, Node, Observed, Output, Params, PathView,
+    PeerView, PortMappingView, Reach, Selected, Side, Situation, View, WaitReason, Why, WhyAttempt, advise,
+    nat_words, reason,
 };
 pub use peer::PeerState;
 pub use replay::{ReplayWindow, WINDOW};

@@ -116,6 +116,9 @@ pub const CALL_PAUSE: Duration = Duration::from_secs(5);
 pub const RELAYED_BEFORE_HARD: Duration = Duration::from_secs(10);
 /// Nobody answers by UDP for this long: TCP is tried (nat/README.md section 5).
 pub const STREAM_AFTER: Duration = Duration::from_secs(3);
+/// A joiner dials by TCP sooner: somebody looks on, the few addresses of its invite are asked every second, and what it costs is
+/// a connection that may not be needed.
+pub const JOINER_STREAM_AFTER: Duration = Duration::from_millis(1500);
 /// Initiations to a peer behind a NAT that go by hops alone, while there are hops; then its addresses are tried as well.
 pub const KNOCK_AFTER: u32 = 2;
 /// Streams that are begun at the same time.

@@ -41,6 +41,7 @@ pub use diagnosis::{
 pub use discovery::{Carriers, DhtEvent, DhtRequest, DhtState, HintSource};
 pub use output::{Event, Output, WaitReason};
 pub(crate) use punching::Punching;
+pub use stream::DialStreams;
 pub use transit::HopParams;
 pub use view::{PeerView, View};
 
@@ -88,8 +89,8 @@ pub struct Params {
     pub suites: Vec<Suite>,
     /// What it carries for others.
     pub hop: HopParams,
-    /// Whether this machine can reach others over TCP.
-    pub streams: bool,
+    /// When others are dialled over TCP.
+    pub streams: DialStreams,
     /// 32 bytes of entropy.
     pub seed: [u8; 32],
     /// The wall clock, seconds since 1970.

@@ -223,7 +223,7 @@ impl Machine {
             rekey_after: self.rekey_after,
             suites: self.suites.clone(),
             hop: overlay::HopParams::default(),
-            streams: false,
+            streams: overlay::DialStreams::Never,
             seed,
             unix_s,
         }

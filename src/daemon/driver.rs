@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
-use overlay::{InviteRequest, Node, Output, Params, SocketId};
+use overlay::{DialStreams, InviteRequest, Node, Output, Params, SocketId};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc as channel, oneshot};
 use wire::invite::InviteRole;
@@ -138,7 +138,11 @@ fn make_node(loaded: Loaded, settings: &config::Settings) -> Node {
         rekey_after: Duration::from_secs(settings.session.rekey_after_s),
         suites: quick_suites(),
         hop: overlay::HopParams { enabled: settings.hop.enabled, rate_max: settings.hop.bytes_per_second() },
-        streams: settings.stream.enabled,
+        streams: match (settings.stream.enabled, loaded.by_tcp) {
+            (false, _) => DialStreams::Never,
+            (true, false) => DialStreams::WhenAlone,
+            (true, true) => DialStreams::AtOnce,
+        },
         seed: entropy::seed(),
         unix_s: clock::unix_s(),
     };

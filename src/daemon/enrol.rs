@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use overlay::limits::{JOINER_DHT_AFTER, STREAM_AFTER, STREAM_PORT};
+use overlay::limits::{JOINER_DHT_AFTER, JOINER_STREAM_AFTER, STREAM_PORT};
 use overlay::state::{Contact, Network};
 use overlay::{Identity, JoinOutput, Joiner, Remote};
 use wire::{Invite, Name};
@@ -47,6 +47,8 @@ pub(super) struct Joined {
     pub(super) contacts: Vec<Contact>,
     /// Other sockets than the ones it began with, where the issuer's NAT lets through what comes to them.
     pub(super) sockets: Option<Udp>,
+    /// Whether the answer came over TCP, since none came by UDP.
+    pub(super) by_tcp: bool,
 }
 
 /// Becomes a member by an invite. Ends when the issuer has answered, or has not for 20 s (two minutes when word was left
@@ -68,11 +70,15 @@ pub(super) async fn enrol(
     let mut poll = Poll::new(None, udp, &wake)?;
     let mut buffers = ReceiveBuffers::new();
     let mut steps = Steps::new(on_progress, clock::now());
-    let mut tcp =
-        Tcp { dial_at: tcp.then(|| clock::now() + STREAM_AFTER), streams: None, to: addresses(&invite) };
+    let mut tcp = Tcp {
+        dial_at: tcp.then(|| clock::now() + JOINER_STREAM_AFTER),
+        streams: None,
+        to: addresses(&invite),
+    };
     let dht_after = if is_lost { Duration::ZERO } else { JOINER_DHT_AFTER };
     let mut mailbox = Mailbox::new(dht, clock::now() + dht_after);
     let mut joiner = Joiner::new(invite, identity, name, entropy::seed(), clock::now());
+    let mut by_tcp = false;
     loop {
         match joiner.poll_output(clock::now()) {
             JoinOutput::Transmit { remote, bytes } => {
@@ -91,7 +97,8 @@ pub(super) async fn enrol(
                 }
             }
             JoinOutput::Done(network, contacts) => {
-                return Ok(Joined { network: *network, contacts, sockets: mailbox.into_sockets(&joiner) });
+                let sockets = mailbox.into_sockets(&joiner);
+                return Ok(Joined { network: *network, contacts, sockets, by_tcp });
             }
             JoinOutput::Failed(error) => return Err(error.into()),
             JoinOutput::Wait(until) => {
@@ -115,6 +122,7 @@ pub(super) async fn enrol(
                 while let Some((length, from)) = lan.receive(&mut buffer) {
                     joiner.handle_datagram(&buffer[..length], from.into(), clock::now());
                 }
+                by_tcp |= matches!(joiner.answered_by(), Some(Remote::Stream(_)));
                 match joiner.answered_by().and_then(|remote| remote.address()) {
                     Some(address) => steps.answered(address),
                     None => steps.waiting(clock::now()),

@@ -236,15 +236,15 @@ async fn join(
     let name = node_name(params)?;
     let identity = identity_of(directory)?;
     tracing::info!(network = %invite.network_name, "joining");
-    let Joined { network, contacts, sockets } =
+    let Joined { network, contacts, sockets, by_tcp } =
         enrol::enrol(ways, invite, identity.clone(), name, on_progress).await.context("cannot join")?;
     state::write(directory, StateFile::Network, &network.encode())?;
     state::write(directory, StateFile::Contacts, &overlay::state::encode_contacts(&contacts))?;
-    Ok((fresh(identity, network, contacts), sockets))
+    Ok((Loaded { by_tcp, ..fresh(identity, network, contacts) }, sockets))
 }
 
 fn fresh(identity: Identity, network: Network, contacts: Vec<Contact>) -> Loaded {
-    Loaded { identity, network, invites: vec![], records: vec![], contacts }
+    Loaded { identity, network, invites: vec![], records: vec![], contacts, by_tcp: false }
 }
 
 /// The ciphers that this machine is quick at, best first.

@@ -26,6 +26,8 @@ pub(super) struct Loaded {
     pub(super) invites: Vec<IssuedInvite>,
     pub(super) records: Vec<Record>,
     pub(super) contacts: Vec<Contact>,
+    /// Whether a moment ago only TCP led to anybody.
+    pub(super) by_tcp: bool,
 }
 
 /// The store's name for a file of the overlay.
@@ -63,7 +65,7 @@ pub(super) fn load(directory: &StateDirectory) -> Result<Option<Loaded>> {
     };
     let records = load_rebuildable(directory, state::StateFile::Records, state::decode_records)?;
     let contacts = load_rebuildable(directory, state::StateFile::Contacts, state::decode_contacts)?;
-    Ok(Some(Loaded { identity, network, invites, records, contacts }))
+    Ok(Some(Loaded { identity, network, invites, records, contacts, by_tcp: false }))
 }
 
 /// Reads the keys; `None` when none were made yet.

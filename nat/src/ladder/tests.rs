@@ -77,7 +77,7 @@ fn easy_attempts_climb_and_then_go_on_every_minute() {
     assert_eq!(f.attempt(PunchResult::Failed), (5, birthday(1024)));
 
     let mut f = Fixture::new(port_restricted(), port_restricted());
-    for seconds in [0, 60, 60, 60] {
+    for seconds in [0, 5, 15, 60, 60] {
         assert_eq!(f.attempt(PunchResult::Failed), (seconds, Strategy::LowTtl));
         assert!(!f.ladder.is_hard());
     }
@@ -143,7 +143,8 @@ fn ipv6_goes_before_what_is_hard_or_hopeless() {
     f.learn();
     assert_eq!(f.attempt(PunchResult::Failed), (0, Strategy::Plain));
     assert_eq!(f.attempt(PunchResult::Failed), (5, Strategy::LowTtl));
-    assert_eq!(f.attempt(PunchResult::Failed), (60, Strategy::LowTtl));
+    assert_eq!(f.attempt(PunchResult::Failed), (5, Strategy::LowTtl));
+    assert_eq!(f.attempt(PunchResult::Failed), (15, Strategy::LowTtl));
 }
 
 #[test]
@@ -173,4 +174,14 @@ fn history_is_bounded() {
         f.attempt(PunchResult::Failed);
     }
     assert_eq!(f.ladder.history().count(), HISTORY_MAX);
+}
+
+#[test]
+fn easy_attempts_in_vain_are_ever_rarer_until_one_succeeds() {
+    let mut f = Fixture::new(port_restricted(), port_restricted());
+    let pauses =
+        |f: &mut Fixture, result, count| -> Vec<u64> { (0..count).map(|_| f.attempt(result).0).collect() };
+    assert_eq!(pauses(&mut f, PunchResult::Failed, 5), [0, 5, 15, 60, 60]);
+    f.attempt(WON);
+    assert_eq!(pauses(&mut f, PunchResult::Failed, 4), [5, 5, 15, 60]);
 }

@@ -14,6 +14,17 @@ use std::net::SocketAddr;
 use std::time::Instant;
 use wire::NodeId;
 
+/// When a node dials others over TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DialStreams {
+    /// It cannot.
+    Never,
+    /// When nobody has answered by UDP for a while.
+    WhenAlone,
+    /// From the start as well: a moment ago nobody answered by UDP.
+    AtOnce,
+}
+
 /// What is done about streams.
 #[derive(Debug)]
 pub(super) struct Dialling {
@@ -30,11 +41,11 @@ pub(super) struct Dialling {
 }
 
 impl Dialling {
-    pub(super) fn new(is_enabled: bool, now: Instant) -> Self {
+    pub(super) fn new(when: DialStreams, now: Instant) -> Self {
         Self {
-            is_enabled,
+            is_enabled: when != DialStreams::Never,
             alone_since: now,
-            next_dial: now + STREAM_AFTER,
+            next_dial: if when == DialStreams::AtOnce { now } else { now + STREAM_AFTER },
             next_udp: now + UDP_RETRY,
             turn: 0,
             accepted: BTreeMap::new(),

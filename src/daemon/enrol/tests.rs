@@ -73,7 +73,7 @@ fn node() -> Node {
         suites: vec![Suite::ChaCha20Poly1305],
         seed: [3; 32],
         hop: overlay::HopParams::default(),
-        streams: false,
+        streams: overlay::DialStreams::Never,
         unix_s: clock::unix_s(),
     };
     Node::new(params, clock::now())

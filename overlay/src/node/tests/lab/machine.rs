@@ -95,7 +95,7 @@ pub(super) fn start(
         contacts: file(StateFile::Contacts).map_or(vec![], |bytes| decode_contacts(bytes).unwrap()),
         rekey_after,
         hop: crate::HopParams::default(),
-        streams: false,
+        streams: crate::DialStreams::Never,
         suites: suites.to_vec(),
         seed,
         unix_s,
