@@ -18,8 +18,8 @@ pub use candidates::{Candidates, Source};
 pub use ladder::{Attempt, Ladder, Step};
 pub use lifetime::{Lifetime, LifetimeOutput};
 pub use limits::{
-    CHALLENGE_TIME, HOPS_MAX, PROBE_ACTIVE_INTERVAL, PROBE_IDLE_INTERVAL, PROBE_TIMEOUT, PROBE_TIMEOUT_MIN,
-    PROBE_TRIES,
+    CHALLENGE_TIME, HOPS_MAX, LOOK_EARLY, PROBE_ACTIVE_INTERVAL, PROBE_IDLE_INTERVAL, PROBE_TIMEOUT,
+    PROBE_TIMEOUT_MIN, PROBE_TRIES,
 };
 pub use observe::{DialBack, Observations, Witness};
 pub use paths::{Output, Paths, Pong, Traffic, WaitReason};

@@ -15,7 +15,7 @@ pub(crate) const SILENCE_TIMEOUT_MIN: Duration = Duration::from_millis(200);
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(1500);
 /// Who is awake looks this much early whether a path carries packets: the looks at many idle peers come together, and the
 /// machine sleeps in between.
-pub(crate) const LOOK_EARLY: Duration = Duration::from_millis(600);
+pub const LOOK_EARLY: Duration = Duration::from_millis(600);
 /// A path that carries nothing is probed this often: Linux forgets a UDP mapping after 30 s.
 pub const PROBE_IDLE_INTERVAL: Duration = Duration::from_secs(25);
 /// An answer takes at most this long; longer than any path on earth, satellites included.

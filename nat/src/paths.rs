@@ -430,17 +430,17 @@ impl Paths {
         }
     }
 
-    /// Whether [`Paths::poll_output`] has nothing to do but to wait, for a path that lives.
+    /// When [`Paths::poll_output`] is to be called next, which may be at once, and what for; never, when there is no path.
     #[must_use]
-    pub fn is_quiet(&self, traffic: Traffic, now: Instant) -> bool {
-        let is_answered = |challenge: &Challenge| matches!(challenge.outcome, Outcome::Answered(_));
-        !self.suspicion
-            && self.queue.is_empty()
-            && !self.challenge.as_ref().is_some_and(is_answered)
-            && self.primary.is_some_and(|primary| match primary.liveness {
-                Liveness::Alive { next } => now < next && !self.looks_early(next, traffic, now),
-                Liveness::Suspect { .. } => false,
-            })
+    pub fn deadline(&self, now: Instant) -> Option<(Instant, WaitReason)> {
+        if self.suspicion || !self.queue.is_empty() {
+            return Some((now, WaitReason::NextProbe));
+        }
+        let (next, reason) = match self.primary?.liveness {
+            Liveness::Alive { next } => (next, WaitReason::NextProbe),
+            Liveness::Suspect { next, .. } => (next, WaitReason::ProbeAnswer),
+        };
+        Some(self.before_challenge_ends(next, reason))
     }
 
     /// Whether a look that is due soon is done now, and shows that nothing flows.
@@ -559,12 +559,17 @@ impl Paths {
         if let Some(primary) = &mut self.primary {
             primary.liveness = liveness;
         }
+        let (next, reason) = self.before_challenge_ends(next, reason);
+        Output::Wait(Some(next), reason)
+    }
+
+    fn before_challenge_ends(&self, next: Instant, reason: WaitReason) -> (Instant, WaitReason) {
         let is_open = |challenge: &Challenge| {
             matches!(challenge.outcome, Outcome::Answered(_)) && self.primary() != Some(challenge.remote)
         };
         match self.challenge.filter(is_open).map(|challenge| self.challenge_end(&challenge)) {
-            Some(end) if end < next => Output::Wait(Some(end), WaitReason::Challenge),
-            Some(_) | None => Output::Wait(Some(next), reason),
+            Some(end) if end < next => (end, WaitReason::Challenge),
+            Some(_) | None => (next, reason),
         }
     }
 

@@ -144,6 +144,9 @@ fn inbound_labelled(tables: &Tables, labelled: Labelled, datagram: &mut [u8]) ->
         }
         Some(Label::Forward(forward)) => forward,
     };
+    let Some(remote) = tables.straight_remote(forward.peer) else {
+        return Inbound::Drop(DropReason::NoCircuit);
+    };
     let is_within = forward.budget.take(inner.len());
     // The first datagram to find the budget empty has it filled, and goes through: perhaps nobody has looked for long.
     let notice = (!is_within && forward.budget.tell()).then_some(SlowInput::Carrying);
@@ -154,7 +157,7 @@ fn inbound_labelled(tables: &Tables, labelled: Labelled, datagram: &mut [u8]) ->
         return Inbound::Drop(DropReason::HopCopy);
     }
     write_label(header, forward.label);
-    Inbound::Forward(forward.remote, notice)
+    Inbound::Forward(remote, notice)
 }
 
 fn gated(passes: bool, datagram: &[u8], remote: Remote) -> Inbound {

@@ -2,7 +2,6 @@
 //!
 //! A hop swaps the label and touches nothing else. It reads no clock: the Node refills the budgets.
 
-use nat::Remote;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -25,8 +24,8 @@ pub(crate) enum Label {
 /// One direction of a circuit through us.
 #[derive(Debug, Clone)]
 pub(crate) struct Forward {
-    /// The next node.
-    pub(crate) remote: Remote,
+    /// The next node's position among peers; its path may change while the circuit stays.
+    pub(crate) peer: usize,
     /// By which that node knows the circuit.
     pub(crate) label: u64,
     /// What the member that sends may still send.
@@ -108,11 +107,13 @@ impl fmt::Debug for Carried {
 #[derive(Debug, Clone)]
 pub(crate) struct LabelTable<T> {
     slots: Vec<Option<(u64, T)>>,
+    /// Whether anything may have changed since that was asked last.
+    is_changed: bool,
 }
 
 impl<T> Default for LabelTable<T> {
     fn default() -> Self {
-        Self { slots: vec![] }
+        Self { slots: vec![], is_changed: false }
     }
 }
 
@@ -129,6 +130,7 @@ impl<T> LabelTable<T> {
         };
         let label = random << POSITION_BITS | position as u64;
         self.slots[position] = Some((label, value));
+        self.is_changed = true;
         Some(label)
     }
 
@@ -138,11 +140,13 @@ impl<T> LabelTable<T> {
     }
 
     pub(crate) fn get_mut(&mut self, label: u64) -> Option<&mut T> {
+        self.is_changed = true;
         let (held, value) = self.slots.get_mut(position_of(label))?.as_mut()?;
         (*held == label).then_some(value)
     }
 
     pub(crate) fn remove(&mut self, label: u64) -> Option<T> {
+        self.is_changed = true;
         let slot = self.slots.get_mut(position_of(label))?;
         slot.take_if(|(held, _)| *held == label).map(|(_, value)| value)
     }
@@ -151,13 +155,18 @@ impl<T> LabelTable<T> {
         self.slots.iter().flatten().map(|(label, value)| (*label, value))
     }
 
+    /// Whether anything may have changed since this was called last.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.is_changed)
+    }
+
     /// The same labels for other values.
     pub(crate) fn map<U>(&self, mut map: impl FnMut(u64, &T) -> Option<U>) -> LabelTable<U> {
         let each = |slot: &Option<(u64, T)>| {
             let (label, value) = slot.as_ref()?;
             Some((*label, map(*label, value)?))
         };
-        LabelTable { slots: self.slots.iter().map(each).collect() }
+        LabelTable { slots: self.slots.iter().map(each).collect(), is_changed: false }
     }
 }
 

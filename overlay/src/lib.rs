@@ -17,8 +17,10 @@ mod membership;
 mod node;
 mod noise;
 mod peer;
+mod peers;
 mod random;
 mod replay;
+mod sent;
 pub mod session;
 pub mod state;
 mod tables;
@@ -37,4 +39,5 @@ pub use node::{
 pub use peer::PeerState;
 pub use replay::{ReplayWindow, WINDOW};
 pub use routing::range::{RangeError, choose_ipv4_range};
+pub use sent::{Sent, Tally};
 pub use tables::{PeerRow, PeerShared, Routes, Tables};

@@ -87,8 +87,18 @@ pub const REVIEW_INTERVAL: Duration = Duration::from_secs(5);
 pub const PERSIST_DELAY: Duration = Duration::from_millis(500);
 /// A write that failed is tried again after this long: it takes people to empty a disk.
 pub const PERSIST_RETRY: Duration = Duration::from_secs(5);
-/// While a peer's records differ from ours, summaries are exchanged this often.
+/// Peers are asked whether they have the same records this long after there was news; who has others is told what we have
+/// at most this often.
 pub const SYNC_RETRY: Duration = Duration::from_millis(700);
+/// While records stay different, comparing them becomes as rare as this.
+pub const SYNC_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Peers that are asked at a time. A round of all nodes then reaches nearly all nodes.
+pub const SYNC_PEERS: usize = 3;
+/// When as many have the same as we, nobody else is asked: what gets lost among so many is found by others.
+pub const SYNC_AGREED: usize = 8;
+/// While there is news all the time, somebody is told what we have only this often: it is as many datagrams as there are dozens
+/// of records.
+pub const SYNC_WHILE_NEWS: Duration = Duration::from_secs(2);
 /// Peers that news are passed on to by everybody who hears them: of a thousand nodes less than one is missed, and that
 /// one asks when digests are compared.
 pub const FANOUT: usize = 8;
@@ -170,6 +180,9 @@ pub const LINK_STATE_PAUSE: Duration = Duration::from_millis(400);
 pub const LINK_STATE_PAUSE_MAX: Duration = Duration::from_millis(3200);
 /// After this long without a change the next one is told of soon again.
 pub const LINK_STATE_REST: Duration = Duration::from_secs(8);
+/// Links that are told of, of more (a record has room for [`wire::record::LINKS_MAX`]): enough that some of them last. Those to anchors come first, then those told of already, so
+/// that what is told seldom changes in a network where everybody has hundreds.
+pub const LINKS_TOLD_MAX: usize = 16;
 /// Round trips are looked at this often.
 pub const LINK_STATE_INTERVAL: Duration = Duration::from_secs(30);
 /// And so often while nobody is there; a link that comes is told of at once.

@@ -28,6 +28,7 @@ mod reach;
 mod records;
 mod review;
 mod stream;
+mod sync;
 mod timers;
 mod transit;
 mod view;
@@ -48,20 +49,22 @@ pub use view::{PeerView, View};
 use crate::door::Door;
 use crate::drops::{DropReason, Drops};
 use crate::fastpath::SlowInput;
-use crate::forwarding::LabelTable;
+use crate::forwarding::{Label, LabelTable};
 use crate::identity::Identity;
 use crate::limits::{
     LINK_STATE_DELAY, LINK_STATE_PAUSE, PEERS_MAX, REVIEW_INTERVAL, STAGED_PACKETS_TOTAL_MAX,
 };
 use crate::membership::Membership;
 use crate::peer::Peer;
+use crate::peers::Peers;
 use crate::random::Random;
+use crate::sent::Sent;
 use crate::state::{Contact, IssuedInvite, Network, StateFile};
 use crate::tables::{PeerRow, Routes, Tables};
 use indices::Indices;
 use nat::{Remote, Source, Topology};
 use registry::Registry;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -97,6 +100,9 @@ pub struct Params {
     pub unix_s: u64,
 }
 
+/// How often in a row what is done at one moment may make something else due at the same moment.
+const AGAIN_MAX: usize = 8;
+
 /// State that waits to be written.
 #[derive(Debug, Default)]
 struct Unwritten {
@@ -121,10 +127,12 @@ pub struct Node {
     identity: Identity,
     members: Membership,
     registry: Registry,
-    peers: BTreeMap<NodeId, Peer>,
+    peers: Peers,
     positions: Vec<Option<NodeId>>,
     indices: Indices,
     circuits: LabelTable<circuit::Circuit>,
+    /// What workers know of them.
+    labels: Arc<LabelTable<Label>>,
     budgets: transit::Budgets,
     next_transit_look: Instant,
     topology: Topology,
@@ -132,6 +140,8 @@ pub struct Node {
     next_link_state: Instant,
     last_link_state: Instant,
     link_state_pause: Duration,
+    sync: sync::Sync,
+    opening: BTreeSet<(Instant, u64)>,
     reach: reach::Reach,
     keepalive: keepalive::Keepalive,
     punches: u16,
@@ -143,6 +153,7 @@ pub struct Node {
     enrolments: Vec<issuer::Enrolment>,
     vouching: vouch::Vouching,
     drops: Arc<Drops>,
+    sent: Sent,
     random: Random,
     outputs: VecDeque<Output>,
     routes: Arc<Routes>,
@@ -173,10 +184,11 @@ impl Node {
             discovery,
             members: Membership::new(params.network),
             registry: Registry::new(),
-            peers: BTreeMap::new(),
+            peers: Peers::default(),
             positions: vec![],
             indices: Indices::default(),
             circuits: LabelTable::default(),
+            labels: Arc::default(),
             budgets: transit::Budgets::new(params.hop),
             next_transit_look: now,
             topology: Topology::default(),
@@ -184,6 +196,8 @@ impl Node {
             next_link_state: now + LINK_STATE_DELAY,
             last_link_state: now,
             link_state_pause: LINK_STATE_PAUSE,
+            sync: sync::Sync::new(now),
+            opening: BTreeSet::new(),
             reach: reach::Reach::default(),
             keepalive: keepalive::Keepalive::new(now),
             punches: 0,
@@ -194,6 +208,7 @@ impl Node {
             enrolments: vec![],
             vouching: vouch::Vouching::default(),
             drops: Arc::default(),
+            sent: Sent::default(),
             random,
             outputs: VecDeque::new(),
             routes: Arc::default(),
@@ -384,6 +399,9 @@ impl Node {
         if self.routes_are_old {
             self.routes = Arc::new(self.build_routes());
         }
+        if self.circuits.take_changed() {
+            self.labels = Arc::new(self.build_labels());
+        }
         let row = |node: &Option<NodeId>| {
             let peer = self.peers.get(node.as_ref()?)?;
             let session = peer.sessions.current().map(|held| held.session.clone());
@@ -398,7 +416,7 @@ impl Node {
             routes: self.routes.clone(),
             peers: self.positions.iter().map(row).collect(),
             sessions: self.indices.sessions(),
-            labels: self.build_labels(),
+            labels: self.labels.clone(),
             gate: self.gate.clone(),
             hints: self.discovery.gate.clone(),
             invites: Arc::new(
@@ -441,18 +459,27 @@ impl Node {
         self.drops.clone()
     }
 
+    /// What we have sent of our own accord, by kind.
+    #[must_use]
+    pub fn sent(&self) -> &Sent {
+        &self.sent
+    }
+
     /// What is to be done next. Call it after every input, until [`Output::Wait`].
     pub fn poll_output(&mut self, now: Instant) -> Output {
         if self.outputs.is_empty() {
             self.run_timers(now);
         }
-        let mut output = self.rest(now);
-        if matches!(output, Output::Wait(deadline, _) if deadline <= now) {
+        for _ in 0..AGAIN_MAX {
+            let output = self.rest(now);
+            let is_due = matches!(output, Output::Wait(deadline, _) if deadline <= now);
+            if !is_due {
+                return output;
+            }
             // What was done for one peer has made something due for another.
             self.run_timers(now);
-            output = self.rest(now);
         }
-        output
+        self.rest(now)
     }
 
     /// The next of what is queued; what to wait for when nothing is.

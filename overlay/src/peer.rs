@@ -2,10 +2,11 @@
 
 use crate::limits::{
     HANDSHAKE_LIFE, HANDSHAKE_RETRY, HANDSHAKE_RETRY_MAX, OFFLINE_AFTER, REJECT_AFTER, RESPONDER_REKEY_DELAY,
-    STAGED_LIFE, STAGED_PACKETS_MAX, SYNC_RETRY,
+    STAGED_LIFE, STAGED_PACKETS_MAX,
 };
 use crate::node::Punching;
 use crate::noise::Handshake;
+use crate::peers::Plan;
 use crate::session::{Role, Session};
 use crate::tables::PeerShared;
 use nat::Paths;
@@ -164,9 +165,9 @@ pub(crate) struct Peer {
     /// Digest of its records, as it last said, and when we last sent it a summary.
     pub(crate) digest: Option<u64>,
     pub(crate) last_summary: Option<Instant>,
-    /// When we last looked whether the digests agree, and how long until we look again while they do not.
-    pub(crate) last_sync: Instant,
-    pub(crate) sync_wait: Duration,
+    /// The circuit to it that was asked for last.
+    pub(crate) opening: Option<u64>,
+    pub(crate) plan: Plan,
 }
 
 impl Peer {
@@ -199,8 +200,8 @@ impl Peer {
             refusal: None,
             digest: None,
             last_summary: None,
-            last_sync: now,
-            sync_wait: SYNC_RETRY,
+            opening: None,
+            plan: Plan::default(),
         }
     }
 

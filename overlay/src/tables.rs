@@ -73,7 +73,7 @@ pub struct Tables {
     pub(crate) routes: Arc<Routes>,
     pub(crate) peers: Vec<Option<PeerRow>>,
     pub(crate) sessions: Vec<Option<Arc<Session>>>,
-    pub(crate) labels: LabelTable<Label>,
+    pub(crate) labels: Arc<LabelTable<Label>>,
     pub(crate) gate: GateKeys,
     pub(crate) hints: Arc<HintGate>,
     /// Invites that an enrolment may begin with, and the keys of their MACs.
@@ -113,6 +113,13 @@ impl Tables {
 
     pub(crate) fn peer(&self, position: usize) -> Option<&PeerRow> {
         self.peers.get(position)?.as_ref()
+    }
+
+    /// Where a peer is reached without a hop.
+    pub(crate) fn straight_remote(&self, position: usize) -> Option<Remote> {
+        let row = self.peer(position)?;
+        row.session.as_ref()?;
+        row.remote.filter(Remote::is_direct)
     }
 
     pub(crate) fn session(&self, index: u32) -> Option<&Arc<Session>> {

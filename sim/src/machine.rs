@@ -98,7 +98,8 @@ pub struct Machine {
     /// Counts the starts of the Node, so that what belongs to an earlier one is told apart.
     pub(crate) incarnation: u32,
     pub(crate) wake: Option<Instant>,
-    pub(crate) activity: Activity,
+    /// How busy it was.
+    pub activity: Activity,
 }
 
 /// How busy a machine is.

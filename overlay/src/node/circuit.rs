@@ -16,7 +16,8 @@ use crate::limits::{
     CIRCUITS_PER_PEER_MAX, COOKIE_LIFE, LABELS_MAX, TRIED_HOPS_MAX,
 };
 use crate::node::transit::Transit;
-use crate::peer::Seeking;
+use crate::peer::{Peer, Seeking};
+use crate::sent::kind_of_datagram;
 use nat::{Remote, Route};
 use std::time::{Duration, Instant};
 use wire::NodeId;
@@ -70,7 +71,7 @@ impl Wanted {
 impl Node {
     /// Nodes that we reach without a hop, with round trips in milliseconds.
     pub(super) fn links(&self) -> Vec<(NodeId, u32)> {
-        let link = |peer: &crate::peer::Peer| {
+        let link = |peer: &Peer| {
             let is_direct =
                 peer.is_connected() && peer.paths.primary().is_some_and(|remote| remote.is_direct());
             let round_trip = peer.paths.round_trip().unwrap_or(Duration::from_millis(50));
@@ -85,13 +86,21 @@ impl Node {
         peer.paths.primary().filter(Remote::is_direct)
     }
 
-    /// Queues a datagram; one for a circuit goes to its first hop, behind the label.
+    /// Queues a datagram that is no control message; one for a circuit goes to its first hop, behind the label.
     pub(super) fn transmit(&mut self, remote: Remote, bytes: Vec<u8>) {
-        self.transmit_with_ttl(remote, bytes, None);
+        self.transmit_as(kind_of_datagram(&bytes), remote, bytes, None);
     }
 
-    /// As [`Node::transmit`], with a limit of routers on the way.
-    pub(super) fn transmit_with_ttl(&mut self, remote: Remote, bytes: Vec<u8>, ttl: Option<u8>) {
+    /// As [`Node::transmit`], by the name of its kind, with a limit of routers on the way.
+    pub(super) fn transmit_as(
+        &mut self,
+        kind: &'static str,
+        remote: Remote,
+        bytes: Vec<u8>,
+        ttl: Option<u8>,
+    ) {
+        let label_length = if matches!(remote, Remote::Circuit(_)) { LABEL_LENGTH } else { 0 };
+        self.sent.note(kind, bytes.len() + label_length);
         let Remote::Circuit(label) = remote else {
             return self.outputs.push_back(Output::Transmit { remote, bytes, ttl });
         };
@@ -127,7 +136,7 @@ impl Node {
         self.give_up_vain_circuit(node, now);
         let Some(peer) = self.peers.get(&node) else { return };
         let is_needed = !peer.is_connected() || peer.paths.is_suspect();
-        if !is_needed || self.has_other_way(peer) || now < peer.next_circuit || self.is_opening(&node) {
+        if !is_needed || self.has_other_way(peer) || now < peer.next_circuit || self.is_opening(peer) {
             return;
         }
         if let Some(Remote::Circuit(label)) = peer.paths.primary() {
@@ -142,6 +151,8 @@ impl Node {
         peer.next_circuit = now + (CIRCUIT_RETRY * (1 << doublings)).min(CIRCUIT_RETRY_MAX);
         match route {
             Some(route) => self.open_circuit(node, route, now),
+            // There is none, until links change.
+            None if peer.tried_hops.is_empty() => peer.next_circuit = now + CIRCUIT_RETRY_MAX,
             // All were tried: from the first again.
             None => peer.tried_hops.clear(),
         }
@@ -150,24 +161,27 @@ impl Node {
     /// A circuit by which no session comes is dead: a hop that was restarted knows nothing of it, and says nothing. Another is
     /// asked for, by other hops when there are any.
     fn give_up_vain_circuit(&mut self, node: NodeId, now: Instant) {
-        let Some(peer) = self.peers.get(&node).filter(|peer| !peer.is_connected()) else { return };
-        let (Some(Remote::Circuit(label)), Seeking::Asking { since: asked, .. }) =
-            (peer.paths.circuit(), peer.seeking)
-        else {
-            return;
-        };
-        let Some(Circuit::End(end)) = self.circuits.get(label) else { return };
-        if now < end.since.max(asked) + CIRCUIT_TRIAL {
-            return;
-        }
-        let hops = end.hops.clone();
+        let vain = self.peers.get(&node).and_then(|peer| self.vain_circuit(peer));
+        let Some((label, _)) = vain.filter(|(_, at)| now >= *at) else { return };
+        let hops = self.hops_of(label);
         self.topology.handle_failure(&hops, now);
         self.routes_to_nodes = None;
         self.close_circuit(label, CircuitEnd::Done, now);
     }
 
+    /// A circuit by which no session has come yet, and when that has lasted too long.
+    fn vain_circuit(&self, peer: &Peer) -> Option<(u64, Instant)> {
+        match (peer.paths.circuit()?, peer.seeking) {
+            (Remote::Circuit(label), Seeking::Asking { since, .. }) if !peer.is_connected() => {
+                let Circuit::End(end) = self.circuits.get(label)? else { return None };
+                Some((label, end.since.max(since) + CIRCUIT_TRIAL))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether there is a circuit that may take over from a path that is silent: by another hop, and only for a moment.
-    fn has_other_way(&self, peer: &crate::peer::Peer) -> bool {
+    fn has_other_way(&self, peer: &Peer) -> bool {
         let first_hop = |remote: Option<Remote>| match remote {
             Some(Remote::Circuit(label)) => self.hops_of(label).first().copied(),
             Some(Remote::Udp { .. } | Remote::Stream(_)) | None => None,
@@ -176,8 +190,20 @@ impl Node {
         other.is_some() && other != first_hop(peer.paths.primary()) && !peer.paths.is_silent()
     }
 
-    fn is_opening(&self, node: &NodeId) -> bool {
-        self.ends().any(|(_, end)| end.peer == *node && end.forward.is_none())
+    /// When to ask for a circuit to a peer, or to give one up.
+    pub(super) fn seek_deadline(&self, peer: &Peer) -> Option<Instant> {
+        let is_needed = !peer.is_connected() || peer.paths.is_suspect();
+        let is_possible = is_needed
+            && !self.has_other_way(peer)
+            && !self.is_opening(peer)
+            && self.peers.values().any(Peer::is_connected);
+        let seek = is_possible.then_some(peer.next_circuit);
+        seek.into_iter().chain(self.vain_circuit(peer).map(|(_, at)| at)).min()
+    }
+
+    fn is_opening(&self, peer: &Peer) -> bool {
+        let circuit = peer.opening.and_then(|label| self.circuits.get(label));
+        matches!(circuit, Some(Circuit::End(End { forward: None, .. })))
     }
 
     /// Circuits that end here, by label.
@@ -197,6 +223,10 @@ impl Node {
         let end = End { peer, hop: *hop, forward: None, hops: route.hops.clone(), since: now, late };
         let random = self.random.u64();
         let Some(label) = self.circuits.insert(Circuit::End(end), random, LABELS_MAX) else { return };
+        self.opening.insert((late, label));
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.opening = Some(label);
+        }
         let route = others.iter().copied().chain([peer]).collect();
         let origin = self.identity.node();
         self.send(hop, &Message::CircuitOpen { label, route, origin, passed: vec![] }, None);
@@ -259,7 +289,8 @@ impl Node {
         match self.circuits.get_mut(label) {
             Some(Circuit::End(end)) if end.hop == from && end.forward.is_none() => {
                 end.forward = Some(forward);
-                let peer = end.peer;
+                let (peer, late) = (end.peer, end.late);
+                self.opening.remove(&(late, label));
                 self.circuit_opened(peer, label, now);
             }
             Some(Circuit::Transit(transit)) if transit.from == from => self.transit_opened(label, forward),
@@ -367,6 +398,7 @@ impl Node {
         if self.straight_remote(&neighbour).is_some() {
             return;
         }
+        self.forget_witness(&neighbour);
         let by = |(label, circuit): (u64, &Circuit)| match circuit {
             Circuit::End(end) => (end.hop == neighbour).then_some((label, true)),
             Circuit::Transit(transit) => (transit.from == neighbour).then_some((label, false)),
@@ -383,13 +415,13 @@ impl Node {
 
     /// Circuits that were asked for and did not come are given up.
     pub(super) fn run_circuit_timers(&mut self, now: Instant) {
-        let is_late = |end: &End| end.forward.is_none() && now >= end.late;
-        let late: Vec<_> = self
-            .ends()
-            .filter(|(_, end)| is_late(end))
-            .map(|(label, end)| (label, end.hops.clone()))
-            .collect();
-        for (label, hops) in late {
+        while let Some((_, label)) = self.opening.first().copied().filter(|(late, _)| now >= *late) {
+            self.opening.pop_first();
+            let hops = self.hops_of(label);
+            if hops.is_empty() {
+                // Closed meanwhile.
+                continue;
+            }
             self.topology.handle_failure(&hops, now);
             self.routes_to_nodes = None;
             self.close_circuit(label, CircuitEnd::Done, now);
@@ -399,8 +431,7 @@ impl Node {
 
     /// When a circuit that was asked for is late, or a transit is looked at.
     pub(super) fn circuit_deadline(&self) -> Option<Instant> {
-        let opening = self.ends().filter(|(_, end)| end.forward.is_none());
-        opening.map(|(_, end)| end.late).chain(self.transit_deadline()).min()
+        self.opening.first().map(|(late, _)| *late).into_iter().chain(self.transit_deadline()).min()
     }
 
     /// Whether a node may speak by a circuit: only the one at its other end.
@@ -413,7 +444,7 @@ impl Node {
     pub(super) fn build_labels(&self) -> crate::forwarding::LabelTable<Label> {
         self.circuits.map(|_, circuit| match circuit {
             Circuit::End(_) => Some(Label::End),
-            Circuit::Transit(transit) => self.forward_of(transit).map(Label::Forward),
+            Circuit::Transit(transit) => Self::forward_of(transit).map(Label::Forward),
         })
     }
 }

@@ -4,7 +4,7 @@ use super::circuit::Wanted;
 use super::punching::Called;
 use super::{Event, Node, Output};
 use crate::drops::DropReason;
-use crate::limits::SYNC_RETRY;
+use crate::sent::kind_of;
 use crate::session::Kind;
 use nat::{Remote, Side, SocketId};
 use std::time::Instant;
@@ -33,7 +33,7 @@ impl Node {
         bytes.extend(cbor::encode(message));
         bytes.extend([0; TAG_LENGTH]);
         if held.session.seal(Kind::Control, &mut bytes).is_ok() {
-            self.transmit_with_ttl(remote, bytes, ttl);
+            self.transmit_as(kind_of(message), remote, bytes, ttl);
         }
     }
 
@@ -134,22 +134,5 @@ impl Node {
         self.close_circuits_by(node, now);
         self.links_changed(now);
         self.release(node);
-    }
-
-    /// Compares a peer's digest of all records with ours; when they differ, says what we have.
-    fn compare_digests(&mut self, node: NodeId, digest: u64, now: Instant) {
-        let own = self.registry.digest();
-        let Some(peer) = self.peers.get_mut(&node) else { return };
-        peer.digest = Some(digest);
-        let lately = peer.last_summary.is_some_and(|last| now.saturating_duration_since(last) < SYNC_RETRY);
-        if digest == own {
-            peer.sync_wait = SYNC_RETRY;
-        } else if !lately {
-            peer.last_summary = Some(now);
-            peer.last_sync = now;
-            for summary in self.registry.summaries() {
-                self.send(&node, &summary, None);
-            }
-        }
     }
 }

@@ -326,7 +326,8 @@ impl Node {
     fn hurry_hinted(&mut self, now: Instant) {
         for (node, heard) in &self.discovery.heard {
             let is_urgent = heard.urgent_since.is_some_and(|since| now < since + HINT_URGENT_TIME);
-            let Some(peer) = self.peers.get_mut(node).filter(|peer| is_urgent && !peer.is_connected()) else {
+            let is_apart = self.peers.get(node).is_some_and(|peer| !peer.is_connected());
+            let Some(peer) = (is_urgent && is_apart).then(|| self.peers.get_mut(node)).flatten() else {
                 continue;
             };
             let soon = peer.attempts.back().map_or(now, |last| now.max(last.sent + HINT_URGENT_RETRY));

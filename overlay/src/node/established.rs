@@ -19,6 +19,7 @@ impl Node {
         peer.last_handshake = Some(now);
         peer.refusal = None;
         peer.digest = None;
+        self.sync.handle_doubt(now);
         peer.paths.handle_handshake(remote, now);
         self.unwritten.contacts.get_or_insert(now + crate::limits::PERSIST_DELAY);
         if !is_rekey {

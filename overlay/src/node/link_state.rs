@@ -2,13 +2,14 @@
 
 use super::Node;
 use crate::limits::{
-    LINK_STATE_DELAY, LINK_STATE_INTERVAL, LINK_STATE_INTERVAL_ALONE, LINK_STATE_PAUSE, LINK_STATE_PAUSE_MAX,
-    LINK_STATE_REST, ROUTES_LIFE,
+    CIRCUIT_RETRY, LINK_STATE_DELAY, LINK_STATE_INTERVAL, LINK_STATE_INTERVAL_ALONE, LINK_STATE_PAUSE,
+    LINK_STATE_PAUSE_MAX, LINK_STATE_REST, LINKS_TOLD_MAX, ROUTES_LIFE,
 };
+use crate::peer::Peer;
 use nat::{Route, prefix_of};
 use std::collections::BTreeMap;
 use std::time::Instant;
-use wire::record::{Content, Key, LINKS_MAX, Link, LinkState};
+use wire::record::{Content, Key, Link, LinkState};
 use wire::{Kind, NodeId};
 
 /// Routes that were found, and when.
@@ -20,11 +21,15 @@ pub(super) struct Routes {
 impl Node {
     /// Takes what a node says of its links.
     pub(super) fn take_link_state(&mut self, node: NodeId, state: LinkState, now: Instant) {
-        for peer in self.peers.values_mut().filter(|peer| !peer.is_connected()) {
-            let leads_there = state.links.iter().any(|link| link.node == prefix_of(&peer.node));
-            if peer.circuit_failures == 0 && (leads_there || peer.node == node) {
-                // There may be a route now.
-                peer.next_circuit = now;
+        let lacks_a_way = |peer: &&Peer| !peer.is_connected() && peer.circuit_failures == 0;
+        let lost: Vec<NodeId> = self.peers.values().filter(lacks_a_way).map(|peer| peer.node).collect();
+        for lost in lost {
+            let leads_there = lost == node || state.links.iter().any(|link| link.node == prefix_of(&lost));
+            let Some(peer) = self.peers.get_mut(&lost) else { continue };
+            // There may be a route now, over this link or by way of it.
+            let at = if leads_there { now } else { now + CIRCUIT_RETRY };
+            peer.next_circuit = peer.next_circuit.min(at);
+            if leads_there {
                 self.routes_to_nodes = None;
             }
         }
@@ -63,7 +68,13 @@ impl Node {
     /// Our links may have changed: say so soon, if they have.
     pub(super) fn links_changed(&mut self, now: Instant) {
         self.routes_to_nodes = None;
-        self.forget_lost_witnesses();
+        let lacks_a_way = |peer: &&Peer| !peer.is_connected() && peer.circuit_failures == 0;
+        let lost: Vec<NodeId> = self.peers.values().filter(lacks_a_way).map(|peer| peer.node).collect();
+        for lost in lost {
+            if let Some(peer) = self.peers.get_mut(&lost) {
+                peer.next_circuit = peer.next_circuit.min(now + CIRCUIT_RETRY);
+            }
+        }
         let at = now + LINK_STATE_DELAY;
         self.next_link_state = self.next_link_state.min(at.max(self.last_link_state + self.link_state_pause));
     }
@@ -81,12 +92,14 @@ impl Node {
         if self.is_revoked {
             return;
         }
-        let state = self.own_link_state();
         let key = Key { kind: Kind::LinkState, owner: self.identity.node(), name: String::new() };
         let told = self.registry.get(&key).and_then(|record| record.content(&self.members.id()).ok());
-        if let Some(Content::LinkState { state: told, .. }) = &told
-            && says_the_same(told, &state)
-        {
+        let told = match &told {
+            Some(Content::LinkState { state, .. }) => Some(state),
+            _ => None,
+        };
+        let state = self.own_link_state(told);
+        if told.is_some_and(|told| says_the_same(told, &state)) {
             return;
         }
         let is_restless = now < self.last_link_state + LINK_STATE_REST;
@@ -100,16 +113,19 @@ impl Node {
         self.publish_record(&Content::LinkState { node, state }, &key, None, now);
     }
 
-    fn own_link_state(&self) -> LinkState {
+    fn own_link_state(&self, told: Option<&LinkState>) -> LinkState {
         let mut links = self.links();
         // Whoever carries for others comes first: it leads on to the rest.
-        links
-            .sort_by_key(|(node, ms)| (!self.topology.state(node).is_some_and(|state| state.is_anchor), *ms));
+        let is_anchor = |node: &NodeId| self.topology.state(node).is_some_and(|state| state.is_anchor);
+        let is_told = |node: &NodeId| {
+            told.is_some_and(|told| told.links.iter().any(|link| link.node == prefix_of(node)))
+        };
+        links.sort_by_cached_key(|(node, ms)| (!is_anchor(node), !is_told(node), *ms));
         let link = |(node, ms): &(NodeId, u32)| Link {
             node: prefix_of(node),
             round_trip_ms: u16::try_from(*ms).unwrap_or(u16::MAX),
         };
-        let mut links: Vec<Link> = links.iter().take(LINKS_MAX).map(link).collect();
+        let mut links: Vec<Link> = links.iter().take(LINKS_TOLD_MAX).map(link).collect();
         links.sort_unstable();
         LinkState {
             is_hop: self.budgets.params.enabled,

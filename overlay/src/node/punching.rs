@@ -77,20 +77,15 @@ impl Punching {
                 let (since, _) = self.relayed_since?;
                 let is_hard = self.ladder.is_hard();
                 let hard = if is_hard { since + RELAYED_BEFORE_HARD } else { since };
-                let at = self.ladder.next_try()?.max(hard).max(self.next_call.unwrap_or(hard));
+                let Some(at) = self.ladder.next_try() else {
+                    // Until one of the sides says something else of itself.
+                    return Some(now + CALL_PAUSE);
+                };
+                let at = at.max(hard).max(self.next_call.unwrap_or(hard));
                 // What is due and may not be yet, because of another attempt or for want of packets, is looked at again.
                 Some(at.max(now + if is_hard { CALL_PAUSE } else { CALL_PAUSE / 10 }))
             }
         }
-    }
-
-    /// Whether there is nothing to be done now.
-    pub(super) fn is_quiet(&self, is_relayed: bool, now: Instant) -> bool {
-        let has_looked = self.next_look.is_some_and(|at| now < at);
-        matches!(self.state, State::Idle)
-            && self.relayed_since.is_some() == is_relayed
-            && has_looked == is_relayed
-            && (is_relayed || self.held.is_none())
     }
 }
 

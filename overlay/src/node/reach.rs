@@ -40,6 +40,8 @@ pub(super) struct Reach {
     /// Who was asked to, by the token that is to come.
     asked: BTreeMap<u64, (NodeId, Instant)>,
     last_asked: BTreeMap<NodeId, Instant>,
+    /// When the next one is to be asked.
+    next_ask: Option<Instant>,
     /// Pings from fresh sockets.
     samples: BTreeMap<u64, (SocketId, SocketAddr)>,
     sampling: Option<(u16, Instant)>,
@@ -61,8 +63,9 @@ impl Node {
         {
             return;
         }
-        if socket == SocketId::MAIN {
-            self.reach.told.insert(node, observed);
+        if socket == SocketId::MAIN && self.reach.told.insert(node, observed).is_none() {
+            // Who has not said yet where it sees us is asked when it has.
+            self.reach.next_ask = Some(now);
         }
         self.reach.seen.insert(Witness::Member(node), address, socket, observed, now);
         self.reach_changed(now);
@@ -137,21 +140,24 @@ impl Node {
 
     /// Asks those that are due to try from another port whether we can be dialled.
     fn ask_to_dial_back(&mut self, now: Instant) {
-        let due = |reach: &Reach, node: &NodeId| {
-            // Who has not said yet where it sees us is asked when it has.
-            reach.told.contains_key(node)
-                && reach.last_asked.get(node).is_none_or(|last| now >= *last + DIAL_BACK_INTERVAL)
-        };
-        // Seldom anybody is, and this is asked all the time.
-        if !self.reach.told.keys().any(|node| due(&self.reach, node)) {
+        let places = DIAL_BACKS_MAX.saturating_sub(self.reach.asked.len());
+        // Seldom anybody is due, and this is asked all the time.
+        if places == 0 || self.reach.next_ask.is_none_or(|at| now < at) {
             return;
         }
-        let straight = self.forget_lost_witnesses();
-        let asked: Vec<NodeId> = straight
-            .into_iter()
-            .filter(|node| due(&self.reach, node))
-            .take(DIAL_BACKS_MAX.saturating_sub(self.reach.asked.len()))
-            .collect();
+        let is_due = |node: &&NodeId| {
+            self.reach.last_asked.get(node).is_none_or(|last| now >= *last + DIAL_BACK_INTERVAL)
+        };
+        let due: Vec<NodeId> = self.reach.told.keys().filter(is_due).copied().collect();
+        let is_straight = |node: &&NodeId| self.straight_remote(node).is_some();
+        let asked: Vec<NodeId> = due.iter().filter(is_straight).take(places).copied().collect();
+        if asked.len() < places {
+            // Those that are not reached without a hop yet soon are.
+            let soon = (asked.len() < due.len()).then_some(now + DIAL_BACK_TIME);
+            let later = self.reach.last_asked.values().map(|at| *at + DIAL_BACK_INTERVAL);
+            let own = (!asked.is_empty()).then_some(now + DIAL_BACK_INTERVAL);
+            self.reach.next_ask = later.filter(|at| now < *at).chain(soon).chain(own).min();
+        }
         for node in asked {
             self.reach.last_asked.insert(node, now);
             let Some(observed) = self.reach.told.get(&node).copied() else { continue };
@@ -161,12 +167,10 @@ impl Node {
         }
     }
 
-    /// Nodes that we reach without a hop; of others it does not count any more what they said.
-    pub(super) fn forget_lost_witnesses(&mut self) -> BTreeSet<NodeId> {
-        let straight: BTreeSet<NodeId> = self.links().into_iter().map(|(node, _)| node).collect();
-        self.reach.last_asked.retain(|node, _| straight.contains(node));
-        self.reach.told.retain(|node, _| straight.contains(node));
-        straight
+    /// A node that we do not reach without a hop any more: it does not count what it said.
+    pub(super) fn forget_witness(&mut self, node: &NodeId) {
+        self.reach.last_asked.remove(node);
+        self.reach.told.remove(node);
     }
 
     /// A peer wants to know whether a datagram from another port arrives: at the address that we see it at, no other.
@@ -284,9 +288,7 @@ impl Node {
         let asked = self.reach.asked.values().map(|(_, at)| *at + DIAL_BACK_TIME).min();
         // While as many are asked as may be, the end of one of them is what to wait for.
         let may_ask = self.reach.asked.len() < DIAL_BACKS_MAX;
-        let told = |node: &NodeId| self.reach.told.contains_key(node);
-        let again = self.reach.last_asked.iter().filter(|(node, _)| may_ask && told(node));
-        let again = again.map(|(_, at)| *at + DIAL_BACK_INTERVAL).min();
+        let again = self.reach.next_ask.filter(|_| may_ask);
         [sampling, asked, again].into_iter().flatten().min()
     }
 

@@ -2,7 +2,8 @@
 
 use super::{Event, Node, Output};
 use crate::drops::DropReason;
-use crate::limits::{FANOUT, PERSIST_DELAY, SYNC_RETRY};
+use crate::limits::{FANOUT, PERSIST_DELAY};
+use crate::peer::Peer;
 use ed25519_dalek::SigningKey;
 use nat::Source;
 use registry::Merge;
@@ -73,9 +74,8 @@ impl Node {
         for node in others {
             self.send(&node, &message, None);
         }
-        for peer in self.peers.values_mut() {
-            peer.sync_wait = SYNC_RETRY;
-            peer.last_sync = now;
+        if self.peers.values().any(Peer::is_connected) {
+            self.sync.handle_news(now);
         }
         let is_our_old_word = from.is_some()
             && matches!(&content, Content::Member { chain, .. } if chain.claims().node == self.identity.node());

@@ -8,6 +8,7 @@ use crate::limits::{
     STREAM_AFTER, STREAM_DIALS_MAX, STREAM_LOOK_INTERVAL, STREAM_PORT, STREAM_PROOF_TIME, STREAM_RETRY,
     UDP_RETRY,
 };
+use crate::peer::Peer;
 use nat::Remote;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -121,7 +122,7 @@ impl Node {
 
     pub(super) fn run_stream_timers(&mut self, now: Instant) {
         self.look_at_accepted(now);
-        let is_reached = self.peers.values().any(crate::peer::Peer::is_connected);
+        let is_reached = self.peers.values().any(Peer::is_connected);
         if is_reached {
             self.dialling.alone_since = now;
             self.dialling.next_dial = now + STREAM_AFTER;
@@ -164,8 +165,10 @@ impl Node {
             return;
         }
         self.dialling.next_udp = now + UDP_RETRY;
-        for peer in self.peers.values_mut() {
-            if matches!(peer.paths.primary(), Some(Remote::Stream(_))) {
+        let by_stream = |peer: &&Peer| matches!(peer.paths.primary(), Some(Remote::Stream(_)));
+        let nodes: Vec<NodeId> = self.peers.values().filter(by_stream).map(|peer| peer.node).collect();
+        for node in nodes {
+            if let Some(peer) = self.peers.get_mut(&node) {
                 peer.paths.handle_upgrade();
             }
         }
@@ -177,11 +180,10 @@ impl Node {
     }
 
     fn dialling_deadline(&self) -> Option<Instant> {
-        let mut peers = self.peers.values();
-        if peers.any(crate::peer::Peer::is_connected) {
-            let by_stream =
-                |peer: &crate::peer::Peer| matches!(peer.paths.primary(), Some(Remote::Stream(_)));
-            return self.peers.values().any(by_stream).then_some(self.dialling.next_udp);
+        if self.peers.values().any(Peer::is_connected) {
+            // Without streams there is none to be replaced.
+            let may_have = self.dialling.is_enabled || !self.dialling.accepted.is_empty();
+            return may_have.then_some(self.dialling.next_udp);
         }
         (self.dialling.is_enabled && !self.is_revoked && !self.peers.is_empty())
             .then_some(self.dialling.next_dial)

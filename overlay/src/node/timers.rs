@@ -2,42 +2,30 @@
 
 use super::{Event, Node, Output, WaitReason};
 use crate::drops::DropReason;
-use crate::limits::{ENROLMENT_LIFE, HANDSHAKE_LIFE, PERSIST_RETRY, SYNC_RETRY};
+use crate::limits::{ENROLMENT_LIFE, PERSIST_RETRY};
 use crate::peer::{Peer, Seeking};
 use crate::state::{Contact, StateFile, encode_contacts, encode_records};
-use nat::Remote;
-use std::time::{Duration, Instant};
+use nat::{LOOK_EARLY, Remote};
+use std::time::Instant;
 use wire::NodeId;
 use wire::control::Message;
 use wire::icmp::Unreachable;
 use zeroize::Zeroizing;
 
-/// While a peer's records stay different from ours, comparing them becomes as rare as this.
-const SYNC_WAIT_MAX: Duration = Duration::from_secs(30);
-
 impl Node {
     /// Does what is due.
     pub(super) fn run_timers(&mut self, now: Instant) {
         self.run_discovery(now);
-        let (own, rekey_after) = (self.registry.digest(), self.rekey_after);
-        let noisy = self.peers.values().filter(|peer| !peer.is_quiet(own, rekey_after, now));
-        let nodes: Vec<NodeId> = noisy.map(|peer| peer.node).collect();
-        for node in nodes {
-            self.run_session_timers(node, now);
-            self.run_path_timers(node, now);
-            self.run_handshake_timers(node, now);
-            self.run_sync_timers(node, now);
-            self.seek_circuit(node, now);
-            self.run_punching(node, now);
-        }
         self.run_reach_timers(now);
         self.run_keepalive(now);
         self.run_stream_timers(now);
         self.run_circuit_timers(now);
-        self.run_link_state_timer(now);
+        self.run_sync_timers(now);
         self.run_ping_timers(now);
         self.enrolments.retain(|e| !e.is_over(now, ENROLMENT_LIFE));
         self.run_vouch_timers(now);
+        self.run_peer_timers(now);
+        self.run_link_state_timer(now);
         if self.unwritten.records.is_some_and(|at| now >= at) {
             self.persist_records();
         }
@@ -49,6 +37,19 @@ impl Node {
         }
         if now >= self.next_review {
             self.review(now);
+        }
+    }
+
+    fn run_peer_timers(&mut self, now: Instant) {
+        // Twice: what is done for one peer may concern another.
+        for _ in 0..2 {
+            for node in self.peers.take_due(LOOK_EARLY, now) {
+                self.run_session_timers(node, now);
+                self.run_path_timers(node, now);
+                self.run_handshake_timers(node, now);
+                self.seek_circuit(node, now);
+                self.run_punching(node, now);
+            }
         }
     }
 
@@ -108,17 +109,6 @@ impl Node {
         }
         if matches!(peer.seeking, Seeking::Asking { next, .. } if now >= next) {
             self.create_initiation(node, now);
-        }
-    }
-
-    fn run_sync_timers(&mut self, node: NodeId, now: Instant) {
-        let own = self.registry.digest();
-        let Some(peer) = self.peers.get_mut(&node) else { return };
-        if peer.sync_deadline(own).is_some_and(|at| now >= at) {
-            peer.last_sync = now;
-            peer.sync_wait = (peer.sync_wait * 2).clamp(SYNC_RETRY, SYNC_WAIT_MAX);
-            let token = self.random.u64();
-            self.send(&node, &Message::Ping { token, digest: own }, None);
         }
     }
 
@@ -189,7 +179,12 @@ impl Node {
 
     /// The earliest deadline and what it is for.
     pub(super) fn next_deadline(&mut self, now: Instant) -> (Instant, WaitReason) {
-        let mut earliest = (self.next_review, WaitReason::Review);
+        for node in self.peers.take_touched() {
+            let next = self.peers.get(&node).and_then(|peer| self.deadline_of(peer, now));
+            self.peers.plan(&node, next);
+        }
+        let review = (self.next_review, WaitReason::Review);
+        let mut earliest = self.peers.next().filter(|next| next.0 <= review.0).unwrap_or(review);
         let mut consider = |at: Option<Instant>, reason: WaitReason| {
             if let Some(at) = at
                 && at < earliest.0
@@ -197,21 +192,7 @@ impl Node {
                 earliest = (at, reason);
             }
         };
-        let own = self.registry.digest();
-        for peer in self.peers.values_mut() {
-            if let Seeking::Asking { next, .. } = peer.seeking {
-                consider(Some(next), WaitReason::Handshake);
-            } else {
-                consider(peer.sessions.rekey(self.rekey_after), WaitReason::Session);
-            }
-            consider(peer.sessions.expiry(), WaitReason::Session);
-            consider(peer.staged.front().map(|staged| staged.until), WaitReason::StagedPacket);
-            consider(peer.sync_deadline(own), WaitReason::Sync);
-            if let nat::Output::Wait(at, reason) = peer.paths.poll_output(peer.shared.traffic(), now) {
-                consider(at, WaitReason::Path(reason));
-            }
-            consider(peer.punching.deadline(now), WaitReason::Punch);
-        }
+        consider(self.sync.deadline(), WaitReason::Sync);
         consider(self.discovery_deadline(now), WaitReason::Discovery);
         consider(self.reach_deadline(), WaitReason::Reach);
         consider(self.keepalive_deadline(), WaitReason::Reach);
@@ -226,27 +207,18 @@ impl Node {
         consider(self.vouch_deadline(), WaitReason::Enrolment);
         earliest
     }
-}
 
-impl Peer {
-    /// Whether there is nothing to be done for it now, as is so for most peers at most times.
-    fn is_quiet(&self, own_digest: u64, rekey_after: Duration, now: Instant) -> bool {
-        let is_later = |at: Option<Instant>| at.is_none_or(|at| now < at);
-        let is_relayed = self.paths.primary().is_some_and(|remote| !remote.is_direct());
-        self.is_connected()
-            && self.seeking == Seeking::Content
-            && is_later(self.sessions.expiry())
-            && is_later(self.sessions.rekey(rekey_after))
-            && is_later(self.staged.front().map(|staged| staged.until))
-            && is_later(self.attempts.front().map(|attempt| attempt.sent + HANDSHAKE_LIFE))
-            && is_later(self.sync_deadline(own_digest))
-            && self.paths.is_quiet(self.shared.traffic(), now)
-            && self.punching.is_quiet(is_relayed, now)
-    }
-
-    /// When to look again whether the peer's records are the same as ours; never while they are.
-    fn sync_deadline(&self, own_digest: u64) -> Option<Instant> {
-        let differs = self.is_connected() && self.digest != Some(own_digest);
-        differs.then(|| self.last_sync + self.sync_wait)
+    /// When a peer is to be looked at again, and what for.
+    fn deadline_of(&self, peer: &Peer, now: Instant) -> Option<(Instant, WaitReason)> {
+        let session = match peer.seeking {
+            Seeking::Asking { next, .. } => Some((next, WaitReason::Handshake)),
+            Seeking::Content => peer.sessions.rekey(self.rekey_after).map(|at| (at, WaitReason::Session)),
+        };
+        let expiry = peer.sessions.expiry().map(|at| (at, WaitReason::Session));
+        let staged = peer.staged.front().map(|staged| (staged.until, WaitReason::StagedPacket));
+        let path = peer.paths.deadline(now).map(|(at, reason)| (at, WaitReason::Path(reason)));
+        let punch = peer.punching.deadline(now).map(|at| (at, WaitReason::Punch));
+        let circuit = self.seek_deadline(peer).map(|at| (at, WaitReason::Circuit));
+        [session, expiry, staged, path, punch, circuit].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 }

@@ -25,6 +25,10 @@ pub(super) struct Transit {
     pub(super) forward: Option<u64>,
     /// The label of the other direction.
     twin: u64,
+    /// Where that one stands among peers.
+    position: usize,
+    /// What the one who sends may still send.
+    budget: Arc<Budget>,
     carried: Arc<Carried>,
     seen_bytes: u64,
     last_used: Instant,
@@ -144,22 +148,36 @@ impl Node {
             return Err(CircuitEnd::Unreachable);
         }
         let (first, second) = (self.random.u64(), self.random.u64());
-        let transit = |from, next, forward, twin| {
-            let carried = Arc::default();
-            Circuit::Transit(Transit { from, next, forward, twin, carried, seen_bytes: 0, last_used: now })
+        let position = |node: &NodeId| self.peers.get(node).map(|peer| peer.position);
+        let (Some(position_back), Some(position_on)) = (position(&from), position(&next)) else {
+            return Err(CircuitEnd::Unreachable);
         };
-        let there = self.circuits.insert(transit(from, next, None, 0), first, LABELS_MAX);
+        let (budget_on, budget_back) = (self.budgets.of(from), self.budgets.of(next));
+        let transit = |(from, budget), (next, position), forward, twin| {
+            let (carried, seen_bytes, last_used) = (Arc::default(), 0, now);
+            Circuit::Transit(Transit {
+                from,
+                next,
+                forward,
+                twin,
+                position,
+                budget,
+                carried,
+                seen_bytes,
+                last_used,
+            })
+        };
+        let there =
+            self.circuits.insert(transit((from, budget_on), (next, position_on), None, 0), first, LABELS_MAX);
         let there = there.ok_or(CircuitEnd::Refused)?;
-        let Some(here) = self.circuits.insert(transit(next, from, Some(back), there), second, LABELS_MAX)
-        else {
+        let twin = transit((next, budget_back), (from, position_back), Some(back), there);
+        let Some(here) = self.circuits.insert(twin, second, LABELS_MAX) else {
             self.circuits.remove(there);
             return Err(CircuitEnd::Refused);
         };
         if let Some(Circuit::Transit(transit)) = self.circuits.get_mut(there) {
             transit.twin = here;
         }
-        self.budgets.of(from);
-        self.budgets.of(next);
         self.tables_are_old = true;
         let passed = wanted.passed.iter().copied().chain([self.identity.node()]).collect();
         let (route, origin) = (others.to_vec(), wanted.origin);
@@ -192,11 +210,11 @@ impl Node {
         }
     }
 
-    pub(super) fn forward_of(&self, transit: &Transit) -> Option<Forward> {
+    pub(super) fn forward_of(transit: &Transit) -> Option<Forward> {
         Some(Forward {
-            remote: self.straight_remote(&transit.next)?,
+            peer: transit.position,
             label: transit.forward?,
-            budget: self.budgets.by_neighbour.get(&transit.from)?.clone(),
+            budget: transit.budget.clone(),
             carried: transit.carried.clone(),
         })
     }

@@ -154,7 +154,7 @@ impl Node {
         }
         let anchors = self.anchors();
         let is_told = |node: &NodeId| self.vouching.told.keys().any(|(told, _)| told == node);
-        links.sort_by_key(|(node, ms)| (!anchors.contains(node), !is_told(node), *ms));
+        links.sort_by_cached_key(|(node, ms)| (!anchors.contains(node), !is_told(node), *ms));
         links.into_iter().map(|(node, _)| node).take(VOUCHING_MEMBERS_MAX).collect()
     }
 

@@ -198,7 +198,7 @@ impl Node {
         let addresses: Vec<SocketAddr> = sent.copied().collect();
         mailbox.openers_left -= addresses.len() as u32;
         for address in addresses {
-            self.transmit_with_ttl(Remote::udp(address), OPENER.to_vec(), ttl);
+            self.transmit_as("opener", Remote::udp(address), OPENER.to_vec(), ttl);
         }
     }
 
