@@ -2,12 +2,15 @@
 //!
 //! A hop swaps the label and touches nothing else. It reads no clock: the Node refills the budgets.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
 /// Bits of a label that are a position in the table; the others are random, so that nobody guesses a label.
 const POSITION_BITS: u32 = 16;
+/// Labels that are copied for workers together.
+const CHUNK: usize = 32;
 /// Datagrams of a circuit that a copy is told from: some tens of milliseconds at full rate. Beyond them the replay window
 /// at the end of the circuit holds alone.
 const MARKS: usize = 512;
@@ -103,17 +106,20 @@ impl fmt::Debug for Carried {
     }
 }
 
+/// A place in a table: a label and what it stands for.
+type Slot<T> = Option<(u64, T)>;
+
 /// A table whose keys are positions and randomness: labels and what they stand for.
 #[derive(Debug, Clone)]
 pub(crate) struct LabelTable<T> {
-    slots: Vec<Option<(u64, T)>>,
-    /// Whether anything may have changed since that was asked last.
-    is_changed: bool,
+    slots: Vec<Slot<T>>,
+    /// Chunks in which something may have changed since a copy for workers was brought up to date.
+    changed: BTreeSet<usize>,
 }
 
 impl<T> Default for LabelTable<T> {
     fn default() -> Self {
-        Self { slots: vec![], is_changed: false }
+        Self { slots: vec![], changed: BTreeSet::new() }
     }
 }
 
@@ -130,7 +136,7 @@ impl<T> LabelTable<T> {
         };
         let label = random << POSITION_BITS | position as u64;
         self.slots[position] = Some((label, value));
-        self.is_changed = true;
+        self.changed.insert(position / CHUNK);
         Some(label)
     }
 
@@ -140,13 +146,13 @@ impl<T> LabelTable<T> {
     }
 
     pub(crate) fn get_mut(&mut self, label: u64) -> Option<&mut T> {
-        self.is_changed = true;
+        self.changed.insert(position_of(label) / CHUNK);
         let (held, value) = self.slots.get_mut(position_of(label))?.as_mut()?;
         (*held == label).then_some(value)
     }
 
     pub(crate) fn remove(&mut self, label: u64) -> Option<T> {
-        self.is_changed = true;
+        self.changed.insert(position_of(label) / CHUNK);
         let slot = self.slots.get_mut(position_of(label))?;
         slot.take_if(|(held, _)| *held == label).map(|(_, value)| value)
     }
@@ -155,18 +161,32 @@ impl<T> LabelTable<T> {
         self.slots.iter().flatten().map(|(label, value)| (*label, value))
     }
 
-    /// Whether anything may have changed since this was called last.
-    pub(crate) fn take_changed(&mut self) -> bool {
-        std::mem::take(&mut self.is_changed)
+    /// Makes those parts of a copy anew that have changed. A hop has thousands of labels, and every circuit changes two.
+    pub(crate) fn bring_up_to_date(&mut self, labels: &mut Labels, as_label: impl Fn(&T) -> Option<Label>) {
+        labels.chunks.resize_with(self.slots.len().div_ceil(CHUNK), Arc::default);
+        for chunk in std::mem::take(&mut self.changed) {
+            let end = self.slots.len().min((chunk + 1) * CHUNK);
+            let Some(slots) = self.slots.get(chunk * CHUNK..end) else { continue };
+            let each = |slot: &Slot<T>| {
+                let (label, value) = slot.as_ref()?;
+                Some((*label, as_label(value)?))
+            };
+            labels.chunks[chunk] = Arc::new(slots.iter().map(each).collect());
+        }
     }
+}
 
-    /// The same labels for other values.
-    pub(crate) fn map<U>(&self, mut map: impl FnMut(u64, &T) -> Option<U>) -> LabelTable<U> {
-        let each = |slot: &Option<(u64, T)>| {
-            let (label, value) = slot.as_ref()?;
-            Some((*label, map(*label, value)?))
-        };
-        LabelTable { slots: self.slots.iter().map(each).collect(), is_changed: false }
+/// A copy of a table of labels, for workers. Parts that did not change are shared with the copy before.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Labels {
+    chunks: Vec<Arc<Vec<Slot<Label>>>>,
+}
+
+impl Labels {
+    pub(crate) fn get(&self, label: u64) -> Option<&Label> {
+        let position = position_of(label);
+        let (held, value) = self.chunks.get(position / CHUNK)?.get(position % CHUNK)?.as_ref()?;
+        (*held == label).then_some(value)
     }
 }
 
@@ -191,6 +211,30 @@ mod tests {
         assert_ne!(first, third, "in the same place");
         assert_eq!(table.get(first), None);
         assert_eq!(table.iter().map(|(_, value)| *value).collect::<Vec<_>>(), ["c", "b"]);
+    }
+
+    #[test]
+    fn a_copy_for_workers_follows_what_changes() {
+        let mut table = LabelTable::default();
+        let mut copy = Labels::default();
+        let as_label = |is_end: &bool| is_end.then_some(Label::End);
+        let labels: Vec<u64> = (0..100).map(|n| table.insert(n % 2 == 0, n, 4096).unwrap()).collect();
+        table.bring_up_to_date(&mut copy, as_label);
+        let known = |copy: &Labels| labels.iter().filter(|label| copy.get(**label).is_some()).count();
+        assert_eq!(known(&copy), 50, "the others are nothing to workers");
+        let before = copy.clone();
+        table.remove(labels[70]);
+        *table.get_mut(labels[1]).unwrap() = true;
+        table.bring_up_to_date(&mut copy, as_label);
+        assert!(copy.get(labels[70]).is_none() && copy.get(labels[1]).is_some());
+        assert_eq!((known(&copy), known(&before)), (50, 50), "who has the copy before keeps it");
+        assert!(
+            Arc::ptr_eq(&copy.chunks[1], &before.chunks[1])
+                && !Arc::ptr_eq(&copy.chunks[2], &before.chunks[2])
+        );
+        let new = table.insert(true, 7, 4096).unwrap();
+        table.bring_up_to_date(&mut copy, as_label);
+        assert!(copy.get(new).is_some() && copy.get(labels[70]).is_none(), "in the same place");
     }
 
     #[test]

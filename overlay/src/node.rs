@@ -49,7 +49,7 @@ pub use view::{PeerView, View};
 use crate::door::Door;
 use crate::drops::{DropReason, Drops};
 use crate::fastpath::SlowInput;
-use crate::forwarding::{Label, LabelTable};
+use crate::forwarding::{LabelTable, Labels};
 use crate::identity::Identity;
 use crate::limits::{
     LINK_STATE_DELAY, LINK_STATE_PAUSE, PEERS_MAX, REVIEW_INTERVAL, STAGED_PACKETS_TOTAL_MAX,
@@ -132,7 +132,7 @@ pub struct Node {
     indices: Indices,
     circuits: LabelTable<circuit::Circuit>,
     /// What workers know of them.
-    labels: Arc<LabelTable<Label>>,
+    labels: Labels,
     budgets: transit::Budgets,
     next_transit_look: Instant,
     topology: Topology,
@@ -188,7 +188,7 @@ impl Node {
             positions: vec![],
             indices: Indices::default(),
             circuits: LabelTable::default(),
-            labels: Arc::default(),
+            labels: Labels::default(),
             budgets: transit::Budgets::new(params.hop),
             next_transit_look: now,
             topology: Topology::default(),
@@ -399,9 +399,7 @@ impl Node {
         if self.routes_are_old {
             self.routes = Arc::new(self.build_routes());
         }
-        if self.circuits.take_changed() {
-            self.labels = Arc::new(self.build_labels());
-        }
+        self.circuits.bring_up_to_date(&mut self.labels, circuit::label_of);
         let row = |node: &Option<NodeId>| {
             let peer = self.peers.get(node.as_ref()?)?;
             let session = peer.sessions.current().map(|held| held.session.clone());

@@ -81,12 +81,23 @@ impl Peers {
         touched
     }
 
-    /// Who was touched, and whose time has come; then also those whose time comes this soon: who is awake does their work too,
-    /// and sleeps longer.
+    /// Who was touched, and whose time has come. A node that is awake for a look at a path has a look at those whose time for it
+    /// comes this soon as well, and sleeps longer.
     pub(crate) fn take_due(&mut self, early: Duration, now: Instant) -> BTreeSet<NodeId> {
         let mut due: BTreeSet<NodeId> = self.take_touched().into_iter().collect();
-        if self.agenda.first().is_some_and(|(at, _)| *at <= now) {
-            due.extend(self.agenda.iter().take_while(|(at, _)| *at <= now + early).map(|(_, node)| *node));
+        let is_look = |node: &NodeId| {
+            let next = self.by_node.get(node).and_then(|peer| peer.plan.next);
+            matches!(next, Some((_, WaitReason::Path(nat::WaitReason::NextProbe))))
+        };
+        let is_due = |(at, _): &&(Instant, NodeId)| *at <= now;
+        let mut looks = false;
+        for (_, node) in self.agenda.iter().take_while(is_due) {
+            looks = looks || is_look(node);
+            due.insert(*node);
+        }
+        if looks {
+            let soon = self.agenda.iter().take_while(|(at, _)| *at <= now + early).map(|(_, node)| *node);
+            due.extend(soon.filter(is_look));
         }
         due
     }

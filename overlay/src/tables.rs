@@ -3,7 +3,7 @@
 //! The Node publishes a new snapshot whenever a route, a session, a path or an invite changes. Look-ups
 //! take a prefix or an index to a position in a vector: no hash, no lock.
 
-use crate::forwarding::{Label, LabelTable};
+use crate::forwarding::Labels;
 use crate::hint_gate::HintGate;
 use crate::session::Session;
 use nat::Remote;
@@ -73,7 +73,7 @@ pub struct Tables {
     pub(crate) routes: Arc<Routes>,
     pub(crate) peers: Vec<Option<PeerRow>>,
     pub(crate) sessions: Vec<Option<Arc<Session>>>,
-    pub(crate) labels: Arc<LabelTable<Label>>,
+    pub(crate) labels: Labels,
     pub(crate) gate: GateKeys,
     pub(crate) hints: Arc<HintGate>,
     /// Invites that an enrolment may begin with, and the keys of their MACs.

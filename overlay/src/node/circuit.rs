@@ -439,12 +439,12 @@ impl Node {
         let Remote::Circuit(label) = remote else { return true };
         matches!(self.circuits.get(label), Some(Circuit::End(end)) if end.peer == *node)
     }
+}
 
-    /// What workers do with our labels.
-    pub(super) fn build_labels(&self) -> crate::forwarding::LabelTable<Label> {
-        self.circuits.map(|_, circuit| match circuit {
-            Circuit::End(_) => Some(Label::End),
-            Circuit::Transit(transit) => Self::forward_of(transit).map(Label::Forward),
-        })
+/// What workers do with a label of ours.
+pub(super) fn label_of(circuit: &Circuit) -> Option<Label> {
+    match circuit {
+        Circuit::End(_) => Some(Label::End),
+        Circuit::Transit(transit) => transit.forward().map(Label::Forward),
     }
 }

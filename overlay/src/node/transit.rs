@@ -34,6 +34,18 @@ pub(super) struct Transit {
     last_used: Instant,
 }
 
+impl Transit {
+    /// What a worker does with what comes by this label.
+    pub(super) fn forward(&self) -> Option<Forward> {
+        Some(Forward {
+            peer: self.position,
+            label: self.forward?,
+            budget: self.budget.clone(),
+            carried: self.carried.clone(),
+        })
+    }
+}
+
 /// What we carry for others.
 #[derive(Debug, Clone, Copy)]
 pub struct HopParams {
@@ -208,15 +220,6 @@ impl Node {
         if let Some(label) = transit.forward {
             self.send(&transit.next, &Message::CircuitClosed { label, reason }, None);
         }
-    }
-
-    pub(super) fn forward_of(transit: &Transit) -> Option<Forward> {
-        Some(Forward {
-            peer: transit.position,
-            label: transit.forward?,
-            budget: transit.budget.clone(),
-            carried: transit.carried.clone(),
-        })
     }
 
     /// A worker carries again, or found a budget used up.

@@ -1,0 +1,70 @@
+//! What nodes send while nobody has anything to say, by kind. `--nocapture` prints it.
+
+use sim::nat::Kind;
+use sim::{World, any_member};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+/// After this long all attempts at better paths are over.
+const CALM: Duration = Duration::from_secs(600);
+/// How long it is looked at: ten rekeys, fifty probes.
+const LOOK_S: u32 = 1200;
+/// UDP payload a second for each peer. Rekeys are most of it, an initiation has 1232 bytes; then probes and their answers.
+const BYTES_PER_PEER_MAX: f64 = 25.0;
+
+/// Bytes that all nodes have sent, by kind.
+fn sent(world: &World) -> BTreeMap<&'static str, u64> {
+    let mut sum = BTreeMap::new();
+    for node in world.machines().iter().filter_map(sim::Machine::node) {
+        for (kind, tally) in node.sent().iter() {
+            *sum.entry(kind).or_default() += tally.bytes;
+        }
+    }
+    sum
+}
+
+/// Machines of some homes, in one network.
+fn network(homes: &[(Kind, usize)]) -> World {
+    let mut world = World::new(11);
+    let machines: Vec<usize> = world.homes(homes).into_iter().flat_map(|home| home.machines).collect();
+    world.found(machines[0], "10.77.0.0/16");
+    for machine in &machines[1..] {
+        let invite = world.invite(machines[0], &any_member()).expect("the founder is an admin");
+        world.join(*machine, &invite);
+        assert!(world.run_until(10 * SECOND, |world| world.is_up(*machine)).expect("no promise is broken"));
+    }
+    world.run_for(CALM).expect("no promise is broken");
+    world
+}
+
+/// Bytes a second for each peer of a node.
+fn idle_rate(name: &str, homes: &[(Kind, usize)]) -> f64 {
+    let mut world = network(homes);
+    let before = sent(&world);
+    world.run_for(SECOND * LOOK_S).expect("no promise is broken");
+    let nodes = world.machines().len();
+    let per_peer = |bytes: u64| bytes as f64 / (f64::from(LOOK_S) * (nodes * (nodes - 1)) as f64);
+    let mut total = 0;
+    for (kind, bytes) in sent(&world) {
+        let bytes = bytes - before.get(kind).copied().unwrap_or(0);
+        total += bytes;
+        println!("{name}: {kind:12} {:6.2} B/s for each peer", per_peer(bytes));
+    }
+    println!("{name}: {:12} {:6.2} B/s for each peer", "all", per_peer(total));
+    per_peer(total)
+}
+
+#[test]
+fn an_idle_node_sends_little_to_each_peer() {
+    let rate = idle_rate("open", &[(Kind::Open, 8)]);
+    assert!(rate < BYTES_PER_PEER_MAX, "{rate} B/s for each peer");
+}
+
+#[test]
+fn nor_does_one_behind_a_nat() {
+    let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Open);
+    let homes: Vec<_> = [(Kind::Open, 3)].into_iter().chain(kinds.map(|kind| (kind, 1))).collect();
+    let rate = idle_rate("homes", &homes);
+    assert!(rate < BYTES_PER_PEER_MAX, "{rate} B/s for each peer");
+}
