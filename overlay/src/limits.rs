@@ -118,6 +118,9 @@ pub const SAMPLE_TIME: Duration = Duration::from_millis(800);
 pub const SAMPLES_MAX: u16 = 48;
 /// From a call's answer to the first probe: openers go out before.
 pub const CALL_LEAD: Duration = Duration::from_millis(200);
+/// Sockets of an attempt stay open for so long after it: the peer may use another of them than the one that won, and hears of that
+/// within [`nat::CHALLENGE_TIME`].
+pub const PUNCH_CLOSE_DELAY: Duration = Duration::from_secs(2);
 /// A call is answered in this time or not at all: over four hops, and with fresh sockets asking first.
 pub const CALL_TIME: Duration = Duration::from_secs(3);
 /// After a call without an answer.

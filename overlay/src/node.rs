@@ -62,7 +62,7 @@ use crate::sent::Sent;
 use crate::state::{Contact, IssuedInvite, Network, StateFile};
 use crate::tables::{PeerRow, Routes, Tables};
 use indices::Indices;
-use nat::{Remote, Source, Topology};
+use nat::{Remote, SocketId, Source, Topology};
 use registry::Registry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -145,6 +145,8 @@ pub struct Node {
     reach: reach::Reach,
     keepalive: keepalive::Keepalive,
     punches: u16,
+    /// Sockets of attempts that are over, and when they are closed.
+    closing: VecDeque<(Instant, SocketId, u16)>,
     dialling: stream::Dialling,
     discovery: discovery::Discovery,
     gate: GateKeys,
@@ -201,6 +203,7 @@ impl Node {
             reach: reach::Reach::default(),
             keepalive: keepalive::Keepalive::new(now),
             punches: 0,
+            closing: VecDeque::new(),
             dialling: stream::Dialling::new(params.streams, now),
             gate,
             door: Door::new(&mut random, now),

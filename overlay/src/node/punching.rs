@@ -9,10 +9,12 @@
 
 use super::Node;
 use super::Output;
-use crate::limits::{CALL_LEAD, CALL_PAUSE, CALL_TIME, RELAYED_BEFORE_HARD};
+use crate::limits::{CALL_LEAD, CALL_PAUSE, CALL_TIME, PUNCH_CLOSE_DELAY, RELAYED_BEFORE_HARD};
+use crate::peer::Peer;
 use nat::{
     Attempt, Ladder, Punch, PunchOutput, PunchParams, PunchResult, Remote, Rung, Side, SocketId, Strategy,
 };
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use wire::NodeId;
 use wire::control::Message;
@@ -22,6 +24,8 @@ use wire::record::CANDIDATES_MAX;
 const PUNCH_FIRST: u16 = 64;
 /// Numbers that one attempt may use.
 const PUNCH_SOCKETS: u16 = 256;
+/// Ranges of so many numbers.
+const PUNCH_RANGES: u16 = (u16::MAX - PUNCH_FIRST) / PUNCH_SOCKETS;
 
 /// What is done about a direct path to one peer.
 #[derive(Default)]
@@ -50,6 +54,7 @@ enum State {
 
 struct Running {
     punch: Punch,
+    first_socket: SocketId,
     /// In all probes, so that every answer to one of them is known.
     token: u64,
     rung: Rung,
@@ -89,6 +94,26 @@ impl Punching {
     }
 }
 
+impl Punching {
+    /// Ranges of which there are sockets: those of an attempt, and the one that won.
+    fn ranges(&self) -> impl Iterator<Item = u16> {
+        let running = match &self.state {
+            State::Running(running) => Some(running.first_socket),
+            State::Idle | State::Called { .. } | State::Answering { .. } => None,
+        };
+        running.into_iter().chain(self.held).map(range_of)
+    }
+}
+
+fn range_of(socket: SocketId) -> u16 {
+    socket.0.saturating_sub(PUNCH_FIRST) / PUNCH_SOCKETS
+}
+
+/// The next range of which there are no sockets: who closes its own must not close another's. None when each has some.
+fn free_range(last: u16, taken: &BTreeSet<u16>) -> Option<u16> {
+    (1..=PUNCH_RANGES).map(|step| (last + step) % PUNCH_RANGES).find(|range| !taken.contains(range))
+}
+
 impl Node {
     /// Does what is due for a direct path to a peer.
     pub(super) fn run_punching(&mut self, node: NodeId, now: Instant) {
@@ -103,7 +128,7 @@ impl Node {
                 // There is a direct path, or no session to call by.
                 peer.punching.state = State::Idle;
             }
-            return self.release_held_socket(node, primary);
+            return self.release_held_socket(node, primary, now);
         }
         let (rx, tx) = peer.shared.bytes();
         peer.punching.relayed_since.get_or_insert((now, rx.wrapping_add(tx)));
@@ -242,8 +267,11 @@ impl Node {
     fn begin_punch(&mut self, node: NodeId, rung: Rung, theirs: Side, start: Instant, now: Instant) {
         let ours = self.own_side(now);
         let strategy = nat::strategy_on(rung, &ours, &theirs);
-        self.punches = self.punches.wrapping_add(1);
-        let first_socket = SocketId(PUNCH_FIRST + (self.punches % 128) * PUNCH_SOCKETS);
+        let of_peers = self.peers.values().flat_map(|peer| peer.punching.ranges());
+        let taken = of_peers.chain(self.closing.iter().map(|(_, first, _)| range_of(*first))).collect();
+        let Some(range) = free_range(self.punches, &taken) else { return };
+        self.punches = range;
+        let first_socket = SocketId(PUNCH_FIRST + range * PUNCH_SOCKETS);
         let (seed, token) = (self.random.u64(), self.random.u64());
         // Openers cost two datagrams. There are NATs that need them, cannot be told from those that do not, and do not forget
         // for half a minute that they were missing.
@@ -252,8 +280,15 @@ impl Node {
             PunchParams { ours, theirs, strategy: means, first_socket, seed, start, is_double: false };
         if let Some(peer) = self.peers.get_mut(&node) {
             let punch = Punch::new(&params);
-            peer.punching.state =
-                State::Running(Box::new(Running { punch, token, rung, strategy, begun: now, next: now }));
+            peer.punching.state = State::Running(Box::new(Running {
+                punch,
+                first_socket,
+                token,
+                rung,
+                strategy,
+                begun: now,
+                next: now,
+            }));
         }
         self.run_punch(node, now);
     }
@@ -269,7 +304,7 @@ impl Node {
                     self.outputs.push_back(Output::OpenSockets { first, count });
                 }
                 PunchOutput::CloseSockets { first, count } => {
-                    self.outputs.push_back(Output::CloseSockets { first, count });
+                    self.closing.push_back((now + PUNCH_CLOSE_DELAY, first, count));
                 }
                 PunchOutput::Probe { socket, address, ttl } => {
                     let message = Message::Ping { token, digest: self.registry.digest() };
@@ -295,18 +330,55 @@ impl Node {
         if let PunchResult::Won { socket, .. } = result
             && socket != SocketId::MAIN
         {
-            peer.punching.held = Some(socket);
+            let before = peer.punching.held.replace(socket).filter(|before| *before != socket);
+            self.closing.extend(before.map(|before| (now + PUNCH_CLOSE_DELAY, before, 1)));
+        }
+    }
+
+    /// Closes what attempts have left open.
+    pub(super) fn run_closing(&mut self, now: Instant) {
+        while let Some((_, first, count)) = self.closing.pop_front_if(|(at, ..)| now >= *at) {
+            self.close_unused(first, count, now);
+        }
+    }
+
+    pub(super) fn closing_deadline(&self) -> Option<Instant> {
+        self.closing.front().map(|(at, ..)| *at)
+    }
+
+    /// Closes sockets, but for those by which a peer is reached: its probes may have found another one than that which won,
+    /// and behind one NAT they may have found one that was opened for somebody else.
+    fn close_unused(&mut self, first: SocketId, count: u16, now: Instant) {
+        let (mut next, end) = (first.0, first.0.saturating_add(count));
+        let used = |peer: &Peer| match peer.paths.primary() {
+            Some(Remote::Udp { socket, .. }) if (next..end).contains(&socket.0) => Some((socket, peer.node)),
+            Some(Remote::Udp { .. } | Remote::Stream(_) | Remote::Circuit(_)) | None => None,
+        };
+        let used: BTreeSet<(SocketId, NodeId)> = self.peers.values().filter_map(used).collect();
+        let mut unused = vec![];
+        for (socket, node) in used {
+            unused.push((next, socket.0));
+            next = socket.0 + 1;
+            if let Some(peer) = self.peers.get_mut(&node) {
+                // It does not use the one that it held; perhaps another does.
+                let before = peer.punching.held.replace(socket).filter(|before| *before != socket);
+                self.closing.extend(before.map(|before| (now, before, 1)));
+            }
+        }
+        unused.push((next, end));
+        for (start, end) in unused.into_iter().filter(|(start, end)| start < end) {
+            self.outputs.push_back(Output::CloseSockets { first: SocketId(start), count: end - start });
         }
     }
 
     /// A socket that an attempt won is closed when no path uses it any more.
-    fn release_held_socket(&mut self, node: NodeId, primary: Option<Remote>) {
+    fn release_held_socket(&mut self, node: NodeId, primary: Option<Remote>, now: Instant) {
         let Some(peer) = self.peers.get_mut(&node) else { return };
         let in_use =
             |socket: &SocketId| matches!(primary, Some(Remote::Udp { socket: used, .. }) if used == *socket);
         let is_connected = peer.is_connected();
         if let Some(first) = peer.punching.held.take_if(|held| is_connected && !in_use(held)) {
-            self.outputs.push_back(Output::CloseSockets { first, count: 1 });
+            self.close_unused(first, 1, now);
         }
     }
 
@@ -343,5 +415,24 @@ impl Node {
             peer.punching.next_call = None;
             peer.punching.next_look = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_that_are_in_use_are_not_used_again() {
+        let mut taken = BTreeSet::new();
+        let mut last = 0;
+        for _ in 0..PUNCH_RANGES {
+            last = free_range(last, &taken).expect("some are free");
+            assert!(taken.insert(last), "{last} is taken");
+        }
+        assert_eq!(free_range(last, &taken), None);
+        taken.remove(&7);
+        assert_eq!(free_range(last, &taken), Some(7));
+        assert!(PUNCH_FIRST.checked_add(PUNCH_RANGES * PUNCH_SOCKETS).is_some(), "all have a number");
     }
 }

@@ -25,6 +25,7 @@ impl Node {
         self.enrolments.retain(|e| !e.is_over(now, ENROLMENT_LIFE));
         self.run_vouch_timers(now);
         self.run_peer_timers(now);
+        self.run_closing(now);
         self.run_link_state_timer(now);
         if self.unwritten.records.is_some_and(|at| now >= at) {
             self.persist_records();
@@ -193,6 +194,7 @@ impl Node {
             }
         };
         consider(self.sync.deadline(), WaitReason::Sync);
+        consider(self.closing_deadline(), WaitReason::Punch);
         consider(self.discovery_deadline(now), WaitReason::Discovery);
         consider(self.reach_deadline(), WaitReason::Reach);
         consider(self.keepalive_deadline(), WaitReason::Reach);
