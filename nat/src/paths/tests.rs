@@ -1,5 +1,5 @@
 use super::*;
-use crate::limits::CHALLENGE_MARGIN;
+use crate::limits::*;
 
 struct Fixture {
     paths: Paths,
