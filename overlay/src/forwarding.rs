@@ -166,12 +166,14 @@ impl<T> LabelTable<T> {
         labels.chunks.resize_with(self.slots.len().div_ceil(CHUNK), Arc::default);
         for chunk in std::mem::take(&mut self.changed) {
             let end = self.slots.len().min((chunk + 1) * CHUNK);
-            let Some(slots) = self.slots.get(chunk * CHUNK..end) else { continue };
+            let slots = self.slots.get(chunk * CHUNK..end);
+            // A label that nobody has may be asked for, too.
+            let (Some(slots), Some(copied)) = (slots, labels.chunks.get_mut(chunk)) else { continue };
             let each = |slot: &Slot<T>| {
                 let (label, value) = slot.as_ref()?;
                 Some((*label, as_label(value)?))
             };
-            labels.chunks[chunk] = Arc::new(slots.iter().map(each).collect());
+            *copied = Arc::new(slots.iter().map(each).collect());
         }
     }
 }
@@ -218,6 +220,8 @@ mod tests {
         let mut table = LabelTable::default();
         let mut copy = Labels::default();
         let as_label = |is_end: &bool| is_end.then_some(Label::End);
+        assert_eq!(table.remove(7), None);
+        table.bring_up_to_date(&mut copy, as_label);
         let labels: Vec<u64> = (0..100).map(|n| table.insert(n % 2 == 0, n, 4096).unwrap()).collect();
         table.bring_up_to_date(&mut copy, as_label);
         let known = |copy: &Labels| labels.iter().filter(|label| copy.get(**label).is_some()).count();

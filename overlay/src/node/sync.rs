@@ -80,10 +80,14 @@ impl Node {
             return;
         }
         self.sync.handle_doubt(now);
-        if lately || self.sync.is_early(now) {
+        // Among few, every word counts: whoever passes it on may be gone in a moment.
+        let are_many = self.peers.values().filter(|peer| peer.is_connected()).nth(SYNC_AGREED).is_some();
+        if lately || (are_many && self.sync.is_early(now)) {
             return;
         }
-        peer.last_summary = Some(now);
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.last_summary = Some(now);
+        }
         self.sync.last_summary = now;
         for summary in self.registry.summaries() {
             self.send(&node, &summary, None);
