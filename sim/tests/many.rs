@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Nodes of an ordinary run, which takes a minute of one core; `HOPMESH_SIM_NODES=60` makes it more, for those who have
+/// Nodes of an ordinary run, which takes a minute of one core; `HOPMESH_SIM_NODES` makes it more, for those who have
 /// time (docs/paths.md says how much).
 const NODES: usize = 36;
 /// Machines on the internet itself.
