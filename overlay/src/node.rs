@@ -378,7 +378,7 @@ impl Node {
 
     fn forget_peer(&mut self, node: &NodeId, now: Instant) {
         if let Some(mut peer) = self.peers.remove(node) {
-            for held in peer.sessions.take(|_| true) {
+            for held in peer.sessions.take_all() {
                 self.indices.free(held.session.local_index);
             }
             for attempt in &peer.attempts {

@@ -1,15 +1,15 @@
 //! One peer: its keys in use, the handshake under way, its paths, and the packets that wait for it.
 
 use crate::limits::{
-    HANDSHAKE_LIFE, HANDSHAKE_RETRY, HANDSHAKE_RETRY_MAX, OFFLINE_AFTER, REJECT_AFTER, RESPONDER_REKEY_DELAY,
-    STAGED_LIFE, STAGED_PACKETS_MAX,
+    HANDSHAKE_LIFE, HANDSHAKE_RETRY, HANDSHAKE_RETRY_MAX, IDLE_REKEY_AFTER, OFFLINE_AFTER, REJECT_AFTER,
+    REKEY_AFTER, RESPONDER_REKEY_DELAY, STAGED_LIFE, STAGED_PACKETS_MAX,
 };
 use crate::node::Punching;
 use crate::noise::Handshake;
 use crate::peers::Plan;
 use crate::session::{Role, Session};
 use crate::tables::PeerShared;
-use nat::Paths;
+use nat::{Paths, Traffic};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +22,33 @@ use wire::{NodeId, NoisePublicKey};
 pub(crate) struct Held {
     pub(crate) session: Arc<Session>,
     pub(crate) born: Instant,
+    /// What the peer's packets came to then.
+    traffic: Traffic,
+    /// Since when it has carried packets, as far as we looked.
+    used: Option<Instant>,
+}
+
+impl Held {
+    /// A session whose keys were made just now.
+    pub(crate) fn new(session: Arc<Session>, traffic: Traffic, now: Instant) -> Self {
+        Self { session, born: now, traffic, used: None }
+    }
+
+    /// When it is to be replaced by its initiator.
+    fn rekey(&self, rekey_after: Duration) -> Instant {
+        match self.used {
+            Some(used) => used.max(self.born + rekey_after),
+            None => self.born + rekey_after.max(IDLE_REKEY_AFTER),
+        }
+    }
+
+    /// When it neither seals nor opens any more.
+    fn end(&self) -> Instant {
+        match self.used {
+            Some(used) => (self.born + REJECT_AFTER).max(used + REJECT_AFTER - REKEY_AFTER),
+            None => self.born + IDLE_REKEY_AFTER + REJECT_AFTER - REKEY_AFTER,
+        }
+    }
 }
 
 /// The three key pairs of a peer.
@@ -65,21 +92,35 @@ impl Sessions {
         Some(self.install_current(next))
     }
 
-    /// Takes out every session, or only those that are too old to be used.
-    pub(crate) fn take(&mut self, mut gone: impl FnMut(&Held) -> bool) -> Vec<Held> {
+    /// Takes out every session.
+    pub(crate) fn take_all(&mut self) -> Vec<Held> {
+        self.take(|_| true)
+    }
+
+    /// Takes out those that are too old to be used.
+    pub(crate) fn take_ended(&mut self, now: Instant) -> Vec<Held> {
+        self.take(|held| now >= held.end())
+    }
+
+    fn take(&mut self, gone: impl Fn(&Held) -> bool) -> Vec<Held> {
         [&mut self.previous, &mut self.current, &mut self.next]
             .into_iter()
             .filter_map(|slot| slot.take_if(|held| gone(held)))
             .collect()
     }
 
+    /// What the peer's packets come to now: whether sessions have carried any.
+    pub(crate) fn note_traffic(&mut self, traffic: Traffic, now: Instant) {
+        for held in [&mut self.previous, &mut self.current, &mut self.next].into_iter().flatten() {
+            if held.used.is_none() && held.traffic != traffic {
+                held.used = Some(now);
+            }
+        }
+    }
+
     /// When the oldest session ends.
     pub(crate) fn expiry(&self) -> Option<Instant> {
-        [&self.previous, &self.current, &self.next]
-            .into_iter()
-            .flatten()
-            .map(|held| held.born + REJECT_AFTER)
-            .min()
+        [&self.previous, &self.current, &self.next].into_iter().flatten().map(Held::end).min()
     }
 
     /// When the current session is to be replaced.
@@ -89,7 +130,7 @@ impl Sessions {
             Role::Initiator => Duration::ZERO,
             Role::Responder => RESPONDER_REKEY_DELAY,
         };
-        Some(held.born + rekey_after + delay)
+        Some(held.rekey(rekey_after) + delay)
     }
 }
 

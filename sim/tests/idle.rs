@@ -8,10 +8,10 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 /// After this long all attempts at better paths are over.
 const CALM: Duration = Duration::from_secs(600);
-/// How long it is looked at: ten rekeys, fifty probes.
+/// How long it is looked at: fifty probes.
 const LOOK_S: u32 = 1200;
-/// UDP payload a second for each peer. Rekeys are most of it, an initiation has 1232 bytes; then probes and their answers.
-const BYTES_PER_PEER_MAX: f64 = 25.0;
+/// UDP payload a second for each peer: probes and their answers, and new keys every half an hour.
+const BYTES_PER_PEER_MAX: f64 = 8.0;
 
 /// Bytes that all nodes have sent, by kind.
 fn sent(world: &World) -> BTreeMap<&'static str, u64> {

@@ -69,7 +69,7 @@ impl Node {
     /// Ends all sessions with a peer, and asks for a new one after a while.
     pub(super) fn disconnect(&mut self, node: NodeId, now: Instant) {
         let Some(peer) = self.peers.get_mut(&node) else { return };
-        for held in peer.sessions.take(|_| true) {
+        for held in peer.sessions.take_all() {
             self.indices.free(held.session.local_index);
         }
         peer.paths.handle_close();

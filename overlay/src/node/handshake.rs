@@ -304,7 +304,7 @@ impl Node {
     fn install(&mut self, node: NodeId, session: Arc<Session>, now: Instant) {
         self.indices.install(session.clone());
         let Some(peer) = self.peers.get_mut(&node) else { return };
-        let held = Held { session: session.clone(), born: now };
+        let held = Held::new(session.clone(), peer.shared.traffic(), now);
         let gone = match session.role {
             Role::Initiator => peer.sessions.install_current(held),
             Role::Responder => peer.sessions.install_next(held),

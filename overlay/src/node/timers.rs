@@ -56,7 +56,8 @@ impl Node {
 
     fn run_session_timers(&mut self, node: NodeId, now: Instant) {
         let Some(peer) = self.peers.get_mut(&node) else { return };
-        let expired = peer.sessions.take(|held| now >= held.born + crate::limits::REJECT_AFTER);
+        peer.sessions.note_traffic(peer.shared.traffic(), now);
+        let expired = peer.sessions.take_ended(now);
         for held in &expired {
             self.indices.free(held.session.local_index);
         }

@@ -2,7 +2,7 @@
 
 use super::lab::{Flight, Lab, packet};
 use crate::fastpath::Outbound;
-use crate::limits::{REJECT_AFTER, REKEY_AFTER, RESPONDER_REKEY_DELAY};
+use crate::limits::{IDLE_REKEY_AFTER, REJECT_AFTER, REKEY_AFTER, RESPONDER_REKEY_DELAY};
 use crate::{DropReason, Event};
 use std::time::Duration;
 use wire::datagram::{Datagram, HEADER_LENGTH, TAG_LENGTH};
@@ -103,6 +103,7 @@ fn a_shorter_rekey_interval_is_kept() {
 #[test]
 fn a_session_ends_at_its_age_when_nobody_replaces_it() {
     let mut lab = Lab::with(&["b"]);
+    assert_eq!(lost_in(&mut lab, 3 * SECOND), 0);
     let old = [sealed(&lab, 0, 1, b"in time"), sealed(&lab, 0, 1, b"too late")];
     lab.lose = Box::new(|_| true);
     // The session is some seconds old already.
@@ -115,6 +116,22 @@ fn a_session_ends_at_its_age_when_nobody_replaces_it() {
     assert_eq!(lab.drops(1, DropReason::NoSession), 1);
     let sessions = |lab: &Lab| lab.machines[1].tables.sessions.iter().flatten().count();
     assert_eq!(sessions(&lab), 0, "nothing of it is kept");
+}
+
+#[test]
+fn a_session_that_carries_nothing_is_kept_until_it_does() {
+    let mut lab = Lab::with(&["b"]);
+    // What was sent while the two met was sent before these keys.
+    lab.restart(1);
+    lab.run(SECOND);
+    let before = lab.session(0, 1).unwrap().local_index;
+    lab.run(IDLE_REKEY_AFTER - 10 * SECOND);
+    assert_eq!(lab.session(0, 1).unwrap().local_index, before);
+    assert_eq!(lost_in(&mut lab, RESPONDER_REKEY_DELAY + 4 * SECOND), 0);
+    let after = lab.session(0, 1).unwrap().local_index;
+    assert_ne!(after, before);
+    lab.run(IDLE_REKEY_AFTER + RESPONDER_REKEY_DELAY + SECOND);
+    assert_ne!(lab.session(0, 1).unwrap().local_index, after, "not for ever");
 }
 
 #[test]
