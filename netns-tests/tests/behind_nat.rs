@@ -12,7 +12,7 @@ const FOUND: Duration = Duration::from_secs(20);
 /// Traffic goes on so long after a router has forgotten or moved, in seconds.
 const RESUMED_S: f64 = 1.0;
 /// Where the peer's NAT lets nobody in from a new address, another path takes over within this, in seconds.
-const REPLACED_S: f64 = 3.0;
+const REPLACED_S: f64 = 2.0;
 /// Keepalive of mappings that live for five seconds.
 const SHORTEST_S: f64 = 4.0;
 /// It is measured downwards from 25 s, and each silence takes its time.
