@@ -34,7 +34,7 @@ pub(crate) const PROBE_ALL_EVERY: u32 = 4;
 pub const CHALLENGE_TIME: Duration = Duration::from_millis(300);
 /// Less when it is known to be quicker: one and a half times the answer before, and this. When its answer comes later still,
 /// we have changed from one path that works to another.
-pub(crate) const CHALLENGE_MARGIN: Duration = Duration::from_millis(30);
+pub(crate) const CHALLENGE_MARGIN: Duration = Duration::from_millis(100);
 /// While neither has answered, and the peer is heard, both are asked again this often: an answer may have gone to where we were.
 pub(crate) const CHALLENGE_RETRY: Duration = Duration::from_millis(100);
 /// The same other address challenges the primary path at most this often.

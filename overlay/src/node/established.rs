@@ -1,5 +1,6 @@
 //! What happens when a session comes into use, and when it goes out of it.
 
+use super::reach::is_for_tests;
 use super::{Event, Node, Output};
 use crate::drops::DropReason;
 use crate::peer::Seeking;
@@ -60,7 +61,7 @@ impl Node {
             gone.iter().for_each(|held| self.indices.free(held.session.local_index));
             peer.attempts.drain(..).for_each(|attempt| self.indices.free(attempt.local_index));
             self.established(node, remote, now);
-        } else {
+        } else if !is_for_tests(remote) {
             peer.paths.handle_datagram(remote, now);
         }
         Some(node)

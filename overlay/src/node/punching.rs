@@ -21,7 +21,7 @@ use wire::control::Message;
 use wire::record::CANDIDATES_MAX;
 
 /// Sockets of hard attempts have numbers from here on.
-const PUNCH_FIRST: u16 = 64;
+pub(super) const PUNCH_FIRST: u16 = 64;
 /// Numbers that one attempt may use.
 const PUNCH_SOCKETS: u16 = 256;
 /// Ranges of so many numbers.

@@ -4,6 +4,7 @@
 //! another port of theirs arrives: where that works for two that are unrelated, we are an anchor. Before a hard punch fresh
 //! sockets ask as well, so that the peer can guess the ports of the ones to come.
 
+use super::punching::PUNCH_FIRST;
 use super::{Node, Output};
 use crate::limits::{
     ANCHOR_LIFE, ANCHORS_KEPT, DIAL_BACK_INTERVAL, DIAL_BACK_TIME, DIAL_BACKS_MAX, SAMPLE_TIME, SAMPLES_MAX,
@@ -300,6 +301,12 @@ impl Node {
         links.sort_by_key(|(_, ms)| *ms);
         links.into_iter().map(|(node, _)| node).take(ANCHORS_KEPT).collect()
     }
+}
+
+/// Whether this is a way by a socket that only tries something: dials others back, asks how it is seen, measures how long it is
+/// remembered. To others it looks like us at another port, where no path shall lead.
+pub(super) fn is_for_tests(remote: Remote) -> bool {
+    matches!(remote, Remote::Udp { socket, .. } if socket != SocketId::MAIN && socket.0 < PUNCH_FIRST)
 }
 
 /// Whether an address has a meaning only near to us.
