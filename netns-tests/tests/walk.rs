@@ -275,7 +275,8 @@ fn an_idle_node_sleeps() {
         (start.elapsed() > Duration::from_secs(4)).then_some(())
     });
     let used = used() - before;
-    assert!(used < 0.12, "two idle nodes used {used} s of CPU in 4 s");
+    // They need a quarter of that, and what runs beside them costs them something; who never sleeps needs ten times as much.
+    assert!(used < 0.4, "two idle nodes used {used} s of CPU in 4 s");
 }
 
 #[test]

@@ -38,20 +38,24 @@ impl Node {
         }
     }
 
+    fn consume_ping(&mut self, (node, token): (NodeId, u64), remote: Remote, now: Instant) {
+        if !is_for_tests(remote) {
+            let digest = self.registry.digest();
+            let pong = Message::Pong { token, digest, observed: remote.candidate() };
+            self.send(&node, &pong, Some(remote));
+            self.note_probe(node, remote, now);
+            self.note_dial_back(node, token, remote, now);
+        }
+        self.note_alive(token, remote, now);
+    }
+
     pub(super) fn consume_control(&mut self, node: NodeId, bytes: &[u8], remote: Remote, now: Instant) {
         let Ok(message) = cbor::decode::<Message>(bytes) else {
             return self.drops.count(DropReason::Control);
         };
         match message {
             Message::Ping { token, digest } => {
-                if !is_for_tests(remote) {
-                    let digest = self.registry.digest();
-                    let pong = Message::Pong { token, digest, observed: remote.candidate() };
-                    self.send(&node, &pong, Some(remote));
-                    self.note_probe(node, remote, now);
-                    self.note_dial_back(node, token, remote, now);
-                }
-                self.note_alive(token, remote, now);
+                self.consume_ping((node, token), remote, now);
                 self.compare_digests(node, digest, now);
             }
             Message::Pong { token, digest, observed } => {
