@@ -34,7 +34,7 @@ pub use node::{
     AnchorView, Carriers, CommandError, DhtEvent, DhtRequest, DhtState, DhtView, DialStreams, Event,
     HintSource, HopParams, InviteRequest, Ipv6View, Netcheck, Node, Observed, Output, Params, PathView,
     PeerView, PortMappingView, Reach, Selected, Side, Situation, View, WaitReason, Why, WhyAttempt, advise,
-    nat_words, reason,
+    is_private, nat_words, reason,
 };
 pub use peer::PeerState;
 pub use replay::{ReplayWindow, WINDOW};

@@ -42,6 +42,7 @@ pub use diagnosis::{
 pub use discovery::{Carriers, DhtEvent, DhtRequest, DhtState, HintSource};
 pub use output::{Event, Output, WaitReason};
 pub(crate) use punching::Punching;
+pub use reach::is_private;
 pub use stream::DialStreams;
 pub use transit::HopParams;
 pub use view::{PeerView, View};

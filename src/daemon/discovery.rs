@@ -10,7 +10,7 @@ use overlay::{Carriers, DhtEvent, DhtRequest, DhtState, DhtView, Node, PeerState
 
 use super::driver::Driver;
 use super::state;
-use crate::discovery::dht::{self, Command, Dht, Ended};
+use crate::discovery::dht::{self, Dht, Ended};
 use crate::discovery::seeds::Seeds;
 use crate::io::clock;
 use crate::io::multicast::{Heard, Interface, Multicast};
@@ -134,7 +134,7 @@ impl Discovery {
         if request == DhtRequest::Refresh {
             self.seeds.refresh();
         }
-        if self.dht.as_ref().is_some_and(|dht| dht.command(dht_command(request)).is_err()) {
+        if self.dht.as_ref().is_some_and(|dht| dht.command(request).is_err()) {
             tracing::debug!("the DHT has more to do than it can");
         }
     }
@@ -163,17 +163,6 @@ pub(super) fn dht_event(event: dht::Event) -> Option<DhtEvent> {
             contacts: state.contacts,
         }),
     })
-}
-
-/// What the pure side wants, for the client.
-pub(super) fn dht_command(request: DhtRequest) -> Command {
-    match request {
-        DhtRequest::Put { seed, value, sequence } => Command::Put { seed, value, sequence },
-        DhtRequest::Get { seed } => Command::Get { seed },
-        DhtRequest::Announce { info_hash, port } => Command::Announce { info_hash, port },
-        DhtRequest::Lookup { info_hash } => Command::Lookup { info_hash },
-        DhtRequest::Refresh => Command::Refresh,
-    }
 }
 
 impl Driver {

@@ -18,8 +18,9 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-pub use message::{Busy, Command, Ended, Event, State};
+pub use message::{Busy, Ended, Event, State};
 use operation::{Operations, Outcome};
+use overlay::DhtRequest;
 
 /// Commands that wait: what a Node wants at once is a lookup of each known member and call, and it asks again.
 pub const COMMANDS_MAX: usize = 64;
@@ -56,7 +57,7 @@ pub struct Settings {
 /// A running client. Ends when it is dropped.
 #[derive(Debug)]
 pub struct Dht {
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<DhtRequest>,
     events: mpsc::Receiver<Event>,
     task: JoinHandle<()>,
 }
@@ -84,7 +85,7 @@ impl Dht {
     ///
     /// # Errors
     /// [`Busy`] when too much waits already: ask again later.
-    pub fn command(&self, command: Command) -> Result<(), Busy> {
+    pub fn command(&self, command: DhtRequest) -> Result<(), Busy> {
         self.commands.try_send(command).map_err(|_| Busy)
     }
 
@@ -106,7 +107,7 @@ impl Drop for Dht {
 
 struct Actor {
     settings: Settings,
-    commands: mpsc::Receiver<Command>,
+    commands: mpsc::Receiver<DhtRequest>,
     events: mpsc::Sender<Event>,
     operations: Operations,
     running: JoinSet<Outcome>,
@@ -174,7 +175,7 @@ impl Actor {
             tokio::select! {
                 command = self.commands.recv(), if self.running.len() < OPERATIONS_MAX => match command {
                     None => return GivenUp::Stopped,
-                    Some(Command::Refresh) => return GivenUp::Renewed,
+                    Some(DhtRequest::Refresh) => return GivenUp::Renewed,
                     Some(command) => self.operations.spawn(&mut self.running, &node, command),
                 },
                 Some(outcome) = self.running.join_next() => match outcome {
@@ -209,7 +210,7 @@ impl Actor {
             tokio::select! {
                 command = self.commands.recv() => match command {
                     None => return false,
-                    Some(Command::Refresh) => return true,
+                    Some(DhtRequest::Refresh) => return true,
                     Some(command) => self.operations.fail(&command),
                 },
                 // What is left of operations with nodes that were given up.

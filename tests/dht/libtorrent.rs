@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use hopmesh::discovery::dht::{self, Ended, Event};
+use hopmesh::discovery::dht::{Ended, Event};
 use wire::mailbox::{Slot, rendezvous};
 use wire::{NetworkSecret, NodeId};
 
@@ -117,13 +117,13 @@ async fn libtorrent_keeps_what_we_store_and_announce() {
     assert_eq!(put(&mut a, seed, b"one", 1).await, 0, "it refuses what is older");
 
     let info_hash = rendezvous(&NetworkSecret::new(1, [7; 32]), 1);
-    a.command(dht::Command::Announce { info_hash, port: 41_820 }).unwrap();
+    a.command(overlay::DhtRequest::Announce { info_hash, port: 41_820 }).unwrap();
     let announced = |event: &Event| match event {
         Event::Ended(Ended::Announce { announced, .. }) => Some(*announced),
         _ => None,
     };
     assert!(until(&mut a, announced).await);
-    b.command(dht::Command::Lookup { info_hash }).unwrap();
+    b.command(overlay::DhtRequest::Lookup { info_hash }).unwrap();
     let addresses = until(&mut b, |event| match event {
         Event::Peers { addresses, .. } => Some(addresses.clone()),
         _ => None,

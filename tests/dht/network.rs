@@ -4,8 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use config::HostPort;
-use hopmesh::discovery::dht::{Command, Dht, Ended, Event, Settings};
+use hopmesh::discovery::dht::{Dht, Ended, Event, Settings};
 use mainline::Testnet;
+use overlay::DhtRequest;
 use wire::bep5::{PingAnswer, write_ping};
 
 /// Nodes of the network: as many as its closest set has, so that each value is on most of them.
@@ -38,7 +39,7 @@ pub(crate) async fn until<T>(dht: &mut Dht, mut wanted: impl FnMut(&Event) -> Op
 
 /// Stores a value and gives the number of nodes that took it.
 pub(crate) async fn put(dht: &mut Dht, seed: [u8; 32], value: &[u8], sequence: u64) -> u32 {
-    dht.command(Command::Put { seed, value: value.to_vec(), sequence }).unwrap();
+    dht.command(DhtRequest::Put { seed, value: value.to_vec(), sequence }).unwrap();
     until(dht, |event| match event {
         Event::Ended(Ended::Put { seed: of, nodes }) if *of == seed => Some(*nodes),
         _ => None,
@@ -48,7 +49,7 @@ pub(crate) async fn put(dht: &mut Dht, seed: [u8; 32], value: &[u8], sequence: u
 
 /// All values of a slot, with their sequences, in order.
 pub(crate) async fn get(dht: &mut Dht, seed: [u8; 32]) -> Vec<(u64, Vec<u8>)> {
-    dht.command(Command::Get { seed }).unwrap();
+    dht.command(DhtRequest::Get { seed }).unwrap();
     let mut values = Vec::new();
     until(dht, |event| match event {
         Event::Value { seed: of, sequence, bytes } if *of == seed => {

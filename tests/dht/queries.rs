@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::UdpSocket;
 
-use hopmesh::discovery::dht::{COMMANDS_MAX, Command, Ended, Event};
+use hopmesh::discovery::dht::{COMMANDS_MAX, Ended, Event};
+use overlay::DhtRequest;
 use wire::mailbox::{Slot, VALUE_LENGTH_MAX, rendezvous};
 use wire::{NetworkSecret, NodeId};
 
@@ -47,9 +48,9 @@ async fn members_that_announce_themselves_are_found_while_others_announce() {
     let (mut a, mut b) = (client(&network.bootstrap[..1]), client(&network.bootstrap[5..6]));
     let info_hash = rendezvous(&NetworkSecret::new(1, [7; 32]), 1);
     // All at once: in the crate, a lookup takes an announcement's query under the same hash for its own.
-    a.command(Command::Announce { info_hash, port: 41_820 }).unwrap();
-    a.command(Command::Announce { info_hash, port: 41_820 }).unwrap();
-    a.command(Command::Lookup { info_hash }).unwrap();
+    a.command(DhtRequest::Announce { info_hash, port: 41_820 }).unwrap();
+    a.command(DhtRequest::Announce { info_hash, port: 41_820 }).unwrap();
+    a.command(DhtRequest::Lookup { info_hash }).unwrap();
     let mut found = BTreeSet::new();
     let told = until(&mut a, |event| match event {
         Event::Peers { info_hash: of, addresses } if *of == info_hash => {
@@ -64,7 +65,7 @@ async fn members_that_announce_themselves_are_found_while_others_announce() {
         _ => None,
     });
     assert_eq!(told.await, 1);
-    b.command(Command::Lookup { info_hash }).unwrap();
+    b.command(DhtRequest::Lookup { info_hash }).unwrap();
     let addresses = until(&mut b, |event| match event {
         Event::Peers { addresses, .. } => Some(addresses.clone()),
         _ => None,
@@ -85,7 +86,7 @@ async fn a_client_tells_that_it_has_entered_and_whom_it_may_ask_for_its_address(
     assert!(state.nodes > 0 && !state.contacts.is_empty() && state.contacts.len() <= 8, "{state:?}");
     let (ours, seen) = ping(&state.contacts[0].to_string());
     assert_eq!(seen, ours);
-    a.command(Command::Refresh).unwrap();
+    a.command(DhtRequest::Refresh).unwrap();
     let seed = *slot(4).seed();
     assert!(put(&mut a, seed, b"x", 1).await > 10, "with a new socket all goes on");
 }
@@ -110,7 +111,7 @@ async fn an_island_answers_at_once_and_is_entered_when_the_first_node_comes() {
 async fn too_many_commands_are_refused_and_all_others_end() {
     let network = network();
     let mut a = client(&network.bootstrap[..1]);
-    let get = |n: usize| Command::Get { seed: [n as u8; 32] };
+    let get = |n: usize| DhtRequest::Get { seed: [n as u8; 32] };
     let taken = (0..2 * COMMANDS_MAX).filter(|n| a.command(get(*n)).is_ok()).count();
     assert_eq!(taken, COMMANDS_MAX, "nobody has taken any yet");
     let mut ended = BTreeSet::new();

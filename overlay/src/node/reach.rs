@@ -310,7 +310,8 @@ pub(super) fn is_for_tests(remote: Remote) -> bool {
 }
 
 /// Whether an address has a meaning only near to us.
-pub(super) fn is_private(ip: IpAddr) -> bool {
+#[must_use]
+pub fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_unique_local() || ip.is_loopback(),

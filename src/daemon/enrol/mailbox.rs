@@ -10,7 +10,7 @@ use overlay::{DhtRequest, Joiner, MailboxParams, Remote, SocketId};
 use wire::Candidate;
 
 use super::{LOOK_INTERVAL, SLEEP_MIN};
-use crate::daemon::discovery::{dht_command, dht_event};
+use crate::daemon::discovery::dht_event;
 use crate::daemon::progress::Steps;
 use crate::discovery::dht::{self, Dht};
 use crate::io::clock;
@@ -58,7 +58,7 @@ impl Mailbox {
 
     /// Asks the DHT for something.
     pub(super) fn ask(&self, request: DhtRequest) {
-        if self.running.as_ref().is_some_and(|running| running.dht.command(dht_command(request)).is_err()) {
+        if self.running.as_ref().is_some_and(|running| running.dht.command(request).is_err()) {
             tracing::debug!("the DHT has more to do than it can");
         }
     }
@@ -110,16 +110,8 @@ fn begin(way: DhtWay, joiner: &mut Joiner, udp: &Udp) -> Running {
         Some(fresh) => (FRESH, fresh.port()),
         None => (SocketId::MAIN, udp.port()),
     };
-    let outside = way.local.iter().filter(|ip| is_global(ip));
+    let outside = way.local.iter().filter(|ip| !overlay::is_private(**ip));
     let local = outside.filter_map(|ip| Candidate::new((*ip, port).into())).collect();
     joiner.handle_mailbox(MailboxParams { socket, local, unix_s: clock::unix_s() }, clock::now());
     Running { dht: Dht::start(way.settings), fresh }
-}
-
-/// Whether an address means the same to a machine that is far away.
-fn is_global(ip: &IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => !(ip.is_private() || ip.is_loopback() || ip.is_link_local()),
-        IpAddr::V6(ip) => !(ip.is_unique_local() || ip.is_loopback()),
-    }
 }

@@ -1,43 +1,9 @@
-//! What the DHT's client is asked, and what it tells.
+//! What the DHT's client tells. What it is asked is [`overlay::DhtRequest`].
 
 use std::fmt;
 use std::net::SocketAddrV4;
 
 use wire::Candidate;
-
-/// Something to do.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Command {
-    /// Stores a value under the Ed25519 key of a seed (BEP 44, mutable). DHT nodes forget it after some two hours: put it
-    /// again before.
-    Put {
-        /// Of [`wire::mailbox::Slot::seed`].
-        seed: [u8; 32],
-        /// At most [`wire::mailbox::VALUE_LENGTH_MAX`] bytes.
-        value: Vec<u8>,
-        /// Grows with every other value: the time in seconds.
-        sequence: u64,
-    },
-    /// Looks for the values under the key of a seed.
-    Get {
-        /// Of [`wire::mailbox::Slot::seed`].
-        seed: [u8; 32],
-    },
-    /// Says under an info hash (BEP 5) that this machine is to be found at a UDP port.
-    Announce {
-        /// Of [`wire::mailbox::rendezvous`].
-        info_hash: [u8; 20],
-        /// The port as it is seen from outside.
-        port: u16,
-    },
-    /// Looks who is to be found under an info hash.
-    Lookup {
-        /// Of [`wire::mailbox::rendezvous`].
-        info_hash: [u8; 20],
-    },
-    /// The machine's network is another: names are resolved anew and a new socket is taken.
-    Refresh,
-}
 
 /// Something that happened. All of it is strangers' word.
 #[derive(Clone, PartialEq, Eq)]
@@ -117,18 +83,6 @@ pub struct State {
 pub struct Busy;
 
 // Seeds are secret: they stand in no log.
-
-impl fmt::Debug for Command {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Put { .. } => "Put",
-            Self::Get { .. } => "Get",
-            Self::Announce { .. } => "Announce",
-            Self::Lookup { .. } => "Lookup",
-            Self::Refresh => "Refresh",
-        })
-    }
-}
 
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,7 +14,8 @@ use tokio::time::Instant;
 use wire::Candidate;
 use wire::mailbox::VALUE_LENGTH_MAX;
 
-use super::message::{Command, Ended, Event, State};
+use super::message::{Ended, Event, State};
+use overlay::DhtRequest;
 
 /// How long an operation may take; a slow one takes 5 s. What takes longer will not end any more.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
@@ -47,7 +48,7 @@ impl Operations {
     }
 
     /// Begins a command.
-    pub(super) fn spawn(&self, running: &mut JoinSet<Outcome>, node: &AsyncDht, command: Command) {
+    pub(super) fn spawn(&self, running: &mut JoinSet<Outcome>, node: &AsyncDht, command: DhtRequest) {
         let (operations, node) = (self.clone(), node.clone());
         running.spawn(async move {
             let carried_out = operations.carry_out(&node, &command);
@@ -71,36 +72,36 @@ impl Operations {
     }
 
     /// Ends a command with nothing done.
-    pub(super) fn fail(&self, command: &Command) {
+    pub(super) fn fail(&self, command: &DhtRequest) {
         match *command {
-            Command::Put { seed, .. } => self.tell(Event::Ended(Ended::Put { seed, nodes: 0 })),
-            Command::Get { seed } => self.tell(Event::Ended(Ended::Get { seed, values: 0 })),
-            Command::Announce { info_hash, .. } => {
+            DhtRequest::Put { seed, .. } => self.tell(Event::Ended(Ended::Put { seed, nodes: 0 })),
+            DhtRequest::Get { seed } => self.tell(Event::Ended(Ended::Get { seed, values: 0 })),
+            DhtRequest::Announce { info_hash, .. } => {
                 self.tell(Event::Ended(Ended::Announce { info_hash, announced: false }));
             }
-            Command::Lookup { info_hash } => {
+            DhtRequest::Lookup { info_hash } => {
                 self.tell(Event::Ended(Ended::Lookup { info_hash, addresses: 0 }));
             }
-            Command::Refresh => {}
+            DhtRequest::Refresh => {}
         }
     }
 
-    async fn carry_out(&self, node: &AsyncDht, command: &Command) {
+    async fn carry_out(&self, node: &AsyncDht, command: &DhtRequest) {
         let ended = match *command {
-            Command::Put { seed, ref value, sequence } => {
+            DhtRequest::Put { seed, ref value, sequence } => {
                 Ended::Put { seed, nodes: put(node, &seed, value, sequence).await }
             }
-            Command::Get { seed } => Ended::Get { seed, values: self.get(node, seed).await },
-            Command::Announce { info_hash, port } => {
+            DhtRequest::Get { seed } => Ended::Get { seed, values: self.get(node, seed).await },
+            DhtRequest::Announce { info_hash, port } => {
                 let _one_at_a_time = self.rendezvous.lock().await;
                 let announced = node.announce_peer(Id::from(info_hash), Some(port)).await.is_ok();
                 Ended::Announce { info_hash, announced }
             }
-            Command::Lookup { info_hash } => {
+            DhtRequest::Lookup { info_hash } => {
                 let _one_at_a_time = self.rendezvous.lock().await;
                 Ended::Lookup { info_hash, addresses: self.lookup(node, info_hash).await }
             }
-            Command::Refresh => return,
+            DhtRequest::Refresh => return,
         };
         self.tell(Event::Ended(ended));
     }

@@ -22,33 +22,34 @@ use wire::{Candidate, NodeId};
 /// What the DHT is asked. Seeds are secret: they stand in no log.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DhtRequest {
-    /// Store a value (BEP 44) under the key of this seed.
+    /// Store a value under the Ed25519 key of this seed (BEP 44, mutable). DHT nodes forget it after some two hours: put it
+    /// again before.
     Put {
-        /// Seed of the Ed25519 key.
+        /// Of [`wire::mailbox::Slot::seed`].
         seed: [u8; 32],
-        /// The value.
+        /// At most [`wire::mailbox::VALUE_LENGTH_MAX`] bytes.
         value: Vec<u8>,
-        /// Grows with every other value.
+        /// Grows with every other value: the time in seconds.
         sequence: u64,
     },
     /// Look for values under the key of this seed.
     Get {
-        /// Seed of the Ed25519 key.
+        /// Of [`wire::mailbox::Slot::seed`].
         seed: [u8; 32],
     },
     /// Announce this machine (BEP 5) under an info hash.
     Announce {
-        /// The info hash.
+        /// Of [`wire::mailbox::rendezvous`].
         info_hash: [u8; 20],
         /// The UDP port as it is seen from outside.
         port: u16,
     },
     /// Look who announced itself under an info hash.
     Lookup {
-        /// The info hash.
+        /// Of [`wire::mailbox::rendezvous`].
         info_hash: [u8; 20],
     },
-    /// The machine's network is another one.
+    /// The machine's network is another one: names are resolved anew and a new socket is taken.
     Refresh,
 }
 
