@@ -21,6 +21,7 @@ mod peers;
 mod random;
 mod replay;
 mod sent;
+mod service;
 pub mod session;
 pub mod state;
 mod tables;
@@ -37,7 +38,9 @@ pub use node::{
     is_private, nat_words, reason,
 };
 pub use peer::PeerState;
+pub use registry::zone::{Instance, Zone, ZoneNode, ZoneService};
 pub use replay::{ReplayWindow, WINDOW};
 pub use routing::range::{RangeError, choose_ipv4_range};
 pub use sent::{Sent, Tally};
+pub use service::{Publication, Sharing};
 pub use tables::{PeerRow, PeerShared, Routes, Tables};

@@ -22,6 +22,8 @@
 mod anti_entropy;
 pub mod limits;
 mod registry;
+pub mod zone;
 
 pub use anti_entropy::Difference;
 pub use registry::{Merge, RefusalReason, Registry};
+pub use zone::Zone;

@@ -26,6 +26,7 @@ mod nat_profile;
 pub mod packet;
 pub mod record;
 pub mod secret;
+pub mod service;
 
 pub use address::Candidate;
 pub use credential::{Chain, Claims, Credential, CredentialError, Roles};

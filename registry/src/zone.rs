@@ -1,0 +1,95 @@
+//! The zone: what names mean at this moment, seen from one node. DNS, command line and control API are views of it.
+//!
+//! It is a value: whoever has one may ask it without a lock while the next one is made.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+use wire::service::{Protocol, Version};
+use wire::{Name, NodeId};
+
+/// What names mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zone {
+    /// The network, whose name ends all others.
+    pub network: Name,
+    /// The node that sees it so.
+    pub own: NodeId,
+    /// Grows with every change: the serial of the SOA record (RFC 1035 section 3.3.13).
+    pub serial: u32,
+    /// Members by name; of two that have one name, the one that holds it.
+    pub nodes: BTreeMap<Name, ZoneNode>,
+    /// Services by name, of all versions.
+    pub services: BTreeMap<Name, ZoneService>,
+    /// Whose a mesh address is.
+    pub addresses: BTreeMap<IpAddr, Name>,
+}
+
+/// A member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneNode {
+    /// Its id.
+    pub node: NodeId,
+    /// Its mesh address.
+    pub v4: Ipv4Addr,
+    /// And the other one.
+    pub v6: Ipv6Addr,
+}
+
+/// A service name: there while somebody owns it, with or without instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneService {
+    /// Whose the name is.
+    pub owner: NodeId,
+    /// Those that may be used, and those that are not well: healthy ones first, of them the one in use, then by round trip.
+    pub instances: Vec<Instance>,
+}
+
+/// One instance of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Who publishes it.
+    pub node: NodeId,
+    /// How that is called.
+    pub node_name: Name,
+    /// Its mesh addresses.
+    pub v4: Ipv4Addr,
+    /// And the other one.
+    pub v6: Ipv6Addr,
+    /// With the name, which service it is an instance of.
+    pub version: Option<Version>,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Where it listens.
+    pub port: u16,
+    /// What it says of itself, for selection.
+    pub labels: BTreeMap<String, String>,
+    /// Whether it is well, as its publisher says.
+    pub is_healthy: bool,
+    /// Round trip to its node as far as it is known; to our own it is zero.
+    pub round_trip: Option<Duration>,
+    /// How long an answer may be kept, in seconds.
+    pub ttl_s: u32,
+}
+
+impl Zone {
+    /// A zone without any name.
+    #[must_use]
+    pub fn empty(network: Name, own: NodeId) -> Self {
+        Self {
+            network,
+            own,
+            serial: 1,
+            nodes: BTreeMap::new(),
+            services: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+        }
+    }
+}
+
+impl ZoneService {
+    /// Instances that are well, the nearest first.
+    pub fn healthy(&self) -> impl Iterator<Item = &Instance> {
+        self.instances.iter().filter(|instance| instance.is_healthy)
+    }
+}
