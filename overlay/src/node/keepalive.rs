@@ -81,9 +81,13 @@ impl Node {
         }
     }
 
-    /// A neighbour beyond the NAT.
+    /// A neighbour beyond the NAT that strangers can dial: behind a NAT of its own it would not hear the socket, and a
+    /// measurement that cannot be made is only tried again after a while.
     fn find_helper(&self) -> Option<(NodeId, SocketAddr)> {
-        self.links().into_iter().find_map(|(node, _)| {
+        let may_be_dialled = |node: &NodeId| {
+            self.topology.state(node).is_some_and(|state| state.is_anchor || !state.may_translate())
+        };
+        self.links().into_iter().filter(|(node, _)| may_be_dialled(node)).find_map(|(node, _)| {
             let address = self.straight_remote(&node)?.address()?;
             let is_beyond = self.reach.told.get(&node).is_some_and(|seen| {
                 !self.reach.local.iter().any(|local| local.socket_address().ip() == seen.ip())

@@ -66,10 +66,11 @@ impl World {
         self.add_machine_in(realm, name, vec![SocketAddr::new(ip, PORT)])
     }
 
-    /// An IPv4 address of the internet that nobody has had.
+    /// An IPv4 address of the internet that nobody has had, of the networks for benchmarks (RFC 2544) in turn: what a node believes
+    /// of its own address, witnesses in two networks must say.
     pub fn new_public_address(&mut self) -> IpAddr {
         self.public_addresses += 1;
-        let [high, low] = self.public_addresses.to_be_bytes();
-        IpAddr::from([198, 19, high, low])
+        let [high, low] = (self.public_addresses / 2).to_be_bytes();
+        IpAddr::from([198, 18 + (self.public_addresses % 2) as u8, high, low])
     }
 }

@@ -9,7 +9,11 @@ use std::time::Duration;
 
 /// Homes with so many machines each; the first machine of the first founds the network, and the others join it.
 fn settle(homes: &[(Kind, usize)]) -> (World, Vec<Home>) {
-    let mut world = World::new(11);
+    settle_by(11, homes)
+}
+
+fn settle_by(seed: u64, homes: &[(Kind, usize)]) -> (World, Vec<Home>) {
+    let mut world = World::new(seed);
     let homes = world.homes(homes);
     let founder = homes[0].machines[0];
     world.found(founder, "10.77.0.0/24");
@@ -71,6 +75,20 @@ fn an_idle_path_outlives_mappings_of_thirty_seconds() {
     assert!(world.run_until(10 * SECOND, |world| are_connected(world, 0, home)).unwrap());
     world.run_for(300 * SECOND).unwrap();
     assert!(talk(&mut world, 0, home));
+}
+
+#[test]
+fn machines_measure_how_long_mappings_live_with_a_neighbour_that_can_hear_them() {
+    let homes = [(Kind::Open, 2), (Kind::PortRestricted, 1), (Kind::PortRestricted, 1)];
+    // Whoever has the lowest id: those behind NATs hear nothing of a socket that only measures, and nothing follows from that.
+    for seed in 0..8 {
+        let (mut world, homes) = settle_by(seed, &homes);
+        world.run_for(300 * SECOND).unwrap();
+        for machine in homes[1].machines.iter().chain(&homes[2].machines) {
+            let netcheck = world.machines()[*machine].node().unwrap().netcheck(world.now());
+            assert!(netcheck.keepalive > Some(25 * SECOND), "{seed}, {machine}: {:?}", netcheck.keepalive);
+        }
+    }
 }
 
 #[test]
