@@ -59,6 +59,8 @@ struct Family {
     main: VecDeque<Observation>,
     /// Of fresh sockets.
     samples: VecDeque<Observation>,
+    /// What a majority saw last.
+    agreed: Option<Candidate>,
 }
 
 /// What others say that our address is; bounded.
@@ -102,6 +104,7 @@ impl Observations {
             list.pop_front();
         }
         list.push_back(Observation { witness, asked, socket, observed, at: now, since });
+        family.agreed = agreed(family, now);
     }
 
     /// A witness was asked to dial back to our main socket; whether that arrived.
@@ -122,8 +125,7 @@ impl Observations {
     /// A NAT that gives another port to each mapping leaves none.
     #[must_use]
     pub fn reflexive(&self, now: Instant) -> Vec<Candidate> {
-        let agreed = |family: &Family| majority(votes(family, now).map(|vote| vote.observed));
-        [&self.v6, &self.v4].into_iter().filter_map(agreed).collect()
+        [&self.v6, &self.v4].into_iter().filter_map(|family| agreed(family, now)).collect()
     }
 
     /// The same, and what single witnesses say, latest first; only for a peer that we call.
@@ -148,8 +150,7 @@ impl Observations {
     pub fn public(&self, now: Instant) -> Option<Candidate> {
         let family = self.profiled(now);
         let ip = agreed_ip(family, now)?;
-        let agreed = majority(votes(family, now).map(|vote| vote.observed));
-        agreed.or_else(|| self.latest(family, ip, now).map(|latest| latest.observed))
+        agreed(family, now).or_else(|| self.latest(family, ip, now).map(|latest| latest.observed))
     }
 
     /// The port that our NAT gave last, where ports come one after the other.
@@ -289,6 +290,18 @@ fn majority<T: Ord + Copy>(votes: impl Iterator<Item = T>) -> Option<T> {
     let votes: Vec<T> = votes.collect();
     let count = |said: &T| votes.iter().filter(|vote| *vote == said).count();
     votes.iter().copied().find(|said| count(said) >= VOTES_MIN && 2 * count(said) > votes.len())
+}
+
+/// What most say; while they are divided, what they said last, as long as enough of them still say so. A NAT that
+/// serves somebody by a port of his own divides them at every word of his.
+fn agreed(family: &Family, now: Instant) -> Option<Candidate> {
+    let still_said = |said: &Candidate| {
+        let saying = || live(&family.main, now).filter(|observation| observation.observed == *said);
+        let witnesses: BTreeSet<_> = saying().map(|observation| observation.witness).collect();
+        let networks: BTreeSet<_> = saying().map(|observation| network(observation.asked)).collect();
+        witnesses.len().min(networks.len()) >= VOTES_MIN
+    };
+    majority(votes(family, now).map(|vote| vote.observed)).or(family.agreed.filter(still_said))
 }
 
 fn agreed_ip(family: &Family, now: Instant) -> Option<IpAddr> {

@@ -62,9 +62,30 @@ fn an_address_is_ours_when_witnesses_in_two_networks_agree() {
     f.says((member(1).0, address("198.78.0.1:7")), OURS);
     assert_eq!(votes(&f.seen.v4, f.now).count(), 2, "one for each witness and network");
     assert_eq!(f.reflexive(), [OURS]);
+    let mut f = Fixture::new();
     f.says(member(3), "192.0.2.3:3");
     f.says(member(4), "192.0.2.4:4");
+    f.says(member(1), OURS);
+    f.says(member(2), OURS);
     assert_eq!(f.reflexive(), [""; 0], "two of four are no majority");
+}
+
+#[test]
+fn an_address_stays_while_witnesses_are_divided_and_enough_still_say_it() {
+    let mut f = Fixture::new();
+    f.says(member(1), OURS);
+    f.says(member(2), OURS);
+    // One in the same network sees another mapping, and both go on saying so.
+    let neighbour = (Witness::Member(NodeId([3; 32])), address("198.1.9.9:7"));
+    for _ in 0..3 {
+        f.says(neighbour, "203.0.113.1:5000");
+        assert_eq!(f.reflexive(), [OURS]);
+        f.says(member(1), OURS);
+        assert_eq!(f.reflexive(), [OURS]);
+    }
+    f.says(neighbour, "203.0.113.1:5000");
+    f.says(member(1), "203.0.113.1:6000");
+    assert_eq!(f.reflexive(), [""; 0], "one alone says it");
 }
 
 #[test]

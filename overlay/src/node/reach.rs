@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 use wire::control::Message;
-use wire::{Candidate, Dependence, NatProfile, NodeId};
+use wire::{Candidate, Dependence, NatProfile, NodeId, Ports};
 
 /// From here on, sockets are opened for samples.
 const SAMPLE_FIRST: u16 = 2;
@@ -102,7 +102,12 @@ impl Node {
             // Seen as we are: there is no mapping that could depend on anybody.
             profile.mapping = Dependence::EndpointIndependent;
         }
-        if profile != self.reach.profile {
+        let known = self.reach.profile;
+        if profile.ports == Ports::Unknown && profile.mapping == known.mapping {
+            // Forgotten for want of fresh sockets, not another NAT: others need not hear of that, again and again.
+            profile.ports = known.ports;
+        }
+        if profile != known {
             self.reach.profile = profile;
             self.links_changed(now);
         }
