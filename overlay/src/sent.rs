@@ -48,6 +48,9 @@ pub(crate) fn kind_of(message: &Message) -> &'static str {
         Message::DialBack { .. } => "dial_back",
         Message::Vouch { .. } => "vouch",
         Message::Enrolment { .. } => "enrolment",
+        Message::View(_) => "view",
+        Message::News(_) => "news",
+        Message::Digests { .. } => "digests",
     }
 }
 

@@ -21,9 +21,12 @@
 
 mod anti_entropy;
 pub mod limits;
+mod random;
 mod registry;
+pub mod views;
 pub mod zone;
 
 pub use anti_entropy::Difference;
 pub use registry::{Merge, RefusalReason, Registry};
+pub use views::{ViewOutput, Views};
 pub use zone::Zone;

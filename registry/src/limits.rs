@@ -6,6 +6,7 @@
 //! Quotas count records, not bytes, and [`RECORD_LENGTH_MAX`] makes bytes of them: which records stay can then follow
 //! from their keys alone. A quota in bytes would depend on which versions came first, and nodes would disagree.
 
+use std::time::Duration;
 use wire::Kind;
 use wire::record::RECORD_LENGTH_MAX;
 
@@ -42,3 +43,58 @@ pub fn quota(kind: Kind) -> Quota {
     };
     Quota { per_owner, total: KIND_RECORDS_MAX }
 }
+
+/// Neighbours of a node, as in the paper: with five, thousands of nodes of which half die stay one whole.
+pub const ACTIVE_MAX: usize = 5;
+/// Members that a node knows besides, as in the paper: of 30 some are alive when four of five have died.
+pub const PASSIVE_MAX: usize = 30;
+/// Members of the passive view that one neighbour has told of, a third: a liar among five neighbours has no majority.
+pub const PER_SOURCE_MAX: usize = 10;
+/// Steps of a random walk, as in the paper.
+pub(crate) const WALK_TTL: u8 = 6;
+/// With so many steps left a walk of a new node has it remembered, as in the paper.
+pub(crate) const WALK_TTL_PASSIVE: u8 = 3;
+/// Neighbours in a sample, as in the paper.
+pub(crate) const SAMPLE_ACTIVE: usize = 3;
+/// Members of the passive view in a sample, as in the paper.
+pub(crate) const SAMPLE_PASSIVE: usize = 4;
+/// Of so many entries chosen by chance the least worthy is displaced. A choice among all would make all nodes know the same few
+/// old ones, who could not serve everybody and may die together.
+pub(crate) const DISPLACEMENT_DRAWS: usize = 3;
+/// Neighbours may be wanted of so many at the same time: as many as there is room for, and what walks and mixing add.
+pub(crate) const ATTEMPTS_MAX: usize = 8;
+/// Shuffles of others whose answers are awaited, the last ones: some more than pass by while one is under way.
+pub(crate) const TRAILS_MAX: usize = 16;
+/// Nodes to turn to when nobody else is left; as many as were neighbours.
+pub(crate) const LOST_MAX: usize = ACTIVE_MAX;
+
+/// Before the first attempt, so that who comes back with many known members tries any of them, and not the first it is told.
+pub(crate) const START_DELAY: Duration = Duration::from_millis(200);
+/// A session takes at most this long, whatever NATs are between; callers say sooner that there is none.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// An answer takes at most this long; longer than any path on earth.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// So many questions without an answer make a node unreachable: of a thousand with 10 % loss on both ways, seven.
+pub(crate) const ANSWER_TRIES: u32 = 3;
+/// After a refusal others are asked this much later...
+pub(crate) const PROMOTION_PAUSE: Duration = Duration::from_secs(1);
+/// ...and twice as much after each more, up to this: where all are served there is nothing to be found.
+pub(crate) const PROMOTION_PAUSE_MAX: Duration = Duration::from_secs(120);
+/// With fewer neighbours than [`ACTIVE_ENOUGH`] the search goes on at this pace.
+pub(crate) const PROMOTION_PAUSE_FEW: Duration = Duration::from_secs(5);
+/// Three hold a large network together; two make chains.
+pub(crate) const ACTIVE_ENOUGH: usize = 3;
+/// A neighbour that has not shown for this long that it takes us for one is asked.
+pub(crate) const CONFIRM_INTERVAL: Duration = Duration::from_secs(60);
+/// Samples are exchanged this often: some 30 B/s of traffic for passive views that are never older than an hour.
+pub(crate) const SHUFFLE_INTERVAL: Duration = Duration::from_secs(120);
+/// At the beginning and after a neighbour was lost they are exchanged after this time, then after twice as long, and so on.
+pub(crate) const SHUFFLE_INTERVAL_MIN: Duration = Duration::from_secs(10);
+/// A node asks somebody beyond its neighbours to be one this often. Parts of a network that were apart, and in the meantime
+/// have filled their views among themselves, would else stay apart; the larger they are, the sooner one of them asks.
+pub(crate) const MIX_INTERVAL: Duration = Duration::from_secs(1800);
+/// Joins that are told to others: one in this time...
+pub(crate) const JOIN_INTERVAL: Duration = Duration::from_millis(200);
+/// ...and as many at once. A member that joins again and again costs others no more than that; who is not announced
+/// becomes known by shuffles.
+pub(crate) const JOINS_AT_ONCE: u32 = 20;

@@ -1,5 +1,7 @@
 //! Control messages: what two nodes tell each other inside a session, one message a datagram.
 
+use crate::news::NewsMessage;
+use crate::view::ViewMessage;
 use crate::{Candidate, InviteId, NatProfile, NodeId};
 use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
@@ -8,6 +10,20 @@ use minicbor::{Decode, Encode};
 pub const HAVE_ENTRIES_MAX: usize = 60;
 /// Most keys of one [`Message::Want`].
 pub const WANT_KEYS_MAX: usize = 120;
+
+/// Most ranges of one [`Message::Digests`], so that it fits in a datagram.
+pub const DIGESTS_MAX: usize = 60;
+
+/// Digest of the records whose key hashes begin alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct RangeDigest {
+    /// The bits with which they begin, as a number.
+    #[n(0)]
+    pub prefix: u64,
+    /// XOR of their [`crate::record::Record::version_hash`].
+    #[n(1)]
+    pub digest: u64,
+}
 
 /// One record as a summary names it: hash of its key, and its sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -174,6 +190,22 @@ pub enum Message {
         #[n(1)]
         bytes: ByteVec,
     },
+    /// About who is whose neighbour.
+    #[n(13)]
+    View(#[n(0)] ViewMessage),
+    /// About records that are new.
+    #[n(14)]
+    News(#[n(0)] NewsMessage),
+    /// Digests of ranges of key hashes, all of one width: the first step of finding out where two nodes differ.
+    #[n(15)]
+    Digests {
+        /// How many of the highest bits of a hash name a range, at most 64.
+        #[n(0)]
+        bits: u8,
+        /// The ranges, in ascending order; at most [`DIGESTS_MAX`].
+        #[n(1)]
+        ranges: Vec<RangeDigest>,
+    },
 }
 
 /// Most nodes of a circuit besides the one that wants it and the receiver of the message: three more hops and the end, or
@@ -236,6 +268,7 @@ mod tests {
             Message::DialBack { token: 1, port: 2, is_same_port: true },
             Message::Vouch { invite: InviteId([1; 16]), mac_key: [2; 32].into(), open_s: 3 },
             Message::Enrolment { joiner: 4, bytes: vec![1].into() },
+            Message::Digests { bits: 4, ranges: vec![RangeDigest { prefix: 15, digest: 3 }] },
         ] {
             assert_eq!(cbor::decode(&cbor::encode(&message)), Ok(message));
         }
@@ -247,7 +280,9 @@ mod tests {
         let have = Message::Have { from: u64::MAX, to: u64::MAX, entries: vec![entry; HAVE_ENTRIES_MAX] };
         let want = Message::Want { keys: vec![u64::MAX; WANT_KEYS_MAX] };
         let record = Message::Record { bytes: vec![0; crate::record::RECORD_LENGTH_MAX].into() };
-        for message in [have, want, record] {
+        let range = RangeDigest { prefix: u64::MAX, digest: u64::MAX };
+        let digests = Message::Digests { bits: 64, ranges: vec![range; DIGESTS_MAX] };
+        for message in [have, want, record, digests] {
             let length = cbor::encode(&message).len() + datagram::OVERHEAD;
             assert!(length <= datagram::SLOW_LENGTH_MAX, "{length}");
         }

@@ -22,11 +22,12 @@ pub mod invite;
 pub mod mailbox;
 mod name;
 mod nat_profile;
-
+pub mod news;
 pub mod packet;
 pub mod record;
 pub mod secret;
 pub mod service;
+pub mod view;
 
 pub use address::Candidate;
 pub use credential::{Chain, Claims, Credential, CredentialError, Roles};
@@ -37,3 +38,4 @@ pub use name::{Name, NameError};
 pub use nat_profile::{Dependence, NatProfile, Ports};
 pub use record::{Kind, Record, RecordError};
 pub use secret::NetworkSecret;
+pub use view::ViewMessage;

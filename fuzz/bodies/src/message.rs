@@ -38,6 +38,9 @@ pub(crate) fn control(bytes: &[u8]) -> bool {
         | Message::DialBack { .. }
         | Message::Vouch { .. }
         | Message::Ping { .. }
+        | Message::View(_)
+        | Message::News(_)
+        | Message::Digests { .. }
         | Message::Close => {}
     }
     true

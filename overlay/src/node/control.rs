@@ -113,6 +113,10 @@ impl Node {
                 self.consume_vouch(node, (invite, mac_key.into(), open_s), now);
             }
             Message::Enrolment { joiner, bytes } => self.consume_put_through(node, joiner, &bytes, now),
+            // Nobody sends these yet.
+            Message::View(_) | Message::News(_) | Message::Digests { .. } => {
+                self.drops.count(DropReason::Control)
+            }
             Message::Have { .. } | Message::Want { .. } => self.drops.count(DropReason::Control),
         }
     }

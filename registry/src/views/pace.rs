@@ -1,0 +1,62 @@
+//! How often something is tried, and how often others may make us do something.
+
+use crate::limits::{
+    JOIN_INTERVAL, JOINS_AT_ONCE, PROMOTION_PAUSE, PROMOTION_PAUSE_FEW, PROMOTION_PAUSE_MAX, START_DELAY,
+};
+use crate::random::Random;
+use std::time::{Duration, Instant};
+
+/// When the next neighbour is looked for.
+#[derive(Debug)]
+pub(super) struct Search {
+    next: Instant,
+    pause: Duration,
+}
+
+impl Search {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { next: now + START_DELAY, pause: PROMOTION_PAUSE }
+    }
+
+    pub(super) fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// There is a new reason to look: at once.
+    pub(super) fn hasten(&mut self, now: Instant) {
+        self.next = self.next.min(now);
+        self.pause = PROMOTION_PAUSE;
+    }
+
+    /// Nobody was found. Several who refuse at the same time count as one.
+    pub(super) fn slow_down(&mut self, has_few: bool, random: &mut Random, now: Instant) {
+        if self.next <= now {
+            self.next = now + random.jitter(self.pause);
+            let longest = if has_few { PROMOTION_PAUSE_FEW } else { PROMOTION_PAUSE_MAX };
+            self.pause = (self.pause * 2).min(longest);
+        }
+    }
+}
+
+/// Joins that may be told to others: so many at once, and one in each interval.
+#[derive(Debug)]
+pub(super) struct Announcements {
+    /// When as many as can be may go at once again.
+    full_at: Instant,
+}
+
+impl Announcements {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { full_at: now }
+    }
+
+    /// Whether one more may go.
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        let full_at = self.full_at.max(now) + JOIN_INTERVAL;
+        let may = full_at <= now + JOIN_INTERVAL * JOINS_AT_ONCE;
+        if may {
+            self.full_at = full_at;
+        }
+        may
+    }
+}
