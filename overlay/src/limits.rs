@@ -115,6 +115,21 @@ pub const DIAL_BACKS_MAX: usize = 3;
 pub const ANCHOR_LIFE: Duration = Duration::from_secs(900);
 /// Anchors that a node keeps (nat/README.md section 5).
 pub const ANCHORS_KEPT: usize = 3;
+/// Peers with which a node keeps sessions whatever happens, while there are no more: a small network is ready at once for every
+/// packet, and shows all its machines in `status`. To 20 idle ones a node sends 110 bytes a second.
+pub const COMPANY_ALL_MAX: usize = 20;
+/// Anchors that an anchor keeps: circuits lead over them from everybody to everybody.
+pub const ANCHOR_COMPANY_MAX: usize = 16;
+/// How often it is looked at who is still needed.
+pub const COMPANY_INTERVAL: Duration = Duration::from_secs(5);
+/// A peer is wanted for so long after the last packet, ping or handshake: programs come back, and a session is 2 kB of handshakes.
+pub const USED_LIFE: Duration = Duration::from_secs(180);
+/// Who wants no session says so this often, while the other does not agree.
+pub const REST_INTERVAL: Duration = Duration::from_secs(60);
+/// Initiations to somebody who may become a neighbour; then the next one is tried. A circuit through hops is found by then.
+pub const NEIGHBOUR_TRIES: u32 = 3;
+/// Peers that are asked for sessions because they are linked to one that no way leads to.
+pub const APPROACHED_MAX: usize = 2;
 /// Fresh sockets have this long to learn where they are seen.
 pub const SAMPLE_TIME: Duration = Duration::from_millis(800);
 /// Fresh sockets at the same time: they find the bounds of a block of ports.

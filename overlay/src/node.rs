@@ -13,6 +13,7 @@
 
 mod circuit;
 mod command;
+mod company;
 mod control;
 mod diagnosis;
 mod discovery;
@@ -22,6 +23,7 @@ mod indices;
 mod issuer;
 mod keepalive;
 mod link_state;
+mod neighbours;
 mod output;
 mod punching;
 mod reach;
@@ -35,6 +37,7 @@ mod view;
 mod vouch;
 
 pub use command::{CommandError, InviteRequest, Selected};
+pub(crate) use company::Need;
 pub use diagnosis::{
     AnchorView, DhtView, Ipv6View, Netcheck, Observed, PathView, PortMappingView, Reach, Side, Situation,
     Why, WhyAttempt, advise, nat_words, reason,
@@ -53,7 +56,7 @@ use crate::fastpath::SlowInput;
 use crate::forwarding::{LabelTable, Labels};
 use crate::identity::Identity;
 use crate::limits::{
-    LINK_STATE_DELAY, LINK_STATE_PAUSE, PEERS_MAX, REVIEW_INTERVAL, STAGED_PACKETS_TOTAL_MAX,
+    COMPANY_ALL_MAX, LINK_STATE_DELAY, LINK_STATE_PAUSE, PEERS_MAX, REVIEW_INTERVAL, STAGED_PACKETS_TOTAL_MAX,
 };
 use crate::membership::Membership;
 use crate::peer::Peer;
@@ -150,6 +153,8 @@ pub struct Node {
     closing: VecDeque<(Instant, SocketId, u16)>,
     dialling: stream::Dialling,
     discovery: discovery::Discovery,
+    company: company::Company,
+    neighbours: neighbours::Neighbours,
     gate: GateKeys,
     door: Door,
     invites: Vec<IssuedInvite>,
@@ -206,6 +211,8 @@ impl Node {
             punches: 0,
             closing: VecDeque::new(),
             dialling: stream::Dialling::new(params.streams, now),
+            company: company::Company::new(now),
+            neighbours: neighbours::Neighbours::new(params.identity.node(), random.u64(), now),
             gate,
             door: Door::new(&mut random, now),
             invites: params.invites,
@@ -305,6 +312,7 @@ impl Node {
             return;
         }
         let Some(peer) = self.peers.get_mut(&node) else { return };
+        peer.use_it(now);
         peer.hurry(now);
         let full = self.staged >= STAGED_PACKETS_TOTAL_MAX;
         let refused = if full { Some(packet) } else { peer.stage(packet, now) };
@@ -371,8 +379,12 @@ impl Node {
             if let Some(interval) = self.keepalive.interval() {
                 peer.paths.handle_idle_interval(interval);
             }
+            peer.need.is_kept = self.peers.len() < COMPANY_ALL_MAX;
+            peer.seek(now);
+            self.company_changed(now);
             self.peers.insert(node, peer);
             self.routes_are_old = true;
+            self.note_member(node, now);
         }
         self.peers.get_mut(&node)
     }
@@ -393,6 +405,7 @@ impl Node {
             self.routes_are_old = true;
             self.close_circuits_to(node, now);
             self.close_circuits_by(*node, now);
+            self.neighbour_gone(node, now);
             self.links_changed(now);
         }
     }

@@ -2,9 +2,9 @@
 
 use crate::limits::{
     HANDSHAKE_LIFE, HANDSHAKE_RETRY, HANDSHAKE_RETRY_MAX, IDLE_REKEY_AFTER, OFFLINE_AFTER, REJECT_AFTER,
-    REKEY_AFTER, RESPONDER_REKEY_DELAY, STAGED_LIFE, STAGED_PACKETS_MAX,
+    REKEY_AFTER, RESPONDER_REKEY_DELAY, STAGED_LIFE, STAGED_PACKETS_MAX, USED_LIFE,
 };
-use crate::node::Punching;
+use crate::node::{Need, Punching};
 use crate::noise::Handshake;
 use crate::peers::Plan;
 use crate::session::{Role, Session};
@@ -151,6 +151,8 @@ pub(crate) struct Attempt {
 pub(crate) enum Seeking {
     /// Nothing: there is one, and it is young.
     Content,
+    /// Nothing: nobody needs one.
+    Resting,
     /// Asking; the next initiation goes out at `next`.
     Asking {
         /// Initiations without an answer.
@@ -177,6 +179,8 @@ pub enum PeerState {
     Connecting,
     /// Has not answered for a while; asked again from time to time.
     Offline,
+    /// Nobody needs a session; there will be one when there is a packet for it.
+    Resting,
     /// No member any more.
     Revoked,
 }
@@ -208,6 +212,7 @@ pub(crate) struct Peer {
     pub(crate) last_summary: Option<Instant>,
     /// The circuit to it that was asked for last.
     pub(crate) opening: Option<u64>,
+    pub(crate) need: Need,
     pub(crate) plan: Plan,
 }
 
@@ -226,7 +231,7 @@ impl Peer {
             noise_key,
             gate,
             sessions: Sessions::default(),
-            seeking: Seeking::Asking { attempts: 0, since: now, next: now },
+            seeking: Seeking::Resting,
             attempts: VecDeque::new(),
             highest_timestamp: 0,
             cookie: None,
@@ -242,6 +247,7 @@ impl Peer {
             digest: None,
             last_summary: None,
             opening: None,
+            need: Need::default(),
             plan: Plan::default(),
         }
     }
@@ -258,14 +264,34 @@ impl Peer {
             {
                 PeerState::Offline
             }
+            Seeking::Resting => PeerState::Resting,
             Seeking::Asking { .. } | Seeking::Content => PeerState::Connecting,
         }
     }
 
-    /// Begins to ask for a session, at once; goes on asking as before when it does already.
+    /// Whether a session with it is wanted.
+    pub(crate) fn is_wanted(&self, now: Instant) -> bool {
+        self.need.is_kept || self.need.is_used(USED_LIFE, now)
+    }
+
+    /// Whether there is no session although there should be one.
+    pub(crate) fn is_missing(&self) -> bool {
+        !self.is_connected() && self.seeking != Seeking::Resting
+    }
+
+    /// A packet, a ping or the peer itself wants a session.
+    pub(crate) fn use_it(&mut self, now: Instant) {
+        self.need.used = Some(now);
+    }
+
+    /// Begins to ask for a session, at once; goes on asking as before when it does already. Rests when none is wanted.
     pub(crate) fn seek(&mut self, now: Instant) {
-        if self.seeking == Seeking::Content {
-            self.seeking = Seeking::Asking { attempts: 0, since: now, next: now };
+        match (self.is_wanted(now), self.seeking) {
+            (false, _) => self.seeking = Seeking::Resting,
+            (true, Seeking::Asking { .. }) => {}
+            (true, Seeking::Content | Seeking::Resting) => {
+                self.seeking = Seeking::Asking { attempts: 0, since: now, next: now };
+            }
         }
     }
 

@@ -41,6 +41,7 @@ pub(crate) fn kind_of(message: &Message) -> &'static str {
         Message::Want { .. } => "want",
         Message::Record { .. } => "record",
         Message::Close => "close",
+        Message::Rest { .. } => "rest",
         Message::CircuitOpen { .. } | Message::CircuitOpened { .. } | Message::CircuitClosed { .. } => {
             "circuit"
         }

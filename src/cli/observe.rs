@@ -106,7 +106,13 @@ fn summary(reply: &StatusReply) -> Vec<String> {
 }
 
 fn peer_counts(peers: &[Peer]) -> String {
-    let states = [PeerState::Connected, PeerState::Connecting, PeerState::Offline, PeerState::Revoked];
+    let states = [
+        PeerState::Connected,
+        PeerState::Connecting,
+        PeerState::Resting,
+        PeerState::Offline,
+        PeerState::Revoked,
+    ];
     let count = |state| peers.iter().filter(|peer| peer.state() == state).count();
     let counts = states.map(|state| (count(state), view::state_word(state)));
     let said: Vec<_> = counts

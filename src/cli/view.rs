@@ -136,6 +136,7 @@ pub(super) fn state_word(state: PeerState) -> &'static str {
     match state {
         PeerState::Connected => "connected",
         PeerState::Connecting => "connecting",
+        PeerState::Resting => "resting",
         PeerState::Offline | PeerState::Unspecified => "offline",
         PeerState::Revoked => "revoked",
     }

@@ -79,6 +79,7 @@ fn peer(view: &PeerView, outside: &Outside) -> api::Peer {
         PeerState::Connected => api::PeerState::Connected,
         PeerState::Connecting => api::PeerState::Connecting,
         PeerState::Offline => api::PeerState::Offline,
+        PeerState::Resting => api::PeerState::Resting,
         PeerState::Revoked => api::PeerState::Revoked,
     };
     api::Peer {

@@ -206,6 +206,13 @@ pub enum Message {
         #[n(1)]
         ranges: Vec<RangeDigest>,
     },
+    /// "I do not need this session": whoever needs it keeps it by saying nothing.
+    #[n(16)]
+    Rest {
+        /// Answers one that does not need it either: the session ends now, and may be made again at any time.
+        #[n(0)]
+        is_agreed: bool,
+    },
 }
 
 /// Most nodes of a circuit besides the one that wants it and the receiver of the message: three more hops and the end, or
@@ -269,6 +276,7 @@ mod tests {
             Message::Vouch { invite: InviteId([1; 16]), mac_key: [2; 32].into(), open_s: 3 },
             Message::Enrolment { joiner: 4, bytes: vec![1].into() },
             Message::Digests { bits: 4, ranges: vec![RangeDigest { prefix: 15, digest: 3 }] },
+            Message::Rest { is_agreed: true },
         ] {
             assert_eq!(cbor::decode(&cbor::encode(&message)), Ok(message));
         }

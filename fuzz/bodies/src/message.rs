@@ -41,6 +41,7 @@ pub(crate) fn control(bytes: &[u8]) -> bool {
         | Message::View(_)
         | Message::News(_)
         | Message::Digests { .. }
+        | Message::Rest { .. }
         | Message::Close => {}
     }
     true

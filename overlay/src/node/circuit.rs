@@ -135,7 +135,7 @@ impl Node {
     pub(super) fn seek_circuit(&mut self, node: NodeId, now: Instant) {
         self.give_up_vain_circuit(node, now);
         let Some(peer) = self.peers.get(&node) else { return };
-        let is_needed = !peer.is_connected() || peer.paths.is_suspect();
+        let is_needed = peer.is_missing() || peer.paths.is_suspect();
         if !is_needed || self.has_other_way(peer) || now < peer.next_circuit || self.is_opening(peer) {
             return;
         }
@@ -152,7 +152,10 @@ impl Node {
         match route {
             Some(route) => self.open_circuit(node, route, now),
             // There is none, until links change.
-            None if peer.tried_hops.is_empty() => peer.next_circuit = now + CIRCUIT_RETRY_MAX,
+            None if peer.tried_hops.is_empty() => {
+                peer.next_circuit = now + CIRCUIT_RETRY_MAX;
+                self.approach(&node, now);
+            }
             // All were tried: from the first again.
             None => peer.tried_hops.clear(),
         }
@@ -192,7 +195,7 @@ impl Node {
 
     /// When to ask for a circuit to a peer, or to give one up.
     pub(super) fn seek_deadline(&self, peer: &Peer) -> Option<Instant> {
-        let is_needed = !peer.is_connected() || peer.paths.is_suspect();
+        let is_needed = peer.is_missing() || peer.paths.is_suspect();
         let is_possible = is_needed
             && !self.has_other_way(peer)
             && !self.is_opening(peer)

@@ -352,6 +352,7 @@ impl Node {
         if let Some(peer) = self.peers.get_mut(&selected.node)
             && !peer.is_connected()
         {
+            peer.use_it(now);
             peer.hurry(now);
         }
         Ok((ticket, selected))

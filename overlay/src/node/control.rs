@@ -94,6 +94,8 @@ impl Node {
                 self.disconnect(node, now);
                 self.outputs.push_back(Output::Event(Event::Closed(node, name)));
             }
+            Message::View(message) => self.consume_view(node, &message, now),
+            Message::Rest { is_agreed } => self.consume_rest(node, is_agreed, now),
             Message::CircuitOpen { label, route, origin, passed } => {
                 self.consume_circuit_open(node, label, &Wanted { route, origin, passed }, now);
             }
@@ -114,9 +116,7 @@ impl Node {
             }
             Message::Enrolment { joiner, bytes } => self.consume_put_through(node, joiner, &bytes, now),
             // Nobody sends these yet.
-            Message::View(_) | Message::News(_) | Message::Digests { .. } => {
-                self.drops.count(DropReason::Control)
-            }
+            Message::News(_) | Message::Digests { .. } => self.drops.count(DropReason::Control),
             Message::Have { .. } | Message::Want { .. } => self.drops.count(DropReason::Control),
         }
     }

@@ -191,6 +191,7 @@ impl Node {
             return self.drops.count(DropReason::Hint);
         }
         let candidates = self.hinted_candidates(body, source, from);
+        let lacks_company = self.lacks_company();
         let Some(peer) = self.peers.get_mut(&body.node) else { return };
         let before = peer.paths.targets();
         let kind = if source == HintSource::Lan { Source::Lan } else { Source::Hint };
@@ -204,6 +205,9 @@ impl Node {
                 if peer.paths.targets() == before { HINT_URGENT_PAUSE } else { HINT_URGENT_RETRY * 2 };
             if heard.urgent_since.is_none_or(|since| now >= since + pause) {
                 heard.urgent_since = Some(now);
+                if lacks_company {
+                    peer.use_it(now);
+                }
                 peer.ask_anew(now);
             }
         }
@@ -276,7 +280,7 @@ impl Node {
     }
 
     fn somebody_is_missing(&self) -> bool {
-        self.peers.values().any(|peer| !peer.is_connected())
+        self.peers.values().any(Peer::is_missing)
     }
 
     /// Does what is due; before the timers of handshakes, which it hurries.
@@ -326,7 +330,7 @@ impl Node {
     fn hurry_hinted(&mut self, now: Instant) {
         for (node, heard) in &self.discovery.heard {
             let is_urgent = heard.urgent_since.is_some_and(|since| now < since + HINT_URGENT_TIME);
-            let is_apart = self.peers.get(node).is_some_and(|peer| !peer.is_connected());
+            let is_apart = self.peers.get(node).is_some_and(Peer::is_missing);
             let Some(peer) = (is_urgent && is_apart).then(|| self.peers.get_mut(node)).flatten() else {
                 continue;
             };

@@ -17,6 +17,8 @@ impl Node {
         let was_connected = peer.is_connected() && peer.last_handshake.is_some();
         let is_rekey = was_connected && peer.paths.primary() == Some(remote);
         peer.seeking = Seeking::Content;
+        // Whoever asked for it, somebody wants it.
+        peer.use_it(now);
         peer.last_handshake = Some(now);
         peer.refusal = None;
         peer.digest = None;
@@ -26,6 +28,9 @@ impl Node {
         if !is_rekey {
             self.links_changed(now);
             self.outputs.push_back(Output::Event(Event::Connected(node, name, remote)));
+        }
+        if !was_connected {
+            self.neighbour_connected(node, now);
         }
         self.release(node);
     }
@@ -78,6 +83,7 @@ impl Node {
         peer.seek(now);
         self.tables_are_old = true;
         self.close_circuits_by(node, now);
+        self.neighbour_unreachable(&node, now);
         self.links_changed(now);
     }
 

@@ -80,7 +80,7 @@ impl Node {
     fn is_better_punched(&mut self, node: &NodeId, now: Instant) -> bool {
         let attempts = match self.peers.get(node).map(|peer| peer.seeking) {
             Some(Seeking::Asking { attempts, .. }) => attempts,
-            Some(Seeking::Content) | None => return false,
+            Some(Seeking::Content | Seeking::Resting) | None => return false,
         };
         // The peer's own word on its NAT comes a moment after its addresses. And when nothing helps, all is tried.
         let may_translate = self.topology.state(node).is_none_or(LinkState::may_translate);

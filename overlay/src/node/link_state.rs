@@ -21,7 +21,7 @@ pub(super) struct Routes {
 impl Node {
     /// Takes what a node says of its links.
     pub(super) fn take_link_state(&mut self, node: NodeId, state: LinkState, now: Instant) {
-        let lacks_a_way = |peer: &&Peer| !peer.is_connected() && peer.circuit_failures == 0;
+        let lacks_a_way = |peer: &&Peer| peer.is_missing() && peer.circuit_failures == 0;
         let lost: Vec<NodeId> = self.peers.values().filter(lacks_a_way).map(|peer| peer.node).collect();
         for lost in lost {
             let leads_there = lost == node || state.links.iter().any(|link| link.node == prefix_of(&lost));
@@ -68,7 +68,7 @@ impl Node {
     /// Our links may have changed: say so soon, if they have.
     pub(super) fn links_changed(&mut self, now: Instant) {
         self.routes_to_nodes = None;
-        let lacks_a_way = |peer: &&Peer| !peer.is_connected() && peer.circuit_failures == 0;
+        let lacks_a_way = |peer: &&Peer| peer.is_missing() && peer.circuit_failures == 0;
         let lost: Vec<NodeId> = self.peers.values().filter(lacks_a_way).map(|peer| peer.node).collect();
         for lost in lost {
             if let Some(peer) = self.peers.get_mut(&lost) {

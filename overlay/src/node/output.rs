@@ -84,6 +84,10 @@ pub enum Output {
 pub enum WaitReason {
     /// The next initiation to a peer.
     Handshake,
+    /// A look at who is still needed.
+    Company,
+    /// Something about who is whose neighbour.
+    Neighbours,
     /// A probe of a path, or its answer.
     Path(nat::WaitReason),
     /// A session is replaced or ends.

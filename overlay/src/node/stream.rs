@@ -63,7 +63,7 @@ impl Node {
             return;
         }
         let stream = Remote::Stream(number);
-        for peer in self.peers.values_mut().filter(|peer| !peer.is_connected()) {
+        for peer in self.peers.values_mut().filter(|peer| peer.is_missing()) {
             let is_there =
                 peer.paths.candidates.targets().iter().any(|c| c.socket_address().ip() == remote.ip());
             if is_there {

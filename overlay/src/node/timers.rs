@@ -24,6 +24,8 @@ impl Node {
         self.run_ping_timers(now);
         self.enrolments.retain(|e| !e.is_over(now, ENROLMENT_LIFE));
         self.run_vouch_timers(now);
+        self.run_neighbours(now);
+        self.run_company(now);
         self.run_peer_timers(now);
         self.run_closing(now);
         self.run_link_state_timer(now);
@@ -62,7 +64,7 @@ impl Node {
             self.indices.free(held.session.local_index);
         }
         self.tables_are_old |= !expired.is_empty();
-        if peer.sessions.rekey(self.rekey_after).is_none_or(|at| now >= at) {
+        if peer.sessions.rekey(self.rekey_after).is_none_or(|at| now >= at) && peer.is_wanted(now) {
             peer.seek(now);
         }
         let late = peer.take_old_packets(now);
@@ -96,6 +98,7 @@ impl Node {
                     self.tables_are_old = true;
                     self.close_circuits_by(node, now);
                     self.links_changed(now);
+                    self.neighbour_unreachable(&node, now);
                     let name = self.name_of(&node);
                     self.outputs.push_back(Output::Event(Event::Lost(node, name)));
                 }
@@ -108,6 +111,10 @@ impl Node {
         let Some(peer) = self.peers.get_mut(&node) else { return };
         for index in peer.take_old_attempts(now) {
             self.indices.free(index);
+        }
+        if matches!(peer.seeking, Seeking::Asking { next, .. } if now >= next) {
+            // Or rests, when nobody has wanted it for a while.
+            peer.seek(now);
         }
         if matches!(peer.seeking, Seeking::Asking { next, .. } if now >= next) {
             self.create_initiation(node, now);
@@ -194,6 +201,8 @@ impl Node {
                 earliest = (at, reason);
             }
         };
+        consider(self.neighbours_deadline(), WaitReason::Neighbours);
+        consider(self.company_deadline(), WaitReason::Company);
         consider(self.sync.deadline(), WaitReason::Sync);
         consider(self.closing_deadline(), WaitReason::Punch);
         consider(self.discovery_deadline(now), WaitReason::Discovery);
@@ -215,7 +224,10 @@ impl Node {
     fn deadline_of(&self, peer: &Peer, now: Instant) -> Option<(Instant, WaitReason)> {
         let session = match peer.seeking {
             Seeking::Asking { next, .. } => Some((next, WaitReason::Handshake)),
-            Seeking::Content => peer.sessions.rekey(self.rekey_after).map(|at| (at, WaitReason::Session)),
+            Seeking::Content if peer.is_wanted(now) => {
+                peer.sessions.rekey(self.rekey_after).map(|at| (at, WaitReason::Session))
+            }
+            Seeking::Content | Seeking::Resting => None,
         };
         let expiry = peer.sessions.expiry().map(|at| (at, WaitReason::Session));
         let staged = peer.staged.front().map(|staged| (staged.until, WaitReason::StagedPacket));

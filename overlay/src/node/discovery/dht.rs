@@ -10,6 +10,7 @@ use crate::limits::{
     DHT_LOOKUP_TIME, DHT_LOOKUPS_MAX, DHT_PING_INTERVAL, DHT_PINGED_MAX, DHT_PUT_AGAIN, DHT_PUT_PAUSE,
 };
 use crate::node::Output;
+use crate::peer::Peer;
 use nat::Remote;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, SocketAddrV4};
@@ -227,7 +228,7 @@ impl Node {
         let is_alone = self.nobody_is_connected();
         let Policy { missing, rendezvous, .. } = &mut self.discovery.dht;
         let (peers, strangers) = (&self.peers, &self.discovery.strangers);
-        let is_missing = |node: &NodeId| peers.get(node).is_some_and(|peer| !peer.is_connected());
+        let is_missing = |node: &NodeId| peers.get(node).is_some_and(Peer::is_missing);
         missing.retain(|node, _| is_missing(node));
         for node in peers.keys().filter(|node| is_missing(node) && !strangers.contains_key(node)) {
             missing.entry(*node).or_insert_with(|| Pace::after_pause(now));
