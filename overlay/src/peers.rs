@@ -1,7 +1,8 @@
 //! All peers, and when something may have to be done for each.
 //!
 //! A node with many peers is woken for one of them at a time: those that were touched since, and those whose time has come, are
-//! looked at, and nobody else. Whoever takes a peer to change it has touched it, so nothing can be forgotten.
+//! looked at, and nobody else. Whoever takes a peer to change it has touched it, so nothing can be forgotten. For the same reason
+//! it is known who is connected and who is missing without a look at all the others, most of which rest.
 
 use crate::node::WaitReason;
 use crate::peer::Peer;
@@ -24,6 +25,9 @@ pub(crate) struct Peers {
     /// Each once.
     touched: Vec<NodeId>,
     agenda: BTreeSet<(Instant, NodeId)>,
+    /// Of those that were not touched since: who is connected, and who is missing.
+    connected: BTreeSet<NodeId>,
+    missing: BTreeSet<NodeId>,
 }
 
 /// To look does no harm.
@@ -48,7 +52,31 @@ impl Peers {
             self.agenda.remove(&(at, *node));
         }
         self.touched.retain(|touched| touched != node);
+        self.connected.remove(node);
+        self.missing.remove(node);
         Some(peer)
+    }
+
+    /// Those that we have a session and a path with.
+    pub(crate) fn connected(&self) -> impl Iterator<Item = &Peer> {
+        self.filed(&self.connected).filter(|peer| peer.is_connected())
+    }
+
+    /// Those that we should have one with, and have not.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = &Peer> {
+        self.filed(&self.missing).filter(|peer| peer.is_missing())
+    }
+
+    /// Whether there is nobody that we have a session and a path with.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.connected().next().is_none()
+    }
+
+    /// The peers of a file, and those that were touched since it was written; each once.
+    fn filed<'a>(&'a self, file: &'a BTreeSet<NodeId>) -> impl Iterator<Item = &'a Peer> {
+        let untouched =
+            file.iter().filter_map(|node| self.by_node.get(node)).filter(|peer| !peer.plan.is_touched);
+        untouched.chain(self.touched.iter().filter_map(|node| self.by_node.get(node)))
     }
 
     /// A peer, to change it.
@@ -76,6 +104,8 @@ impl Peers {
         for node in &touched {
             if let Some(peer) = self.by_node.get_mut(node) {
                 peer.plan.is_touched = false;
+                file(&mut self.connected, *node, peer.is_connected());
+                file(&mut self.missing, *node, peer.is_missing());
             }
         }
         touched
@@ -121,5 +151,13 @@ impl Peers {
     pub(crate) fn next(&self) -> Option<(Instant, WaitReason)> {
         let (_, node) = self.agenda.first()?;
         self.by_node.get(node)?.plan.next
+    }
+}
+
+fn file(file: &mut BTreeSet<NodeId>, node: NodeId, belongs: bool) {
+    if belongs {
+        file.insert(node);
+    } else {
+        file.remove(&node);
     }
 }

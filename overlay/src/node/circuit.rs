@@ -72,12 +72,13 @@ impl Node {
     /// Nodes that we reach without a hop, with round trips in milliseconds.
     pub(super) fn links(&self) -> Vec<(NodeId, u32)> {
         let link = |peer: &Peer| {
-            let is_direct =
-                peer.is_connected() && peer.paths.primary().is_some_and(|remote| remote.is_direct());
+            let is_direct = peer.paths.primary().is_some_and(|remote| remote.is_direct());
             let round_trip = peer.paths.round_trip().unwrap_or(Duration::from_millis(50));
             is_direct.then(|| (peer.node, u32::try_from(round_trip.as_millis()).unwrap_or(u32::MAX)))
         };
-        self.peers.values().filter_map(link).collect()
+        let mut links: Vec<(NodeId, u32)> = self.peers.connected().filter_map(link).collect();
+        links.sort_unstable();
+        links
     }
 
     /// Where a neighbour is reached without a hop.
@@ -196,10 +197,8 @@ impl Node {
     /// When to ask for a circuit to a peer, or to give one up.
     pub(super) fn seek_deadline(&self, peer: &Peer) -> Option<Instant> {
         let is_needed = peer.is_missing() || peer.paths.is_suspect();
-        let is_possible = is_needed
-            && !self.has_other_way(peer)
-            && !self.is_opening(peer)
-            && self.peers.values().any(Peer::is_connected);
+        let is_possible =
+            is_needed && !self.has_other_way(peer) && !self.is_opening(peer) && !self.peers.is_alone();
         let seek = is_possible.then_some(peer.next_circuit);
         seek.into_iter().chain(self.vain_circuit(peer).map(|(_, at)| at)).min()
     }

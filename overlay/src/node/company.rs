@@ -110,8 +110,7 @@ impl Node {
     /// Offers rest to those that we have a session with and do not want; lets go those that do not answer.
     fn rest_the_others(&mut self, now: Instant) {
         let traffic = |peer: &Peer| peer.shared.traffic();
-        let connected: Vec<NodeId> =
-            self.peers.values().filter(|peer| peer.is_connected()).map(|peer| peer.node).collect();
+        let connected: Vec<NodeId> = self.peers.connected().map(|peer| peer.node).collect();
         for node in connected {
             let Some(peer) = self.peers.get(&node) else { continue };
             let flows = peer.need.traffic != traffic(peer);
@@ -166,8 +165,7 @@ impl Node {
 
     /// Whether a word of where a resting peer is makes it worth a try: while we are too few.
     pub(super) fn lacks_company(&self) -> bool {
-        !self.keeps_everybody()
-            && self.peers.values().filter(|peer| peer.is_connected()).count() < ANCHORS_KEPT
+        !self.keeps_everybody() && self.peers.connected().count() < ANCHORS_KEPT
     }
 }
 

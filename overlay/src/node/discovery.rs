@@ -275,12 +275,8 @@ impl Node {
         self.discovery.heard.get(node)?.stream
     }
 
-    fn nobody_is_connected(&self) -> bool {
-        self.peers.values().all(|peer| !peer.is_connected())
-    }
-
     fn somebody_is_missing(&self) -> bool {
-        self.peers.values().any(Peer::is_missing)
+        self.peers.missing().next().is_some()
     }
 
     /// Does what is due; before the timers of handshakes, which it hurries.

@@ -21,8 +21,8 @@ pub(super) struct Routes {
 impl Node {
     /// Takes what a node says of its links.
     pub(super) fn take_link_state(&mut self, node: NodeId, state: LinkState, now: Instant) {
-        let lacks_a_way = |peer: &&Peer| peer.is_missing() && peer.circuit_failures == 0;
-        let lost: Vec<NodeId> = self.peers.values().filter(lacks_a_way).map(|peer| peer.node).collect();
+        let lacks_a_way = |peer: &&Peer| peer.circuit_failures == 0;
+        let lost: Vec<NodeId> = self.peers.missing().filter(lacks_a_way).map(|peer| peer.node).collect();
         for lost in lost {
             let leads_there = lost == node || state.links.iter().any(|link| link.node == prefix_of(&lost));
             let Some(peer) = self.peers.get_mut(&lost) else { continue };
@@ -68,8 +68,8 @@ impl Node {
     /// Our links may have changed: say so soon, if they have.
     pub(super) fn links_changed(&mut self, now: Instant) {
         self.routes_to_nodes = None;
-        let lacks_a_way = |peer: &&Peer| peer.is_missing() && peer.circuit_failures == 0;
-        let lost: Vec<NodeId> = self.peers.values().filter(lacks_a_way).map(|peer| peer.node).collect();
+        let lacks_a_way = |peer: &&Peer| peer.circuit_failures == 0;
+        let lost: Vec<NodeId> = self.peers.missing().filter(lacks_a_way).map(|peer| peer.node).collect();
         for lost in lost {
             if let Some(peer) = self.peers.get_mut(&lost) {
                 peer.next_circuit = peer.next_circuit.min(now + CIRCUIT_RETRY);
@@ -81,7 +81,7 @@ impl Node {
 
     pub(super) fn run_link_state_timer(&mut self, now: Instant) {
         if now >= self.next_link_state {
-            let is_alone = self.peers.values().all(|peer| !peer.is_connected());
+            let is_alone = self.peers.is_alone();
             self.next_link_state =
                 now + if is_alone { LINK_STATE_INTERVAL_ALONE } else { LINK_STATE_INTERVAL };
             self.tell_links(now);

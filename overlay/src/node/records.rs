@@ -3,7 +3,6 @@
 use super::{Event, Node, Output};
 use crate::drops::DropReason;
 use crate::limits::{FANOUT, PERSIST_DELAY};
-use crate::peer::Peer;
 use ed25519_dalek::SigningKey;
 use nat::Source;
 use registry::Merge;
@@ -60,12 +59,8 @@ impl Node {
         };
         self.unwritten.records = self.unwritten.records.into_iter().chain(write_at).min();
         // Passed on before it is applied: a revoked node is told so by its own revocation.
-        let others: Vec<NodeId> = self
-            .peers
-            .values()
-            .filter(|p| p.is_connected() && Some(p.node) != from)
-            .map(|p| p.node)
-            .collect();
+        let others: Vec<NodeId> =
+            self.peers.connected().map(|peer| peer.node).filter(|node| Some(*node) != from).collect();
         let others = match content {
             // A verdict goes to everybody at once.
             Content::Revocation { .. } | Content::Reissue { .. } => others,
@@ -74,7 +69,7 @@ impl Node {
         for node in others {
             self.send(&node, &message, None);
         }
-        if self.peers.values().any(Peer::is_connected) {
+        if !self.peers.is_alone() {
             self.sync.handle_news(now);
         }
         let is_our_old_word = from.is_some()

@@ -105,7 +105,7 @@ impl Node {
     /// Closes the streams of strangers, and those that nobody needs any more.
     fn look_at_accepted(&mut self, now: Instant) {
         let peers = &self.peers;
-        let serves = |stream| peers.values().any(|peer| peer.is_connected() && peer.paths.uses(stream));
+        let serves = |stream| peers.connected().any(|peer| peer.paths.uses(stream));
         let due = self.dialling.accepted.iter_mut().filter(|(_, look)| now >= **look);
         let mut useless = vec![];
         for (number, look) in due {
@@ -122,7 +122,7 @@ impl Node {
 
     pub(super) fn run_stream_timers(&mut self, now: Instant) {
         self.look_at_accepted(now);
-        let is_reached = self.peers.values().any(Peer::is_connected);
+        let is_reached = !self.peers.is_alone();
         if is_reached {
             self.dialling.alone_since = now;
             self.dialling.next_dial = now + STREAM_AFTER;
@@ -133,7 +133,7 @@ impl Node {
         }
         self.dialling.next_dial = now + STREAM_RETRY;
         let mut addresses: Vec<SocketAddr> = vec![];
-        for peer in self.peers.values() {
+        for peer in self.peers.missing() {
             let told = self.stream_port_of(&peer.node);
             for candidate in peer.paths.candidates.targets() {
                 let address = candidate.socket_address();
@@ -180,7 +180,7 @@ impl Node {
     }
 
     fn dialling_deadline(&self) -> Option<Instant> {
-        if self.peers.values().any(Peer::is_connected) {
+        if !self.peers.is_alone() {
             // Without streams there is none to be replaced.
             let may_have = self.dialling.is_enabled || !self.dialling.accepted.is_empty();
             return may_have.then_some(self.dialling.next_udp);

@@ -56,7 +56,7 @@ impl Node {
         }
         let own = self.registry.digest();
         let agrees = |peer: &&Peer| peer.digest == Some(own);
-        let connected = || self.peers.values().filter(|peer| peer.is_connected());
+        let connected = || self.peers.connected();
         let others: Vec<NodeId> = connected().filter(|peer| !agrees(peer)).map(|peer| peer.node).collect();
         if others.is_empty() || connected().filter(agrees).count() >= SYNC_AGREED {
             self.sync.next = None;
@@ -81,7 +81,7 @@ impl Node {
         }
         self.sync.handle_doubt(now);
         // Among few, every word counts: whoever passes it on may be gone in a moment.
-        let are_many = self.peers.values().filter(|peer| peer.is_connected()).nth(SYNC_AGREED).is_some();
+        let are_many = self.peers.connected().nth(SYNC_AGREED).is_some();
         if lately || (are_many && self.sync.is_early(now)) {
             return;
         }

@@ -54,7 +54,7 @@ impl Node {
     pub(super) fn run_asks(&mut self, now: Instant) {
         self.discovery.asks.asked.retain(|_, at| now < *at + ASK_ROUND_TIME);
         let asks = &mut self.discovery.asks;
-        if !self.peers.values().all(|peer| !peer.is_connected()) {
+        if !self.peers.is_alone() {
             // When all are gone again, it begins anew.
             asks.pace = asks.pace.map(|_| Pace::at_once(now));
         } else if let Some(pace) = asks.pace.as_mut().filter(|pace| pace.is_due(now)) {
@@ -67,7 +67,7 @@ impl Node {
     pub(super) fn asks_deadline(&self) -> Option<Instant> {
         let asks = &self.discovery.asks;
         let forget = asks.asked.values().min().map(|at| *at + ASK_ROUND_TIME);
-        let pace = asks.pace.filter(|_| self.nobody_is_connected()).map(|pace| pace.next);
+        let pace = asks.pace.filter(|_| self.peers.is_alone()).map(|pace| pace.next);
         forget.into_iter().chain(pace).min()
     }
 

@@ -155,7 +155,7 @@ impl Node {
             }
             DhtEvent::Value { seed, bytes } => self.take_value(&seed, &bytes, now),
             DhtEvent::Peers(addresses) => {
-                if self.discovery.carriers.dht && self.nobody_is_connected() {
+                if self.discovery.carriers.dht && self.peers.is_alone() {
                     let addresses: Vec<SocketAddr> =
                         addresses.iter().map(Candidate::socket_address).collect();
                     self.ask(&addresses, now);
@@ -225,13 +225,13 @@ impl Node {
     }
 
     fn note_missing(&mut self, now: Instant) {
-        let is_alone = self.nobody_is_connected();
+        let is_alone = self.peers.is_alone();
         let Policy { missing, rendezvous, .. } = &mut self.discovery.dht;
         let (peers, strangers) = (&self.peers, &self.discovery.strangers);
         let is_missing = |node: &NodeId| peers.get(node).is_some_and(Peer::is_missing);
         missing.retain(|node, _| is_missing(node));
-        for node in peers.keys().filter(|node| is_missing(node) && !strangers.contains_key(node)) {
-            missing.entry(*node).or_insert_with(|| Pace::after_pause(now));
+        for peer in peers.missing().filter(|peer| !strangers.contains_key(&peer.node)) {
+            missing.entry(peer.node).or_insert_with(|| Pace::after_pause(now));
         }
         if is_alone {
             rendezvous.get_or_insert_with(|| Pace::after_pause(now));
