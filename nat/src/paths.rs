@@ -219,6 +219,7 @@ impl Paths {
         self.circuit.take_if(|circuit| *circuit == remote);
         self.stream.take_if(|stream| *stream == remote);
         self.queue.retain(|queued| *queued != remote);
+        self.challenge.take_if(|challenge| challenge.remote == remote);
         self.primary.take_if(|primary| primary.remote == remote).is_some()
     }
 

@@ -370,3 +370,24 @@ fn lost_probes_are_counted() {
     }
     assert_eq!(f.paths.loss_per_mille(), Some(500));
 }
+
+#[test]
+fn a_way_that_is_gone_wins_no_challenge() {
+    let mut f = Fixture::connected();
+    let circuit = Remote::Circuit(7);
+    f.paths.handle_local_change(f.now);
+    f.probe();
+    f.paths.handle_datagram(circuit, f.now);
+    // Both are asked; the challenger alone answers, and is closed before the time of the other is over.
+    for _ in 0..2 {
+        let (token, remote) = f.probe();
+        if remote == circuit {
+            f.paths.handle_pong(token, remote, f.now);
+        }
+    }
+    assert!(!f.paths.handle_gone(circuit));
+    f.now += CHALLENGE_TIME;
+    let (_, output) = f.advance();
+    assert_ne!(output, Output::Promoted(circuit));
+    assert_eq!(f.paths.primary(), Some(address(1)));
+}

@@ -216,6 +216,9 @@ impl Node {
         now: Instant,
     ) -> Result<(), DropReason> {
         let node = self.indices.attempt(response.receiver).ok_or(DropReason::NoSession)?;
+        if !self.is_end_of(&node, remote) {
+            return Err(DropReason::NoCircuit);
+        }
         let peer = self.peers.get_mut(&node).ok_or(DropReason::NoSession)?;
         let mine = |attempt: &Attempt| attempt.local_index == response.receiver;
         let place = peer.attempts.iter().position(mine).ok_or(DropReason::NoSession)?;
