@@ -24,6 +24,9 @@ fn sent(world: &World) -> BTreeMap<&'static str, u64> {
     sum
 }
 
+/// A node among a hundred sends at most so many bytes of UDP payload a second, to all together.
+const BYTES_AMONG_A_HUNDRED_MAX: f64 = 200.0;
+
 /// Machines of some homes, in one network.
 fn network(homes: &[(Kind, usize)]) -> World {
     let mut world = World::new(11);
@@ -38,26 +41,27 @@ fn network(homes: &[(Kind, usize)]) -> World {
     world
 }
 
-/// Bytes a second for each peer of a node.
+/// Bytes a second that each node sends, in the mean.
 fn idle_rate(name: &str, homes: &[(Kind, usize)]) -> f64 {
     let mut world = network(homes);
     let before = sent(&world);
     world.run_for(SECOND * LOOK_S).expect("no promise is broken");
-    let nodes = world.machines().len();
-    let per_peer = |bytes: u64| bytes as f64 / (f64::from(LOOK_S) * (nodes * (nodes - 1)) as f64);
+    let nodes = world.machines().len() as f64;
+    let per_node = |bytes: u64| bytes as f64 / (f64::from(LOOK_S) * nodes);
     let mut total = 0;
     for (kind, bytes) in sent(&world) {
         let bytes = bytes - before.get(kind).copied().unwrap_or(0);
         total += bytes;
-        println!("{name}: {kind:12} {:6.2} B/s for each peer", per_peer(bytes));
+        let rate = per_node(bytes);
+        println!("{name}: {kind:12} {rate:6.2} B/s, {:6.2} for each peer", rate / (nodes - 1.0));
     }
-    println!("{name}: {:12} {:6.2} B/s for each peer", "all", per_peer(total));
-    per_peer(total)
+    println!("{name}: {:12} {:6.2} B/s", "all", per_node(total));
+    per_node(total)
 }
 
 #[test]
 fn an_idle_node_sends_little_to_each_peer() {
-    let rate = idle_rate("open", &[(Kind::Open, 8)]);
+    let rate = idle_rate("open", &[(Kind::Open, 8)]) / 7.0;
     assert!(rate < BYTES_PER_PEER_MAX, "{rate} B/s for each peer");
 }
 
@@ -65,6 +69,15 @@ fn an_idle_node_sends_little_to_each_peer() {
 fn nor_does_one_behind_a_nat() {
     let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Open);
     let homes: Vec<_> = [(Kind::Open, 3)].into_iter().chain(kinds.map(|kind| (kind, 1))).collect();
-    let rate = idle_rate("homes", &homes);
+    let peers = homes.iter().map(|(_, machines)| machines).sum::<usize>() - 1;
+    let rate = idle_rate("homes", &homes) / peers as f64;
     assert!(rate < BYTES_PER_PEER_MAX, "{rate} B/s for each peer");
+}
+
+#[test]
+fn nor_does_one_among_a_hundred() {
+    let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Open);
+    let homes: Vec<_> = [(Kind::Open, 11)].into_iter().chain(kinds.map(|kind| (kind, 8))).collect();
+    let rate = idle_rate("hundred", &homes);
+    assert!(rate < BYTES_AMONG_A_HUNDRED_MAX, "{rate} B/s");
 }
