@@ -20,6 +20,7 @@
 //! [`wire::Record::content`] first. Lives of records are the caller's business too; this crate has no clock.
 
 mod anti_entropy;
+pub mod broadcast;
 pub mod limits;
 mod random;
 mod registry;
@@ -27,6 +28,7 @@ pub mod views;
 pub mod zone;
 
 pub use anti_entropy::Difference;
+pub use broadcast::{Broadcast, BroadcastOutput};
 pub use registry::{Merge, RefusalReason, Registry};
 pub use views::{ViewOutput, Views};
 pub use zone::Zone;

@@ -29,11 +29,11 @@ mod passive;
 mod timers;
 mod walks;
 
-use crate::limits::{ACTIVE_ENOUGH, LOST_MAX, MIX_INTERVAL};
+use crate::limits::{ACTIVE_ENOUGH, LOST_MAX};
 use crate::random::Random;
 use active::{Active, Link};
 use attempts::{Attempts, Purpose};
-use pace::{Announcements, Search};
+use pace::{Announcements, Mixing, Search};
 use passive::{Entry, Passive};
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -51,6 +51,9 @@ pub enum ViewOutput {
     Joined(NodeId),
     /// It is none any more.
     Left(NodeId),
+    /// Some members that are known from elsewhere, any of them, would help: [`Views::handle_known`]. Comes now and then, and
+    /// while there are few neighbours and nobody else is known to ask.
+    Recall,
     /// Nothing, until then.
     Wait(Instant),
 }
@@ -64,12 +67,12 @@ pub struct Views {
     active: Active,
     passive: Passive,
     attempts: Attempts,
-    /// Neighbours, and others once met, that became unreachable, the last ones: for when nobody else is left.
+    /// Neighbours, and others once met, that became unreachable, the last ones: for when nobody else is known.
     lost: VecDeque<Entry>,
     has_joined: bool,
     search: Search,
     shuffles: Shuffles,
-    mix_next: Instant,
+    mixing: Mixing,
     announcements: Announcements,
     outputs: VecDeque<ViewOutput>,
 }
@@ -79,7 +82,7 @@ impl Views {
     #[must_use]
     pub fn new(own: NodeId, seed: u64, now: Instant) -> Self {
         let mut random = Random::new(seed);
-        let mix_next = now + random.jitter(MIX_INTERVAL);
+        let mixing = Mixing::new(&mut random, now);
         let shuffles = Shuffles::new(&mut random, now);
         Self {
             own,
@@ -92,7 +95,7 @@ impl Views {
             has_joined: false,
             search: Search::new(now),
             shuffles,
-            mix_next,
+            mixing,
             announcements: Announcements::new(now),
             outputs: VecDeque::new(),
         }
@@ -100,9 +103,13 @@ impl Views {
 
     /// A member is known from elsewhere: records, memory.
     pub fn handle_known(&mut self, node: NodeId, now: Instant) {
-        self.end_loneliness(now);
-        if node != self.own && !self.active.contains(&node) {
-            self.passive.insert_known(node, &mut self.random);
+        if node == self.own || self.active.contains(&node) {
+            return;
+        }
+        self.end_want(now);
+        self.passive.insert_known(node, &mut self.random);
+        if self.mixing.take(&mut self.random, now) {
+            self.attempt(node, Purpose::Mix, now);
         }
     }
 
@@ -116,7 +123,7 @@ impl Views {
 
     /// There is a session with a node, whoever wanted it.
     pub fn handle_connected(&mut self, node: NodeId, now: Instant) {
-        self.end_loneliness(now);
+        self.end_want(now);
         self.lost.retain(|entry| entry.node != node);
         if let Some(purpose) = self.attempts.connecting(&node) {
             let question = self.question(purpose);
@@ -261,9 +268,9 @@ impl Views {
         }
     }
 
-    /// Somebody turns up: who was alone does not wait until it would have tried again.
-    fn end_loneliness(&mut self, now: Instant) {
-        if self.is_alone() && !self.lost.is_empty() {
+    /// Somebody turns up: who knew nobody to ask does not wait until it would have tried again.
+    fn end_want(&mut self, now: Instant) {
+        if self.is_wanting() {
             self.search.hasten(now);
         }
     }
@@ -298,6 +305,7 @@ impl Views {
             self.meet(displaced, link.age, link.since);
         }
         let age = self.passive.remove(&node).map_or(0, |entry| entry.age);
+        self.lost.retain(|entry| entry.node != node);
         self.active.insert(node, age, &mut self.random, now);
         self.outputs.push_back(ViewOutput::Joined(node));
     }

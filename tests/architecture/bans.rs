@@ -118,7 +118,7 @@ fn begins_module(lines: &[&str]) -> bool {
 
 fn is_test(path: &Path) -> bool {
     path.components()
-        .any(|part| ["tests", "tests.rs", "benches"].iter().any(|name| part.as_os_str() == *name))
+        .any(|part| ["tests", "tests.rs", "benches", "examples"].iter().any(|name| part.as_os_str() == *name))
 }
 
 /// Sources of crates below the line that are no tests, relative to the checkout.

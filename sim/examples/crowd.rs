@@ -1,0 +1,106 @@
+//! The figures of `docs/registry.md`: what a node holds and sends when there are a thousand, ten thousand, a hundred thousand.
+//!
+//! `cargo run --release -p hopmesh-sim --example crowd [COUNT…]`
+
+#![expect(clippy::disallowed_methods, reason = "sizes come from the command line, memory from the kernel")]
+#![expect(clippy::print_stdout, reason = "tables are what it is for")]
+
+use sim::crowd::{Crowd, Surroundings};
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// Nodes that join in a second.
+const JOINS_PER_S: u32 = 100;
+/// News over which an average is taken, after as many that make the tree.
+const NEWS: u64 = 20;
+
+fn main() {
+    let asked: Vec<u32> = std::env::args().skip(1).filter_map(|count| count.parse().ok()).collect();
+    let counts = if asked.is_empty() { vec![1000, 10_000, 100_000] } else { asked };
+    println!(
+        "| nodes | entries of the views, most | known by, least / median / most | neighbours, mean | memory a node, KiB | idle, B/s a node | handshakes a node and hour | news: records a node | news: bytes a node | all have it after, s |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    counts.iter().for_each(|count| rest(*count));
+    println!();
+    println!(
+        "| nodes | killed at once | alive | largest part, at once | one whole after, s | news reaches | of |"
+    );
+    println!("|---|---|---|---|---|---|---|");
+    for count in counts {
+        for per_mille in [500, 800] {
+            kill(count, per_mille);
+        }
+    }
+}
+
+fn crowd(count: u32) -> Crowd {
+    let mut crowd = Crowd::new(Surroundings::default(), 1);
+    crowd.join(count, Duration::from_secs((count / JOINS_PER_S).into()));
+    crowd.run(MINUTE * 20);
+    crowd
+}
+
+fn is_whole(crowd: &Crowd) -> bool {
+    crowd.largest_component() == crowd.alive()
+}
+
+fn rest(count: u32) {
+    let before = resident_kib();
+    let mut crowd = crowd(count);
+    let memory = resident_kib().saturating_sub(before) as f64 / f64::from(count);
+    assert!(is_whole(&crowd), "{} of {count}", crowd.largest_component());
+    crowd.take_traffic();
+    crowd.run(MINUTE * 10);
+    let idle = crowd.take_traffic();
+    assert_eq!(idle.without_session, 0);
+    let mut longest = Duration::ZERO;
+    for news in 0..NEWS * 2 {
+        if news == NEWS {
+            crowd.take_traffic();
+        }
+        let news = crowd.publish();
+        let took = crowd.run_until(MINUTE, |crowd| crowd.reached(news) == crowd.alive());
+        assert!(took.is_some(), "{} of {count}", crowd.reached(news));
+        longest = longest.max(crowd.spread_time());
+    }
+    let costs = crowd.take_traffic();
+    let of_each = |total: u64| total as f64 / f64::from(count);
+    let mut known_by = crowd.known_by();
+    known_by.sort_unstable();
+    let degrees = crowd.degrees();
+    let links: usize = degrees.iter().enumerate().map(|(degree, nodes)| degree * nodes).sum();
+    println!(
+        "| {count} | {} | {} / {} / {} | {:.2} | {memory:.1} | {:.1} | {:.1} | {:.2} | {:.0} | {:.1} |",
+        crowd.largest_views(),
+        known_by[0],
+        known_by[known_by.len() / 2],
+        known_by[known_by.len() - 1],
+        of_each(links as u64),
+        of_each(idle.bytes()) / 600.0,
+        of_each(idle.handshake_count) * 6.0,
+        of_each(costs.record_count) / NEWS as f64,
+        of_each(costs.records + costs.news) / NEWS as f64,
+        longest.as_secs_f64(),
+    );
+}
+
+fn kill(count: u32, per_mille: u32) {
+    let mut crowd = crowd(count);
+    crowd.kill(per_mille);
+    let part = crowd.largest_component();
+    let took = crowd.run_until(MINUTE * 10, is_whole);
+    let took = took.map_or("never".to_owned(), |took| took.as_secs().to_string());
+    crowd.run(MINUTE);
+    let news = crowd.publish();
+    crowd.run(MINUTE);
+    let share = per_mille / 10;
+    let (alive, reached) = (crowd.alive(), crowd.reached(news));
+    println!("| {count} | {share} % | {alive} | {part} | {took} | {reached} | {alive} |");
+}
+
+/// Memory of this process, the simulator's own share included.
+fn resident_kib() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    pages.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4
+}
