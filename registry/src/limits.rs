@@ -23,6 +23,13 @@ pub const KIND_BYTES_MAX: usize = KIND_RECORDS_MAX * RECORD_LENGTH_MAX;
 /// Whoever misses more sends another summary.
 pub const NEWER_RECORDS_MAX: usize = 128;
 
+/// Messages in answer to one [`wire::control::Message::Digests`], so that one datagram does not call forth hundreds: summaries of
+/// some hundred records. While digests differ there is another round.
+pub const DIGESTS_ANSWERS_MAX: usize = 16;
+/// Bits of key hashes for whose ranges digests are kept: with 100,000 records two dozen share one. Digests of smaller ranges are
+/// computed.
+pub(crate) const KEPT_BITS: u8 = 12;
+
 /// How many records of a kind are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {

@@ -113,10 +113,12 @@ impl Node {
                 self.consume_vouch(node, (invite, mac_key.into(), open_s), now);
             }
             Message::Enrolment { joiner, bytes } => self.consume_put_through(node, joiner, &bytes, now),
-            // Nobody sends these yet.
-            Message::View(_) | Message::News(_) | Message::Digests { .. } => {
-                self.drops.count(DropReason::Control)
+            Message::Digests { bits, ranges } => {
+                for answer in self.registry.compare_digests(bits, &ranges) {
+                    self.send(&node, &answer, None);
+                }
             }
+            Message::View(_) | Message::News(_) => self.drops.count(DropReason::Control),
             Message::Have { .. } | Message::Want { .. } => self.drops.count(DropReason::Control),
         }
     }

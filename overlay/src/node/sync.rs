@@ -89,8 +89,6 @@ impl Node {
             peer.last_summary = Some(now);
         }
         self.sync.last_summary = now;
-        for summary in self.registry.summaries() {
-            self.send(&node, &summary, None);
-        }
+        self.send(&node, &self.registry.summary(), None);
     }
 }

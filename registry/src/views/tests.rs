@@ -222,7 +222,7 @@ fn who_does_not_answer_is_asked_again_and_given_up() {
         now += ANSWER_TIMEOUT;
     }
     assert_eq!(outputs(&mut views, now), [ViewOutput::Recall], "there is nobody else to ask");
-    assert!(!views.is_wanted(&node(7)) && views.passive().count() == 0);
+    assert!(!views.is_wanted(&node(7)) && !views.is_active(&node(7)));
 }
 
 #[test]
