@@ -51,3 +51,51 @@ fn whoever_survives_is_one_whole() {
         assert_news_reaches_all(&mut crowd);
     }
 }
+
+#[test]
+fn pairs_that_cannot_reach_each_other_do_not_matter() {
+    let surroundings = Surroundings { blocked_per_mille: 300, loss_per_mille: 50, ..Surroundings::default() };
+    let mut crowd = crowd(500, surroundings, 4);
+    for _ in 0..5 {
+        assert_news_reaches_all(&mut crowd);
+    }
+}
+
+#[test]
+fn halves_that_were_apart_for_long_grow_together() {
+    let mut crowd = crowd(200, Surroundings::default(), 5);
+    crowd.cut(true);
+    crowd.run(s(3600));
+    assert!(crowd.largest_component() <= 100, "each half is on its own");
+    crowd.cut(false);
+    assert!(crowd.run_until(s(600), is_whole).is_some(), "{}", crowd.largest_component());
+    assert_news_reaches_all(&mut crowd);
+}
+
+#[test]
+fn newcomers_are_taken_in_and_the_old_are_known() {
+    let mut crowd = crowd(300, Surroundings::default(), 6);
+    crowd.run(s(3600));
+    crowd.join(300, s(30));
+    crowd.run(s(600));
+    assert!(is_whole(&crowd));
+    assert_eq!(crowd.one_sided(), 0);
+    let degrees = crowd.degrees();
+    assert_eq!(degrees[..3], [0, 0, 0], "everybody has enough neighbours: {degrees:?}");
+    let known_by = crowd.known_by();
+    let mean = |counts: &[usize]| counts.iter().sum::<usize>() as f64 / counts.len() as f64;
+    let (old, new) = (mean(&known_by[..300]), mean(&known_by[300..]));
+    assert!(old > new && new > 5.0, "the old are known better, the new well enough: {old} {new}");
+}
+
+#[test]
+fn the_same_seed_does_the_same() {
+    let run = |seed| {
+        let mut crowd = crowd(100, Surroundings::default(), seed);
+        crowd.publish();
+        crowd.run(s(100));
+        (crowd.take_traffic().bytes(), crowd.known_by(), crowd.sessions())
+    };
+    assert_eq!(run(7), run(7));
+    assert_ne!(run(7), run(8));
+}
