@@ -10,31 +10,37 @@ use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Nodes that join in a second.
-const JOINS_PER_S: u32 = 100;
+const JOINS_PER_S: u32 = 1000;
+/// Before anything is measured: shuffles have become as rare as they get.
+const SETTLING: Duration = Duration::from_secs(480);
+/// Over which idle traffic is measured: twice the longest interval of anything that is done often.
+const IDLING: Duration = Duration::from_secs(240);
+/// More are not killed: it takes an hour.
+const KILLED_MAX: u32 = 10_000;
 /// News over which an average is taken, after as many that make the tree.
-const NEWS: u64 = 20;
+const NEWS: u64 = 10;
 
 fn main() {
     let counts: Vec<u32> = std::env::args().skip(1).filter_map(|count| count.parse().ok()).collect();
-    let or = |counts: &[u32], default: &[u32]| if counts.is_empty() { default } else { counts }.to_vec();
+    let counts = if counts.is_empty() { vec![1000, 10_000, 100_000] } else { counts };
     println!(
         "| nodes | entries of the views, most | known by, least / median / most | neighbours, mean | memory a node, KiB \
          | idle, B/s a node | handshakes a node and hour | records a node and news | bytes a node and news \
          | slowest news, s |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
-    or(&counts, &[1000, 10_000, 100_000]).into_iter().for_each(rest);
+    counts.iter().for_each(|count| rest(*count));
     println!("\n| nodes | killed | alive | largest part, at once | one whole after, s | news reaches |");
     println!("|---|---|---|---|---|---|");
-    for count in or(&counts, &[1000, 10_000]) {
+    for count in counts.into_iter().filter(|count| *count <= KILLED_MAX) {
         [500, 800].into_iter().for_each(|per_mille| kill(count, per_mille));
     }
 }
 
 fn crowd(count: u32) -> Crowd {
     let mut crowd = Crowd::new(Surroundings::default(), 1);
-    crowd.join(count, Duration::from_secs((count / JOINS_PER_S).into()));
-    crowd.run(MINUTE * 20);
+    crowd.join(count, Duration::from_secs(count.div_ceil(JOINS_PER_S).into()));
+    crowd.run(SETTLING);
     crowd
 }
 
@@ -48,7 +54,7 @@ fn rest(count: u32) {
     let memory = resident_kib().saturating_sub(before) as f64 / f64::from(count);
     assert!(is_whole(&crowd), "{} of {count}", crowd.largest_component());
     crowd.take_traffic();
-    crowd.run(MINUTE * 10);
+    crowd.run(IDLING);
     let idle = crowd.take_traffic();
     assert_eq!(idle.without_session, 0);
     let mut longest = Duration::ZERO;
@@ -74,8 +80,8 @@ fn rest(count: u32) {
         known_by[known_by.len() / 2],
         known_by[known_by.len() - 1],
         of_each(links as u64),
-        of_each(idle.bytes()) / 600.0,
-        of_each(idle.handshake_count) * 6.0,
+        of_each(idle.bytes()) / IDLING.as_secs_f64(),
+        of_each(idle.handshake_count) * 3600.0 / IDLING.as_secs_f64(),
         of_each(costs.record_count) / NEWS as f64,
         of_each(costs.records + costs.news) / NEWS as f64,
         longest.as_secs_f64(),
