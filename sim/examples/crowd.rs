@@ -3,7 +3,6 @@
 //! `cargo run --release -p hopmesh-sim --example crowd [COUNT…]`
 
 #![expect(clippy::disallowed_methods, reason = "sizes come from the command line, memory from the kernel")]
-#![expect(clippy::print_stdout, reason = "tables are what it is for")]
 
 use sim::crowd::{Crowd, Surroundings};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Clippy's bans are in force below the sans-IO line: each folder there has the one file of bans, the lint is denied, and
 //! nobody lifts it.
 //!
-//! Tests may: they count virtual time from some instant, and read vectors from files.
+//! Tests and examples may: they count virtual time from some instant, read vectors from files, and take arguments.
 
 use std::path::{Path, PathBuf};
 

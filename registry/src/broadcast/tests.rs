@@ -121,9 +121,10 @@ fn a_flood_of_offers_is_bounded() {
     assert_eq!(broadcast.missing.len(), MISSING_PER_NEIGHBOUR + 1, "who lies leaves room for others");
     let asked: BTreeSet<NodeId> = outputs(&mut broadcast, now + GRAFT_DELAY)
         .into_iter()
-        .map(|output| match output {
-            BroadcastOutput::Send(to, NewsMessage::Graft { news }) if news.len() <= OFFER_MAX => to,
-            output => panic!("{output:?}"),
+        .map(|output| {
+            let BroadcastOutput::Send(to, NewsMessage::Graft { news }) = output else { panic!("{output:?}") };
+            assert!(news.len() <= OFFER_MAX);
+            to
         })
         .collect();
     assert_eq!(asked, [node(1), node(2)].into());

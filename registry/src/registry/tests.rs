@@ -109,25 +109,23 @@ fn expected(quota: fn(Kind) -> Quota, records: &[Record]) -> Vec<Record> {
 /// What one registry does with a message of another: what goes back.
 fn consume(registry: &mut Registry, message: Message) -> Vec<Message> {
     let send = |record: &Record| Message::Record { bytes: record.bytes().to_vec().into() };
-    match message {
-        Message::Digests { bits, ranges } => {
-            let answers = registry.compare_digests(bits, &ranges);
-            assert!(answers.len() <= DIGESTS_ANSWERS_MAX);
-            answers
-        }
-        Message::Have { from, to, entries } => {
-            let Difference { newer, wanted } = registry.compare(from, to, &entries);
-            assert!(newer.len() <= NEWER_RECORDS_MAX && wanted.len() <= WANT_KEYS_MAX);
-            let want = (!wanted.is_empty()).then_some(Message::Want { keys: wanted });
-            newer.iter().map(send).chain(want).collect()
-        }
-        Message::Want { keys } => registry.by_hashes(&keys).into_iter().map(send).collect(),
-        Message::Record { bytes } => {
-            let _ = registry.insert(Record::verify(&bytes).unwrap());
-            vec![]
-        }
-        message => panic!("{message:?}"),
+    if let Message::Digests { bits, ranges } = &message {
+        let answers = registry.compare_digests(*bits, ranges);
+        assert!(answers.len() <= DIGESTS_ANSWERS_MAX);
+        return answers;
     }
+    if let Message::Have { from, to, entries } = &message {
+        let Difference { newer, wanted } = registry.compare(*from, *to, entries);
+        assert!(newer.len() <= NEWER_RECORDS_MAX && wanted.len() <= WANT_KEYS_MAX);
+        let want = (!wanted.is_empty()).then_some(Message::Want { keys: wanted });
+        return newer.iter().map(send).chain(want).collect();
+    }
+    if let Message::Want { keys } = &message {
+        return registry.by_hashes(keys).into_iter().map(send).collect();
+    }
+    let Message::Record { bytes } = &message else { panic!("{message:?}") };
+    let _ = registry.insert(Record::verify(bytes).unwrap());
+    vec![]
 }
 
 /// A round: A tells B what it has, and so on until nobody has anything to say. How many datagrams that takes.
