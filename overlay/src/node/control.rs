@@ -69,13 +69,7 @@ impl Node {
                 self.compare_digests(node, digest, now);
             }
             Message::Have { from, to, entries } if entries.len() <= HAVE_ENTRIES_MAX && from <= to => {
-                let difference = self.registry.compare(from, to, &entries);
-                for record in difference.newer {
-                    self.send(&node, &Message::Record { bytes: record.bytes().to_vec().into() }, None);
-                }
-                if !difference.wanted.is_empty() {
-                    self.send(&node, &Message::Want { keys: difference.wanted }, None);
-                }
+                self.consume_summary(node, (from, to), &entries);
             }
             Message::Want { keys } if keys.len() <= WANT_KEYS_MAX => {
                 let records: Vec<_> = self
