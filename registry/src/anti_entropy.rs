@@ -1,19 +1,24 @@
 //! Finding what another node has missed, and what we have.
 //!
 //! ```text
-//! A: digest differs        A → B  Have, one for each range of key hashes
-//! B: compare               B → A  Record for each that A lacks or has older, Want for what B lacks
-//! A: by_hashes             A → B  Record for each that is wanted
+//! A: digest differs        A → B  Digests of the sixteen ranges of key hashes
+//! B: compare_digests       B → A  for each range that differs: Digests of its parts, or Have when it holds few
+//! A: compare               A → B  Record for each that B lacks or has older, Want for what A lacks
+//! B: by_hashes             B → A  Record for each that is wanted
 //! ```
 //!
-//! What another node says in a summary is not believed beyond that exchange, and no summary calls forth more than
-//! [`NEWER_RECORDS_MAX`] records and [`WANT_KEYS_MAX`] wishes.
+//! With 100,000 records of which one differs, that is some datagrams each way. Who holds few begins with Have.
+//!
+//! What another node says is not believed beyond that exchange, and no digests call forth more than [`DIGESTS_ANSWERS_MAX`]
+//! messages, no summary more than [`NEWER_RECORDS_MAX`] records and [`WANT_KEYS_MAX`] wishes. Of more the first ones go, so that
+//! the next round begins behind them.
 
 use crate::Registry;
-use crate::limits::NEWER_RECORDS_MAX;
+use crate::limits::{DIGESTS_ANSWERS_MAX, NEWER_RECORDS_MAX};
+use crate::range::{Range, STEP_BITS};
 use std::collections::{BTreeMap, BTreeSet};
 use wire::Record;
-use wire::control::{HAVE_ENTRIES_MAX, HaveEntry, Message, WANT_KEYS_MAX};
+use wire::control::{DIGESTS_MAX, HAVE_ENTRIES_MAX, HaveEntry, Message, RangeDigest, WANT_KEYS_MAX};
 
 /// What a summary of another node calls for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,26 +30,50 @@ pub struct Difference {
 }
 
 impl Registry {
-    /// Summaries of everything: [`Message::Have`] for ranges that cover all key hashes without a gap.
+    /// What goes to a node whose digest differs: what is here when it fits, else digests of its parts.
     #[must_use]
-    pub fn summaries(&self) -> Vec<Message> {
-        let entries: Vec<HaveEntry> = self
-            .in_range(0, u64::MAX)
-            .map(|(key, record)| HaveEntry { key, sequence: record.body().sequence })
-            .collect();
-        let mut summaries = Vec::new();
-        let mut from = 0;
-        let mut chunks = entries.chunks(HAVE_ENTRIES_MAX).peekable();
-        while let Some(chunk) = chunks.next() {
-            // The last range goes to the end, and only the last can have the highest hash in it.
-            let to = if chunks.peek().is_none() { u64::MAX } else { chunk[chunk.len() - 1].key };
-            summaries.push(Message::Have { from, to, entries: chunk.to_vec() });
-            from = to.wrapping_add(1);
+    pub fn summary(&self) -> Message {
+        self.have(Range::ALL)
+            .unwrap_or_else(|| self.digests(Range::ALL.bits, &Range::ALL.parts().collect::<Vec<_>>()))
+    }
+
+    /// Compares another node's [`Message::Digests`] with what is here: what goes back to it.
+    ///
+    /// Ranges that nobody names who keeps to the protocol, and too many of them, call for nothing.
+    #[must_use]
+    pub fn compare_digests(&self, bits: u8, ranges: &[RangeDigest]) -> Vec<Message> {
+        if ranges.len() > DIGESTS_MAX {
+            return Vec::new();
         }
-        if summaries.is_empty() {
-            summaries.push(Message::Have { from: 0, to: u64::MAX, entries: Vec::new() });
+        let mut answers = Vec::new();
+        let mut parts = Vec::new();
+        let named = ranges.iter().filter_map(|named| Some((Range::new(bits, named.prefix)?, named.digest)));
+        for (range, _) in named.filter(|(range, digest)| self.digest_of(*range) != *digest) {
+            if answers.len() + parts.len().div_ceil(DIGESTS_MAX) >= DIGESTS_ANSWERS_MAX {
+                break;
+            }
+            match self.have(range) {
+                Some(have) => answers.push(have),
+                None => parts.extend(range.parts()),
+            }
         }
-        summaries
+        let digests = parts.chunks(DIGESTS_MAX).map(|parts| self.digests(bits, parts));
+        answers.into_iter().chain(digests).take(DIGESTS_ANSWERS_MAX).collect()
+    }
+
+    /// [`Message::Have`] for a range, when that many fit into one.
+    fn have(&self, range: Range) -> Option<Message> {
+        let (from, to) = (range.first(), range.last());
+        let records = self.in_range(from, to).take(HAVE_ENTRIES_MAX + 1);
+        let entries: Vec<HaveEntry> =
+            records.map(|(key, record)| HaveEntry { key, sequence: record.body().sequence }).collect();
+        (entries.len() <= HAVE_ENTRIES_MAX).then_some(Message::Have { from, to, entries })
+    }
+
+    /// [`Message::Digests`] for parts of ranges of so many bits.
+    fn digests(&self, bits: u8, parts: &[Range]) -> Message {
+        let digest = |part: &Range| RangeDigest { prefix: part.prefix, digest: self.digest_of(*part) };
+        Message::Digests { bits: bits + STEP_BITS, ranges: parts.iter().map(digest).collect() }
     }
 
     /// Compares another node's summary with what is here.

@@ -6,27 +6,30 @@
 //! * of one key the highest sequence stays, and of one sequence the higher bytes;
 //! * when there are more keys than a quota of [`limits`] allows, the lowest keys stay.
 //!
-//! Spread has two halves. News is flooded: what [`Registry::insert`] calls [`Merge::is_news`] goes on to other
-//! nodes; to which ones is the caller's choice (all of them now, a partial view later), not this crate's. What was
-//! missed is found by anti-entropy: nodes compare [`Registry::digest`], and while it differs they exchange
-//! [`Registry::summaries`], [`Registry::compare`] them and send what the other lacks.
+//! Spread has three parts. [`Views`] says who a node's neighbours are, few and known for long, so that all nodes are one whole.
+//! What [`Registry::insert`] calls [`Merge::is_news`] goes along them as [`Broadcast`] says. What was missed is found by
+//! anti-entropy: nodes compare [`Registry::digest`], and while it differs they exchange [`Registry::summary`],
+//! [`Registry::compare_digests`] narrows down where, and [`Registry::compare`] says what the other lacks.
 //!
 //! **Anti-entropy ends.** A digest is a function of what summaries say (hashes of keys, and sequences), so nodes
-//! whose digests differ always find an entry to act on. An owner that signs two records with one sequence makes them
-//! differ in neither: two nodes may then hold different bytes with equal digests, and exchange nothing. Both byte
+//! whose digests differ always find a range that differs, down to an entry to act on. An owner that signs two records with one
+//! sequence makes them differ in neither: two nodes may then hold different bytes with equal digests, and exchange nothing. Both byte
 //! strings are the owner's word. Whoever is shown both keeps the higher, and the owner's next sequence ends it.
 //!
 //! Nobody's record is judged here beyond its signature, which every [`wire::Record`] has: callers ask
-//! [`wire::Record::content`] first. Lives of records are the caller's business too; this crate has no clock.
+//! [`wire::Record::content`] first. Lives of records are the caller's business too; this crate has no clock but for `now`.
 
 mod anti_entropy;
+pub mod broadcast;
 pub mod limits;
 mod random;
+mod range;
 mod registry;
 pub mod views;
 pub mod zone;
 
 pub use anti_entropy::Difference;
+pub use broadcast::{Broadcast, BroadcastOutput};
 pub use registry::{Merge, RefusalReason, Registry};
 pub use views::{ViewOutput, Views};
 pub use zone::Zone;

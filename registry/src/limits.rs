@@ -23,6 +23,13 @@ pub const KIND_BYTES_MAX: usize = KIND_RECORDS_MAX * RECORD_LENGTH_MAX;
 /// Whoever misses more sends another summary.
 pub const NEWER_RECORDS_MAX: usize = 128;
 
+/// Messages in answer to one [`wire::control::Message::Digests`], so that one datagram does not call forth hundreds: summaries of
+/// some hundred records. While digests differ there is another round.
+pub const DIGESTS_ANSWERS_MAX: usize = 16;
+/// Bits of key hashes for whose ranges digests are kept: with 100,000 records two dozen share one. Digests of smaller ranges are
+/// computed.
+pub(crate) const KEPT_BITS: u8 = 12;
+
 /// How many records of a kind are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
@@ -65,7 +72,7 @@ pub(crate) const DISPLACEMENT_DRAWS: usize = 3;
 pub(crate) const ATTEMPTS_MAX: usize = 8;
 /// Shuffles of others whose answers are awaited, the last ones: some more than pass by while one is under way.
 pub(crate) const TRAILS_MAX: usize = 16;
-/// Nodes to turn to when nobody else is left; as many as were neighbours.
+/// Nodes to turn to when nobody else is known; as many as were neighbours.
 pub(crate) const LOST_MAX: usize = ACTIVE_MAX;
 
 /// Before the first attempt, so that who comes back with many known members tries any of them, and not the first it is told.
@@ -93,8 +100,19 @@ pub(crate) const SHUFFLE_INTERVAL_MIN: Duration = Duration::from_secs(10);
 /// A node asks somebody beyond its neighbours to be one this often. Parts of a network that were apart, and in the meantime
 /// have filled their views among themselves, would else stay apart; the larger they are, the sooner one of them asks.
 pub(crate) const MIX_INTERVAL: Duration = Duration::from_secs(1800);
+/// Somebody whom the caller recalls for that comes within this time.
+pub(crate) const MIX_RECALL_TIME: Duration = Duration::from_secs(1);
 /// Joins that are told to others: one in this time...
 pub(crate) const JOIN_INTERVAL: Duration = Duration::from_millis(200);
 /// ...and as many at once. A member that joins again and again costs others no more than that; who is not announced
 /// becomes known by shuffles.
 pub(crate) const JOINS_AT_ONCE: u32 = 20;
+
+/// Neighbours that only hear what is new hear it this much later, so that one datagram names many records.
+pub(crate) const OFFER_DELAY: Duration = Duration::from_millis(100);
+/// A record that was offered is asked for when it has not come by another way in this time: longer than the way along a
+/// tree takes when the shortest one took the offer.
+pub(crate) const GRAFT_DELAY: Duration = Duration::from_millis(500);
+/// Records that were offered by one neighbour and have not come. Of more the first ones are asked for; anti-entropy finds
+/// the others.
+pub(crate) const MISSING_PER_NEIGHBOUR: usize = 120;

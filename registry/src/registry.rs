@@ -1,8 +1,10 @@
 //! The set of records, and how a record is merged into it.
 
 use crate::limits::{Quota, quota};
+use crate::range::{Digests, Range};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use wire::control::HaveEntry;
 use wire::record::Key;
 use wire::{Kind, NodeId, Record};
 
@@ -11,7 +13,7 @@ use wire::{Kind, NodeId, Record};
 /// ```
 /// let registry = registry::Registry::new();
 /// assert!(registry.is_empty());
-/// assert_eq!(registry.summaries().len(), 1, "even nothing has a summary");
+/// assert_eq!(registry.digest(), 0);
 /// ```
 #[derive(Debug, Clone)]
 pub struct Registry {
@@ -23,6 +25,7 @@ pub struct Registry {
     by_hash: BTreeMap<u64, Key>,
     totals: BTreeMap<Kind, usize>,
     digest: u64,
+    digests: Digests,
     quota: fn(Kind) -> Quota,
 }
 
@@ -74,7 +77,14 @@ impl Registry {
     }
 
     pub(crate) fn with_quota(quota: fn(Kind) -> Quota) -> Self {
-        Self { owners: BTreeMap::new(), by_hash: BTreeMap::new(), totals: BTreeMap::new(), digest: 0, quota }
+        Self {
+            owners: BTreeMap::new(),
+            by_hash: BTreeMap::new(),
+            totals: BTreeMap::new(),
+            digest: 0,
+            digests: Digests::default(),
+            quota,
+        }
     }
 
     /// Merges a record. The outcome for the whole set does not depend on the order of calls.
@@ -123,7 +133,7 @@ impl Registry {
 
     fn add(&mut self, hash: u64, record: Record) {
         let key = record.key();
-        self.digest ^= record.version_hash();
+        self.toggle(hash, &record);
         *self.totals.entry(key.kind).or_default() += 1;
         self.by_hash.insert(hash, key.clone());
         self.owners.entry((key.kind, key.owner)).or_default().insert(key.name, record);
@@ -138,7 +148,14 @@ impl Registry {
             self.owners.remove(&place);
         }
         *self.totals.get_mut(&key.kind).expect("was counted when it was added") -= 1;
-        self.digest ^= record.version_hash();
+        self.toggle(hash, &record);
+    }
+
+    /// A record came or went.
+    fn toggle(&mut self, hash: u64, record: &Record) {
+        let version = record.version_hash();
+        self.digest ^= version;
+        self.digests.toggle(hash, version);
     }
 
     /// Forgets the record of a key, which is to be held no more; whether there was one. As for any judgement, whoever
@@ -185,6 +202,21 @@ impl Registry {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_hash.is_empty()
+    }
+
+    /// Whether a record that another node names is here, or a newer one of its key.
+    #[must_use]
+    pub fn holds(&self, named: &HaveEntry) -> bool {
+        self.by_hash(named.key).is_some_and(|held| held.body().sequence >= named.sequence)
+    }
+
+    /// XOR of [`Record::version_hash`] over the records in a range.
+    pub(crate) fn digest_of(&self, range: Range) -> u64 {
+        let computed = || {
+            let records = self.in_range(range.first(), range.last());
+            records.fold(0, |digest, (_, record)| digest ^ record.version_hash())
+        };
+        self.digests.of(range).unwrap_or_else(computed)
     }
 
     pub(crate) fn by_hash(&self, hash: u64) -> Option<&Record> {

@@ -24,16 +24,17 @@
 
 mod active;
 mod attempts;
+mod links;
 mod pace;
 mod passive;
 mod timers;
 mod walks;
 
-use crate::limits::{ACTIVE_ENOUGH, LOST_MAX, MIX_INTERVAL};
+use crate::limits::LOST_MAX;
 use crate::random::Random;
-use active::{Active, Link};
+use active::Active;
 use attempts::{Attempts, Purpose};
-use pace::{Announcements, Search};
+use pace::{Announcements, Mixing, Search};
 use passive::{Entry, Passive};
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -51,6 +52,9 @@ pub enum ViewOutput {
     Joined(NodeId),
     /// It is none any more.
     Left(NodeId),
+    /// Some members that are known from elsewhere, any of them, would help: [`Views::handle_known`]. Comes now and then, and
+    /// while there are few neighbours and nobody else is known to ask.
+    Recall,
     /// Nothing, until then.
     Wait(Instant),
 }
@@ -64,12 +68,12 @@ pub struct Views {
     active: Active,
     passive: Passive,
     attempts: Attempts,
-    /// Neighbours, and others once met, that became unreachable, the last ones: for when nobody else is left.
+    /// Neighbours, and others once met, that became unreachable, the last ones: for when nobody else is known.
     lost: VecDeque<Entry>,
     has_joined: bool,
     search: Search,
     shuffles: Shuffles,
-    mix_next: Instant,
+    mixing: Mixing,
     announcements: Announcements,
     outputs: VecDeque<ViewOutput>,
 }
@@ -79,7 +83,7 @@ impl Views {
     #[must_use]
     pub fn new(own: NodeId, seed: u64, now: Instant) -> Self {
         let mut random = Random::new(seed);
-        let mix_next = now + random.jitter(MIX_INTERVAL);
+        let mixing = Mixing::new(&mut random, now);
         let shuffles = Shuffles::new(&mut random, now);
         Self {
             own,
@@ -92,7 +96,7 @@ impl Views {
             has_joined: false,
             search: Search::new(now),
             shuffles,
-            mix_next,
+            mixing,
             announcements: Announcements::new(now),
             outputs: VecDeque::new(),
         }
@@ -100,9 +104,13 @@ impl Views {
 
     /// A member is known from elsewhere: records, memory.
     pub fn handle_known(&mut self, node: NodeId, now: Instant) {
-        self.end_loneliness(now);
-        if node != self.own && !self.active.contains(&node) {
-            self.passive.insert_known(node, &mut self.random);
+        if node == self.own || self.active.contains(&node) {
+            return;
+        }
+        self.end_want(now);
+        self.passive.insert_known(node, &mut self.random);
+        if self.mixing.take(&mut self.random, now) {
+            self.attempt(node, Purpose::Mix, now);
         }
     }
 
@@ -116,7 +124,7 @@ impl Views {
 
     /// There is a session with a node, whoever wanted it.
     pub fn handle_connected(&mut self, node: NodeId, now: Instant) {
-        self.end_loneliness(now);
+        self.end_want(now);
         self.lost.retain(|entry| entry.node != node);
         if let Some(purpose) = self.attempts.connecting(&node) {
             let question = self.question(purpose);
@@ -214,106 +222,10 @@ impl Views {
         self.attempts.contains(node)
     }
 
-    fn handle_join(&mut self, from: NodeId, now: Instant) {
-        let is_new = !self.active.contains(&from);
-        self.link(from, now);
-        self.send(from, ViewMessage::NeighbourAnswer { is_accepted: true });
-        if is_new {
-            self.forward_join(from, now);
-        }
-    }
-
-    fn handle_neighbour(&mut self, from: NodeId, is_high_priority: bool, now: Instant) {
-        let is_accepted = is_high_priority || !self.active.is_full() || self.active.contains(&from);
-        if is_accepted {
-            self.link(from, now);
-        } else {
-            self.meet(from, 0, now);
-        }
-        self.send(from, ViewMessage::NeighbourAnswer { is_accepted });
-    }
-
-    fn handle_answer(&mut self, from: NodeId, is_accepted: bool, now: Instant) {
-        match self.attempts.answered(&from) {
-            Some((purpose, is_join)) if is_accepted => {
-                self.has_joined |= is_join;
-                if self.active.is_full() && !self.active.contains(&from) && purpose == Purpose::Promotion {
-                    // Others were quicker.
-                    self.send(from, ViewMessage::Disconnect);
-                } else {
-                    self.link(from, now);
-                }
-            }
-            Some(_) => {
-                let has_few = self.active.len() < ACTIVE_ENOUGH;
-                self.search.slow_down(has_few, &mut self.random, now);
-            }
-            None if self.active.contains(&from) => {
-                let is_asked = self.active.is_asked(&from);
-                if is_accepted {
-                    self.active.confirm(&from, &mut self.random, now);
-                } else if is_asked && let Some(link) = self.unlink(&from, now) {
-                    self.meet(from, link.age, link.since);
-                }
-            }
-            None if is_accepted => self.send(from, ViewMessage::Disconnect),
-            None => {}
-        }
-    }
-
-    /// Somebody turns up: who was alone does not wait until it would have tried again.
-    fn end_loneliness(&mut self, now: Instant) {
-        if self.is_alone() && !self.lost.is_empty() {
+    /// Somebody turns up: who knew nobody to ask does not wait until it would have tried again.
+    fn end_want(&mut self, now: Instant) {
+        if self.is_wanting() {
             self.search.hasten(now);
-        }
-    }
-
-    /// What a node is asked that shall be a neighbour.
-    fn question(&self, purpose: Purpose) -> ViewMessage {
-        if !self.has_joined && self.active.is_empty() && !self.attempts.is_joining() {
-            return ViewMessage::Join;
-        }
-        ViewMessage::Neighbour { is_high_priority: self.active.is_empty() || purpose == Purpose::Mix }
-    }
-
-    /// Begins to make a node a neighbour, unless it is one or is being asked.
-    fn attempt(&mut self, node: NodeId, purpose: Purpose, now: Instant) {
-        if !self.active.contains(&node) && self.attempts.begin(node, purpose, now) {
-            self.outputs.push_back(ViewOutput::Connect(node));
-        }
-    }
-
-    /// Makes a node a neighbour, or confirms that it is one.
-    fn link(&mut self, node: NodeId, now: Instant) {
-        self.attempts.remove(&node);
-        if self.active.contains(&node) {
-            self.active.confirm(&node, &mut self.random, now);
-            return;
-        }
-        if self.active.is_full()
-            && let Some(displaced) = self.active.displaced(&mut self.random)
-            && let Some(link) = self.unlink(&displaced, now)
-        {
-            self.send(displaced, ViewMessage::Disconnect);
-            self.meet(displaced, link.age, link.since);
-        }
-        let age = self.passive.remove(&node).map_or(0, |entry| entry.age);
-        self.active.insert(node, age, &mut self.random, now);
-        self.outputs.push_back(ViewOutput::Joined(node));
-    }
-
-    /// Ends that a node is a neighbour.
-    fn unlink(&mut self, node: &NodeId, now: Instant) -> Option<Link> {
-        let link = self.active.remove(node)?;
-        self.outputs.push_back(ViewOutput::Left(*node));
-        self.search.hasten(now);
-        Some(link)
-    }
-
-    /// A node that there is, or was, a session with is known from now on.
-    fn meet(&mut self, node: NodeId, age: u8, since: Instant) {
-        if node != self.own && !self.active.contains(&node) && !self.passive.note_met(&node, since) {
-            self.passive.insert(Entry::met(node, age, since), &[], &mut self.random);
         }
     }
 

@@ -5,6 +5,7 @@
 //! run can be repeated. After every step the World looks for broken promises; [`scenario::run`] makes
 //! a World, disturbs it, heals it and says whether everybody came together again.
 
+pub mod crowd;
 mod ledger;
 mod machine;
 pub mod nat;

@@ -241,6 +241,6 @@ impl World {
 }
 
 #[expect(clippy::disallowed_methods, reason = "virtual time counts from an instant that does not matter")]
-fn beginning() -> Instant {
+pub(crate) fn beginning() -> Instant {
     Instant::now()
 }

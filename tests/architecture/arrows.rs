@@ -43,7 +43,7 @@ pub(crate) const CRATES: [Crate; 12] = [
         &["hopmesh-nat", "hopmesh-registry", "hopmesh-routing", "hopmesh-wire"],
     ),
     below("hopmesh-config", "config", &[]),
-    below("hopmesh-sim", "sim", &["hopmesh-overlay", "hopmesh-wire"]),
+    below("hopmesh-sim", "sim", &["hopmesh-overlay", "hopmesh-registry", "hopmesh-wire"]),
     below(
         "hopmesh-fuzz-bodies",
         "fuzz/bodies",

@@ -1,7 +1,7 @@
 //! Clippy's bans are in force below the sans-IO line: each folder there has the one file of bans, the lint is denied, and
 //! nobody lifts it.
 //!
-//! Tests may: they count virtual time from some instant, and read vectors from files.
+//! Tests and examples may: they count virtual time from some instant, read vectors from files, and take arguments.
 
 use std::path::{Path, PathBuf};
 
@@ -118,7 +118,7 @@ fn begins_module(lines: &[&str]) -> bool {
 
 fn is_test(path: &Path) -> bool {
     path.components()
-        .any(|part| ["tests", "tests.rs", "benches"].iter().any(|name| part.as_os_str() == *name))
+        .any(|part| ["tests", "tests.rs", "benches", "examples"].iter().any(|name| part.as_os_str() == *name))
 }
 
 /// Sources of crates below the line that are no tests, relative to the checkout.

@@ -6,7 +6,7 @@
 use crate::control::HaveEntry;
 use minicbor::{Decode, Encode};
 
-/// Most records that one [`NewsMessage::Offer`] names, so that it fits in a datagram.
+/// Most records that one message names, so that it fits in a datagram.
 pub const OFFER_MAX: usize = 60;
 
 /// A message about news.
@@ -19,12 +19,12 @@ pub enum NewsMessage {
         #[n(0)]
         news: Vec<HaveEntry>,
     },
-    /// "Send me this, and from now on whatever is new."
+    /// "Send me these, and from now on whatever is new"; at most [`OFFER_MAX`].
     #[n(1)]
     Graft {
         /// What was offered and has not come.
         #[n(0)]
-        news: HaveEntry,
+        news: Vec<HaveEntry>,
     },
     /// "I get it from others: only tell me."
     #[n(2)]
@@ -40,7 +40,8 @@ mod tests {
     #[test]
     fn messages_read_back_and_the_longest_fits_in_a_datagram() {
         let news = HaveEntry { key: u64::MAX, sequence: u64::MAX };
-        let offer = NewsMessage::Offer { news: vec![news; OFFER_MAX] };
+        let news = vec![news; OFFER_MAX];
+        let offer = NewsMessage::Offer { news: news.clone() };
         for message in [offer, NewsMessage::Graft { news }, NewsMessage::Prune] {
             let message = Message::News(message);
             let bytes = cbor::encode(&message);

@@ -5,14 +5,18 @@
 use ed25519_dalek::SigningKey;
 use minicbor::bytes::ByteVec;
 use std::collections::BTreeMap;
-use wire::control::{CircuitEnd, HAVE_ENTRIES_MAX, HaveEntry, Message, ROUTE_MAX, WANT_KEYS_MAX};
+use wire::control::{
+    CircuitEnd, DIGESTS_MAX, HAVE_ENTRIES_MAX, HaveEntry, Message, ROUTE_MAX, RangeDigest, WANT_KEYS_MAX,
+};
 use wire::datagram::{self, CookieReply, Datagram, HintStage, Sealed};
 use wire::gate::{self, GateKeys};
 use wire::handshake::{InitiationPayload, ResponsePayload, Suite};
 use wire::hint::{self, Hint, HintBody, SealKey};
 use wire::invite::InviteRole;
 use wire::mailbox::{self, Slot};
+use wire::news::{NewsMessage, OFFER_MAX};
 use wire::record::{self, Content, Link, LinkState};
+use wire::view::{SAMPLE_MAX, Sampled, ViewMessage};
 use wire::{
     Candidate, Chain, Claims, Dependence, Invite, InviteId, NatProfile, NetworkId, NetworkSecret, NodeId,
     NoisePublicKey, Ports, Record, Roles, address, cbor, credential, enrolment, handshake, invite, secret,
@@ -130,6 +134,9 @@ fn constants_are_those_of_the_code() {
         ("ADDRESSES_MAX", invite::ADDRESSES_MAX),
         ("HAVE_ENTRIES_MAX", HAVE_ENTRIES_MAX),
         ("WANT_KEYS_MAX", WANT_KEYS_MAX),
+        ("DIGESTS_MAX", DIGESTS_MAX),
+        ("SAMPLE_MAX", SAMPLE_MAX),
+        ("OFFER_MAX", OFFER_MAX),
         ("LINKS_MAX", record::LINKS_MAX),
         ("LABEL_LENGTH", datagram::LABEL_LENGTH),
         ("ROUTE_MAX", ROUTE_MAX),
@@ -384,6 +391,28 @@ fn example_messages_about_paths() -> Vec<(&'static str, Vec<u8>)> {
     .to_vec()
 }
 
+fn example_messages_about_spread() -> Vec<(&'static str, Vec<u8>)> {
+    let (node, origin) = (NodeId([6; 32]), NodeId([7; 32]));
+    let sample = vec![Sampled { node, age: 3 }];
+    let news = vec![HaveEntry { key: 3, sequence: 4 }];
+    let ranges = vec![RangeDigest { prefix: 3, digest: 4 }, RangeDigest { prefix: 15, digest: 300 }];
+    [
+        ("view: join", Message::View(ViewMessage::Join)),
+        ("view: forward join", Message::View(ViewMessage::ForwardJoin { node, ttl: 6 })),
+        ("view: neighbour", Message::View(ViewMessage::Neighbour { is_high_priority: true })),
+        ("view: neighbour answer", Message::View(ViewMessage::NeighbourAnswer { is_accepted: false })),
+        ("view: disconnect", Message::View(ViewMessage::Disconnect)),
+        ("view: shuffle", Message::View(ViewMessage::Shuffle { origin, ttl: 6, sample: sample.clone() })),
+        ("view: shuffle answer", Message::View(ViewMessage::ShuffleAnswer { origin, sample })),
+        ("news: offer", Message::News(NewsMessage::Offer { news: news.clone() })),
+        ("news: graft", Message::News(NewsMessage::Graft { news })),
+        ("news: prune", Message::News(NewsMessage::Prune)),
+        ("digests", Message::Digests { bits: 4, ranges }),
+    ]
+    .map(|(name, message)| (name, cbor::encode(&message)))
+    .to_vec()
+}
+
 fn link_state_record() -> Record {
     let state = LinkState {
         is_hop: true,
@@ -411,12 +440,16 @@ fn examples_are_what_the_code_writes() {
     let node = chain().claims().node;
     let response = datagram::write_response(1, 2, b"noise", &gate_keys());
     let data = Sealed { receiver: 0x0102_0304, counter: 5 };
-    let mut code: BTreeMap<&str, String> =
-        [example_payloads(), example_messages(), example_messages_about_paths()]
-            .concat()
-            .iter()
-            .map(|(name, b)| (*name, hex(b)))
-            .collect();
+    let mut code: BTreeMap<&str, String> = [
+        example_payloads(),
+        example_messages(),
+        example_messages_about_paths(),
+        example_messages_about_spread(),
+    ]
+    .concat()
+    .iter()
+    .map(|(name, b)| (*name, hex(b)))
+    .collect();
     let revocation = Content::Revocation { node, by: Box::new(chain()), by_root: true };
     let lan = SealKey::lan(&NetworkSecret::new(1, SECRET));
     code.extend([

@@ -2,14 +2,16 @@
 
 use crate::{hint, state, world};
 use overlay::state::{Contact, IssuedInvite, encode_contacts, encode_invites, encode_records};
-use wire::control::{CircuitEnd, HaveEntry, Message};
+use wire::control::{CircuitEnd, HaveEntry, Message, RangeDigest};
 use wire::datagram::{self, CookieReply, HintStage, Sealed};
 use wire::gate::GateKeys;
 use wire::handshake::{InitiationPayload, ResponsePayload, Suite};
 use wire::hint::{Hint, HintBody};
 use wire::icmp::{Unreachable, unreachable};
 use wire::invite::InviteRole;
+use wire::news::NewsMessage;
 use wire::record::{Content, Link, LinkState};
+use wire::view::{Sampled, ViewMessage};
 use wire::{
     Candidate, Chain, Dependence, Invite, InviteId, NatProfile, NoisePublicKey, Ports, Record, cbor,
     enrolment, handshake,
@@ -200,7 +202,32 @@ fn messages() -> Vec<Seed> {
         ("close", Message::Close),
     ]
     .map(|(name, message)| ("control", name, cbor::encode(&message)));
-    [control.to_vec(), messages_about_paths(), handshakes(observed), enrolments()].concat()
+    [control.to_vec(), messages_about_paths(), messages_about_spread(), handshakes(observed), enrolments()]
+        .concat()
+}
+
+fn messages_about_spread() -> Vec<Seed> {
+    let (node, origin) = (world::node(&world::member()), world::node(&world::admin()));
+    let sample = vec![Sampled { node, age: 255 }];
+    let news = vec![HaveEntry { key: u64::MAX, sequence: 3 }];
+    let ranges = vec![RangeDigest { prefix: 0, digest: 1 }, RangeDigest { prefix: 15, digest: u64::MAX }];
+    let view = |message| Message::View(message);
+    [
+        ("view-join", view(ViewMessage::Join)),
+        ("view-forward-join", view(ViewMessage::ForwardJoin { node, ttl: 6 })),
+        ("view-neighbour", view(ViewMessage::Neighbour { is_high_priority: true })),
+        ("view-neighbour-answer", view(ViewMessage::NeighbourAnswer { is_accepted: true })),
+        ("view-disconnect", view(ViewMessage::Disconnect)),
+        ("view-shuffle", view(ViewMessage::Shuffle { origin, ttl: 0, sample: sample.clone() })),
+        ("view-shuffle-answer", view(ViewMessage::ShuffleAnswer { origin, sample })),
+        ("news-offer", Message::News(NewsMessage::Offer { news: news.clone() })),
+        ("news-graft", Message::News(NewsMessage::Graft { news })),
+        ("news-prune", Message::News(NewsMessage::Prune)),
+        ("digests", Message::Digests { bits: 4, ranges: ranges.clone() }),
+        ("digests-of-no-range", Message::Digests { bits: 255, ranges }),
+    ]
+    .map(|(name, message)| ("control", name, cbor::encode(&message)))
+    .to_vec()
 }
 
 fn messages_about_paths() -> Vec<Seed> {

@@ -2,7 +2,7 @@
 
 use crate::{credential, datagram, record, world};
 use registry::Registry;
-use registry::limits::NEWER_RECORDS_MAX;
+use registry::limits::{DIGESTS_ANSWERS_MAX, NEWER_RECORDS_MAX};
 use wire::cbor;
 use wire::control::{Message, WANT_KEYS_MAX};
 use wire::enrolment;
@@ -20,6 +20,10 @@ pub(crate) fn control(bytes: &[u8]) -> bool {
             assert!(difference.wanted.len() <= WANT_KEYS_MAX.min(entries.len()));
             assert!(difference.wanted.iter().all(|hash| (from..=to).contains(hash)));
             assert!(difference.newer.iter().all(|record| (from..=to).contains(&record.key_hash())));
+        }
+        Message::Digests { bits, ranges } => {
+            let answers = registry.compare_digests(bits, &ranges);
+            assert!(answers.len() <= DIGESTS_ANSWERS_MAX.min(ranges.len()));
         }
         Message::Want { keys } => assert!(registry.by_hashes(&keys).len() <= registry.len()),
         Message::Record { bytes } => {
@@ -40,7 +44,6 @@ pub(crate) fn control(bytes: &[u8]) -> bool {
         | Message::Ping { .. }
         | Message::View(_)
         | Message::News(_)
-        | Message::Digests { .. }
         | Message::Rest { .. }
         | Message::Close => {}
     }

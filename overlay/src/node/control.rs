@@ -69,13 +69,7 @@ impl Node {
                 self.compare_digests(node, digest, now);
             }
             Message::Have { from, to, entries } if entries.len() <= HAVE_ENTRIES_MAX && from <= to => {
-                let difference = self.registry.compare(from, to, &entries);
-                for record in difference.newer {
-                    self.send(&node, &Message::Record { bytes: record.bytes().to_vec().into() }, None);
-                }
-                if !difference.wanted.is_empty() {
-                    self.send(&node, &Message::Want { keys: difference.wanted }, None);
-                }
+                self.consume_summary(node, (from, to), &entries);
             }
             Message::Want { keys } if keys.len() <= WANT_KEYS_MAX => {
                 let records: Vec<_> = self
@@ -115,8 +109,12 @@ impl Node {
                 self.consume_vouch(node, (invite, mac_key.into(), open_s), now);
             }
             Message::Enrolment { joiner, bytes } => self.consume_put_through(node, joiner, &bytes, now),
-            // Nobody sends these yet.
-            Message::News(_) | Message::Digests { .. } => self.drops.count(DropReason::Control),
+            Message::Digests { bits, ranges } => {
+                for answer in self.registry.compare_digests(bits, &ranges) {
+                    self.send(&node, &answer, None);
+                }
+            }
+            Message::News(_) => self.drops.count(DropReason::Control),
             Message::Have { .. } | Message::Want { .. } => self.drops.count(DropReason::Control),
         }
     }

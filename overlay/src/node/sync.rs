@@ -8,7 +8,7 @@ use crate::limits::{SYNC_AGREED, SYNC_PEERS, SYNC_RETRY, SYNC_WAIT_MAX, SYNC_WHI
 use crate::peer::Peer;
 use std::time::{Duration, Instant};
 use wire::NodeId;
-use wire::control::Message;
+use wire::control::{HaveEntry, Message};
 
 /// When records are compared.
 pub(super) struct Sync {
@@ -89,8 +89,17 @@ impl Node {
             peer.last_summary = Some(now);
         }
         self.sync.last_summary = now;
-        for summary in self.registry.summaries() {
-            self.send(&node, &summary, None);
+        self.send(&node, &self.registry.summary(), None);
+    }
+
+    /// Sends what a peer lacks by its summary of a range of key hashes, and asks for what we lack.
+    pub(super) fn consume_summary(&mut self, node: NodeId, (from, to): (u64, u64), entries: &[HaveEntry]) {
+        let difference = self.registry.compare(from, to, entries);
+        for record in difference.newer {
+            self.send(&node, &Message::Record { bytes: record.bytes().to_vec().into() }, None);
+        }
+        if !difference.wanted.is_empty() {
+            self.send(&node, &Message::Want { keys: difference.wanted }, None);
         }
     }
 }

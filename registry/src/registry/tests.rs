@@ -1,8 +1,9 @@
 use super::*;
 use crate::Difference;
-use crate::limits::NEWER_RECORDS_MAX;
+use crate::limits::{DIGESTS_ANSWERS_MAX, NEWER_RECORDS_MAX};
 use ed25519_dalek::SigningKey;
-use wire::control::{HAVE_ENTRIES_MAX, HaveEntry, Message, WANT_KEYS_MAX};
+use wire::control::{DIGESTS_MAX, HAVE_ENTRIES_MAX, Message, RangeDigest, WANT_KEYS_MAX};
+use wire::datagram::{OVERHEAD, SLOW_LENGTH_MAX};
 use wire::record::Body;
 
 /// SplitMix64: all that these tests need of randomness.
@@ -105,16 +106,63 @@ fn expected(quota: fn(Kind) -> Quota, records: &[Record]) -> Vec<Record> {
     newest.into_values().cloned().collect()
 }
 
-/// One exchange: A tells B what it has.
-fn tell(a: &mut Registry, b: &mut Registry) {
-    for message in a.summaries() {
-        let Message::Have { from, to, entries } = message else { panic!("{message:?}") };
-        let Difference { newer, wanted } = b.compare(from, to, &entries);
-        assert!(newer.len() <= NEWER_RECORDS_MAX && wanted.len() <= WANT_KEYS_MAX);
-        let answers: Vec<Record> = a.by_hashes(&wanted).into_iter().cloned().collect();
-        insert_all(a, newer);
-        insert_all(b, answers);
+/// What one registry does with a message of another: what goes back.
+fn consume(registry: &mut Registry, message: Message) -> Vec<Message> {
+    let send = |record: &Record| Message::Record { bytes: record.bytes().to_vec().into() };
+    if let Message::Digests { bits, ranges } = &message {
+        let answers = registry.compare_digests(*bits, ranges);
+        assert!(answers.len() <= DIGESTS_ANSWERS_MAX);
+        return answers;
     }
+    if let Message::Have { from, to, entries } = &message {
+        let Difference { newer, wanted } = registry.compare(*from, *to, entries);
+        assert!(newer.len() <= NEWER_RECORDS_MAX && wanted.len() <= WANT_KEYS_MAX);
+        let want = (!wanted.is_empty()).then_some(Message::Want { keys: wanted });
+        return newer.iter().map(send).chain(want).collect();
+    }
+    if let Message::Want { keys } = &message {
+        return registry.by_hashes(keys).into_iter().map(send).collect();
+    }
+    let Message::Record { bytes } = &message else { panic!("{message:?}") };
+    let _ = registry.insert(Record::verify(bytes).unwrap());
+    vec![]
+}
+
+/// A round: A tells B what it has, and so on until nobody has anything to say. How many datagrams that takes.
+fn tell(a: &mut Registry, b: &mut Registry) -> usize {
+    let mut sent = 0;
+    let mut to_b = vec![a.summary()];
+    while !to_b.is_empty() {
+        let to_a: Vec<Message> = to_b.iter().flat_map(|message| consume(b, message.clone())).collect();
+        sent += to_b.len() + to_a.len();
+        for message in to_b.iter().chain(&to_a) {
+            assert!(wire::cbor::encode(message).len() + OVERHEAD <= SLOW_LENGTH_MAX);
+        }
+        to_b = to_a.into_iter().flat_map(|message| consume(a, message)).collect();
+    }
+    sent
+}
+
+/// Rounds, begun by either in turn, until both have the same.
+fn rounds(mut a: Registry, mut b: Registry) -> (usize, Registry) {
+    let mut rounds = 0;
+    while a.digest() != b.digest() {
+        tell(&mut a, &mut b);
+        std::mem::swap(&mut a, &mut b);
+        rounds += 1;
+        assert!(rounds < 100, "it must end");
+    }
+    assert_eq!(set(&a), set(&b));
+    (rounds, a)
+}
+
+fn many(_: Kind) -> Quota {
+    Quota { per_owner: 200_000, total: 200_000 }
+}
+
+/// So many records of one owner.
+fn crowd(count: u32) -> Vec<Record> {
+    (0..count).map(|n| record(Kind::Revocation, 1, &n.to_string(), 1, b"")).collect()
 }
 
 #[test]
@@ -162,49 +210,89 @@ fn two_registries_converge_by_exchanging_summaries() {
             let mine = dice.some_of(&records);
             let theirs = dice.some_of(&records);
             let all = expected(quota, &[mine.clone(), theirs.clone()].concat());
-            let (mut a, mut b) = (filled(quota, mine), filled(quota, theirs));
-            let mut exchanges = 0;
-            while a.digest() != b.digest() {
-                tell(&mut a, &mut b);
-                std::mem::swap(&mut a, &mut b);
-                exchanges += 1;
-                assert!(exchanges <= 4, "seed {seed}");
-            }
-            assert_eq!(set(&a), all, "seed {seed}");
-            assert_eq!(set(&b), all, "seed {seed}");
+            let (rounds, both) = rounds(filled(quota, mine), filled(quota, theirs));
+            assert!(rounds <= 4, "seed {seed}");
+            assert_eq!(set(&both), all, "seed {seed}");
         }
+    }
+}
+
+#[test]
+fn large_registries_converge_whatever_each_has_missed() {
+    let records = crowd(3000);
+    for seed in 0..3 {
+        let mut dice = Dice(seed);
+        let (mine, theirs) = (dice.some_of(&records), dice.some_of(&records));
+        let all = expected(many, &[mine.clone(), theirs.clone()].concat());
+        let (rounds, both) = rounds(filled(many, mine), filled(many, theirs));
+        assert_eq!(set(&both), all, "seed {seed}");
+        assert!(rounds <= 8, "{rounds}");
     }
 }
 
 #[test]
 fn an_empty_registry_catches_up_in_bounded_steps() {
-    let names: Vec<String> = (0..300).map(|n| n.to_string()).collect();
-    let mut full = filled(quota, names.iter().map(|name| record(Kind::Revocation, 1, name, 1, b"")));
-    let mut empty = Registry::new();
-    tell(&mut empty, &mut full);
-    assert_eq!(empty.len(), NEWER_RECORDS_MAX);
-    tell(&mut full, &mut empty);
-    assert_eq!(set(&empty), set(&full), "each of its summaries is answered with wishes");
+    let records = crowd(3000);
+    let (rounds, both) = rounds(Registry::with_quota(many), filled(many, records.clone()));
+    assert_eq!(both.len(), records.len());
+    assert!(rounds <= 12, "{rounds}");
 }
 
 #[test]
-fn summaries_cover_everything_without_a_gap() {
-    for count in [0, 1, HAVE_ENTRIES_MAX, HAVE_ENTRIES_MAX + 1, 3 * HAVE_ENTRIES_MAX] {
-        let registry = filled(quota, (0..count).map(|n| record(Kind::Revocation, 1, &n.to_string(), 1, b"")));
-        let (mut next, mut entries_seen) = (Some(0), 0);
-        for message in registry.summaries() {
-            let Message::Have { from, to, entries } = message else { panic!("{message:?}") };
-            assert_eq!(Some(from), next, "{count} records");
-            assert!(entries.len() <= HAVE_ENTRIES_MAX);
-            assert!(entries.iter().all(|entry| (from..=to).contains(&entry.key)));
-            assert!(entries.is_sorted_by(|a, b| a.key < b.key));
-            assert_eq!(registry.compare(from, to, &entries), Difference::default(), "nothing differs");
-            next = to.checked_add(1);
-            entries_seen += entries.len();
-        }
-        assert_eq!((next, entries_seen), (None, count));
-        assert_eq!(registry.summaries().len(), count.div_ceil(HAVE_ENTRIES_MAX).max(1));
+fn one_difference_among_many_is_found_in_a_few_datagrams() {
+    // So many that three steps are needed, as they are for a hundred thousand.
+    let mut a = filled(many, crowd(20_000));
+    let mut b = a.clone();
+    let newer = record(Kind::Revocation, 1, "77", 2, b"");
+    let _ = b.insert(newer.clone());
+    let sent = tell(&mut a, &mut b);
+    assert_eq!((a.get(&newer.key()), a.digest()), (Some(&newer), b.digest()));
+    assert!(sent <= 6, "{sent}");
+    let _ = a.insert(record(Kind::Revocation, 1, "new", 1, b""));
+    assert!(tell(&mut a, &mut b) <= 6);
+    assert_eq!(a.digest(), b.digest());
+}
+
+#[test]
+fn whoever_holds_few_says_all_of_it_and_others_say_where_they_differ() {
+    for count in [0, 1, HAVE_ENTRIES_MAX] {
+        let registry = filled(many, crowd(count as u32));
+        let Message::Have { from: 0, to: u64::MAX, entries } = registry.summary() else { panic!("{count}") };
+        assert_eq!(entries.len(), count);
+        assert!(entries.is_sorted_by(|a, b| a.key < b.key));
+        assert_eq!(registry.compare(0, u64::MAX, &entries), Difference::default(), "nothing differs");
     }
+    let registry = filled(many, crowd(2000));
+    let Message::Digests { bits: 4, ranges } = registry.summary() else { panic!("too many for one summary") };
+    assert_eq!(ranges.iter().fold(0, |digest, range| digest ^ range.digest), registry.digest());
+    assert_eq!(registry.compare_digests(4, &ranges), [], "nothing differs");
+    let mut other = ranges.clone();
+    other[3].digest ^= 1;
+    let answers = registry.compare_digests(4, &other);
+    let [Message::Digests { bits: 8, ranges: parts }] = &answers[..] else { panic!("{answers:?}") };
+    assert_eq!(parts.iter().fold(0, |digest, part| digest ^ part.digest), ranges[3].digest);
+    assert!(parts.iter().all(|part| part.prefix >> 4 == 3));
+    // As many as are kept, and then below them, where they are computed.
+    for bits in [12, 16, 20] {
+        let hash = registry.in_range(0, u64::MAX).next().unwrap().0;
+        let wrong = RangeDigest { prefix: hash >> (64 - bits), digest: 5 };
+        let answers = registry.compare_digests(bits, &[wrong]);
+        assert!(matches!(&answers[..], [Message::Have { entries, .. }] if entries[0].key == hash));
+    }
+}
+
+#[test]
+fn malformed_digests_are_harmless() {
+    let registry = filled(many, crowd(100));
+    let wrong = |prefix| RangeDigest { prefix, digest: 5 };
+    assert_eq!(registry.compare_digests(4, &[wrong(16), wrong(u64::MAX)]), [], "no such ranges");
+    assert_eq!(registry.compare_digests(255, &[wrong(0)]), []);
+    assert_eq!(registry.compare_digests(5, &[wrong(0)]), []);
+    assert_eq!(registry.compare_digests(4, &vec![wrong(1); DIGESTS_MAX + 1]), [], "too many");
+    let answers = registry.compare_digests(4, &vec![wrong(1); DIGESTS_MAX]);
+    assert_eq!(answers.len(), DIGESTS_ANSWERS_MAX);
+    assert_eq!(registry.compare_digests(0, &[wrong(0)]).len(), 1, "of everything");
+    assert!(matches!(registry.compare_digests(64, &[wrong(7)])[..], [Message::Have { from: 7, to: 7, .. }]));
 }
 
 #[test]
@@ -232,7 +320,7 @@ fn an_owner_that_signs_twice_makes_nobody_exchange_for_ever() {
     let (low, high) = if x.bytes() < y.bytes() { (x, y) } else { (y, x) };
     let (mut a, mut b) = (filled(quota, [low.clone()]), filled(quota, [high.clone()]));
     assert_eq!(a.digest(), b.digest(), "so no summary is sent");
-    tell(&mut a, &mut b);
+    let _ = tell(&mut a, &mut b);
     assert_eq!((set(&a), set(&b)), (vec![low.clone()], vec![high.clone()]), "and one would change nothing");
     assert_eq!(b.insert(low), Merge::Old);
     assert_eq!(a.insert(high), Merge::Replaced, "whoever is shown both keeps the higher and passes it on");

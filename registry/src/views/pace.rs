@@ -1,7 +1,8 @@
 //! How often something is tried, and how often others may make us do something.
 
 use crate::limits::{
-    JOIN_INTERVAL, JOINS_AT_ONCE, PROMOTION_PAUSE, PROMOTION_PAUSE_FEW, PROMOTION_PAUSE_MAX, START_DELAY,
+    JOIN_INTERVAL, JOINS_AT_ONCE, MIX_INTERVAL, MIX_RECALL_TIME, PROMOTION_PAUSE, PROMOTION_PAUSE_FEW,
+    PROMOTION_PAUSE_MAX, START_DELAY,
 };
 use crate::random::Random;
 use std::time::{Duration, Instant};
@@ -35,6 +36,53 @@ impl Search {
             let longest = if has_few { PROMOTION_PAUSE_FEW } else { PROMOTION_PAUSE_MAX };
             self.pause = (self.pause * 2).min(longest);
         }
+    }
+}
+
+/// When somebody beyond the neighbours is asked to be one: a member that the caller recalls or, when it recalls none, one
+/// of the passive view.
+#[derive(Debug)]
+pub(super) struct Mixing {
+    next: Instant,
+    /// Whether the next member that is recalled will be asked.
+    is_recalling: bool,
+}
+
+/// What is due.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Mix {
+    Recall,
+    Passive,
+}
+
+impl Mixing {
+    pub(super) fn new(random: &mut Random, now: Instant) -> Self {
+        Self { next: now + random.jitter(MIX_INTERVAL), is_recalling: false }
+    }
+
+    pub(super) fn next(&self) -> Instant {
+        self.next
+    }
+
+    pub(super) fn due(&mut self, random: &mut Random, now: Instant) -> Option<Mix> {
+        if self.next > now {
+            return None;
+        }
+        if self.take(random, now) {
+            return Some(Mix::Passive);
+        }
+        self.is_recalling = true;
+        self.next = now + MIX_RECALL_TIME;
+        Some(Mix::Recall)
+    }
+
+    /// Somebody is there to be asked; whether it is time.
+    pub(super) fn take(&mut self, random: &mut Random, now: Instant) -> bool {
+        let is_time = std::mem::take(&mut self.is_recalling);
+        if is_time {
+            self.next = now + random.jitter(MIX_INTERVAL);
+        }
+        is_time
     }
 }
 

@@ -1,7 +1,8 @@
 use super::*;
 use crate::limits::{
-    ACTIVE_MAX, ANSWER_TIMEOUT, ANSWER_TRIES, ATTEMPTS_MAX, CONFIRM_INTERVAL, JOINS_AT_ONCE, PASSIVE_MAX,
-    PER_SOURCE_MAX, PROMOTION_PAUSE_MAX, SHUFFLE_INTERVAL, START_DELAY, WALK_TTL,
+    ACTIVE_ENOUGH, ACTIVE_MAX, ANSWER_TIMEOUT, ANSWER_TRIES, ATTEMPTS_MAX, CONFIRM_INTERVAL, JOINS_AT_ONCE,
+    MIX_INTERVAL, MIX_RECALL_TIME, PASSIVE_MAX, PER_SOURCE_MAX, PROMOTION_PAUSE_MAX, SHUFFLE_INTERVAL,
+    START_DELAY, WALK_TTL,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -104,7 +105,7 @@ impl Lab {
                         views.handle_message(id, &message, now);
                     }
                 }
-                ViewOutput::Send(..) | ViewOutput::Joined(_) | ViewOutput::Left(_) => {}
+                ViewOutput::Send(..) | ViewOutput::Joined(_) | ViewOutput::Left(_) | ViewOutput::Recall => {}
             }
         }
     }
@@ -150,7 +151,7 @@ fn a_new_node_joins_and_others_hear_of_it() {
     assert_eq!(sent(&mut contact, later), [(node(9), YES)], "who asks twice is announced once");
 
     new.handle_message(node(0), &YES, later);
-    assert_eq!(outputs(&mut new, later), [ViewOutput::Joined(node(0))]);
+    assert_eq!(outputs(&mut new, later), [ViewOutput::Joined(node(0)), ViewOutput::Recall]);
     assert!(contact.is_active(&node(9)) && new.is_active(&node(0)));
 }
 
@@ -220,8 +221,8 @@ fn who_does_not_answer_is_asked_again_and_given_up() {
         assert_eq!(sent(&mut views, now), [(node(7), ViewMessage::Neighbour { is_high_priority: false })]);
         now += ANSWER_TIMEOUT;
     }
-    assert_eq!(outputs(&mut views, now), []);
-    assert!(!views.is_wanted(&node(7)) && views.passive().count() == 0);
+    assert_eq!(outputs(&mut views, now), [ViewOutput::Recall], "there is nobody else to ask");
+    assert!(!views.is_wanted(&node(7)) && !views.is_active(&node(7)));
 }
 
 #[test]
@@ -312,6 +313,29 @@ fn who_was_alone_for_a_while_finds_back() {
     lab.nodes.extend(others);
     lab.run(PROMOTION_PAUSE_MAX * 2);
     assert_eq!(lab.component(), 3, "after {:?}", lab.now - now);
+}
+
+#[test]
+fn parts_that_keep_to_themselves_grow_together() {
+    let now = beginning();
+    let mut views = with_neighbours(5, 1, now);
+    let mut later = now + MIX_INTERVAL * 5 / 4;
+    (1..=5).for_each(|number| views.handle_message(node(number), &YES, later));
+    assert!(outputs(&mut views, later).contains(&ViewOutput::Recall));
+    views.handle_known(node(9), later);
+    assert_eq!(outputs(&mut views, later), [ViewOutput::Connect(node(9))], "although the view is full");
+    views.handle_connected(node(9), later);
+    assert_eq!(sent(&mut views, later), [(node(9), HIGH)]);
+    views.handle_message(node(9), &YES, later);
+    assert!(views.is_active(&node(9)) && views.active().count() == ACTIVE_MAX);
+    outputs(&mut views, later);
+    // Nobody is recalled: one of the passive view will do.
+    later += MIX_INTERVAL * 5 / 4;
+    let members: Vec<NodeId> = views.active().collect();
+    members.iter().for_each(|member| views.handle_message(*member, &YES, later));
+    assert!(outputs(&mut views, later).contains(&ViewOutput::Recall));
+    let outputs = outputs(&mut views, later + MIX_RECALL_TIME);
+    assert!(matches!(outputs[..], [ViewOutput::Connect(_)]), "{outputs:?}");
 }
 
 #[test]

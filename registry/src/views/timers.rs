@@ -2,8 +2,9 @@
 
 use super::active::Doubt;
 use super::attempts::{Due, Purpose};
+use super::pace::Mix;
 use super::{ViewOutput, Views};
-use crate::limits::{ACTIVE_MAX, MIX_INTERVAL};
+use crate::limits::{ACTIVE_ENOUGH, ACTIVE_MAX};
 use std::time::Instant;
 use wire::{NodeId, ViewMessage};
 
@@ -35,25 +36,36 @@ impl Views {
         if self.shuffles.next <= now {
             self.shuffle(now);
         }
-        if self.mix_next <= now {
-            self.mix_next = now + self.random.jitter(MIX_INTERVAL);
-            if !self.active.is_empty()
-                && let Some(node) = self.candidate()
-            {
-                self.attempt(node, Purpose::Mix, now);
+        if !self.active.is_empty() {
+            self.mix(now);
+        }
+    }
+
+    fn mix(&mut self, now: Instant) {
+        match self.mixing.due(&mut self.random, now) {
+            Some(Mix::Recall) => self.outputs.push_back(ViewOutput::Recall),
+            Some(Mix::Passive) => {
+                if let Some(node) = self.candidate() {
+                    self.attempt(node, Purpose::Mix, now);
+                }
             }
+            None => {}
         }
     }
 
     /// As many attempts as there is room for.
     fn promote(&mut self, now: Instant) {
-        while self.wants_more() {
-            let Some(node) = self.candidate() else { break };
-            self.attempt(node, Purpose::Promotion, now);
+        for _ in 0..ACTIVE_MAX {
+            if self.wants_more()
+                && let Some(node) = self.candidate()
+            {
+                self.attempt(node, Purpose::Promotion, now);
+            }
         }
-        if self.is_alone() && !self.lost.is_empty() {
-            // Whether they are back, or we are, is tried with ever longer pauses.
+        if self.is_wanting() {
+            // Whether somebody is back, or we are, is tried with ever longer pauses.
             self.search.slow_down(false, &mut self.random, now);
+            self.outputs.push_back(ViewOutput::Recall);
             for entry in std::mem::take(&mut self.lost) {
                 self.passive.insert(entry, &[], &mut self.random);
             }
@@ -69,16 +81,17 @@ impl Views {
         self.active.len() + self.attempts.promotions() < ACTIVE_MAX && self.attempts.has_room()
     }
 
-    /// Nobody is known, and nobody is being asked.
-    pub(super) fn is_alone(&self) -> bool {
-        self.active.is_empty() && self.attempts.is_empty() && self.passive.len() == 0
+    /// There are few neighbours, and nobody else is known or being asked.
+    pub(super) fn is_wanting(&self) -> bool {
+        self.active.len() < ACTIVE_ENOUGH && self.attempts.is_empty() && self.passive.len() == 0
     }
 
     fn deadline(&self) -> Instant {
         let has_candidate = self.passive.iter().any(|entry| !self.attempts.contains(&entry.node));
-        let search = (self.wants_more() && has_candidate) || (self.is_alone() && !self.lost.is_empty());
+        let search = self.wants_more() && (has_candidate || self.is_wanting());
         let search = search.then(|| self.search.next());
-        let others = [self.attempts.deadline(), self.active.deadline(), search];
-        others.into_iter().flatten().fold(self.shuffles.next.min(self.mix_next), Instant::min)
+        let mix = (!self.active.is_empty()).then(|| self.mixing.next());
+        let others = [self.attempts.deadline(), self.active.deadline(), search, mix];
+        others.into_iter().flatten().fold(self.shuffles.next, Instant::min)
     }
 }
