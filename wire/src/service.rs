@@ -1,5 +1,6 @@
-//! What services are made of: a version, a protocol, an instance that a node publishes.
+//! What services are made of: a version, a protocol, and who may publish under a name.
 
+use crate::NodeId;
 use minicbor::{Decode, Encode};
 use std::fmt;
 use std::str::FromStr;
@@ -93,6 +94,18 @@ impl Protocol {
             Self::Udp => "udp",
         }
     }
+}
+
+/// Who may publish instances under a name besides its owner.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Sharing {
+    /// Nobody.
+    #[default]
+    Owner,
+    /// These nodes; at most [`crate::record::SHARED_NODES_MAX`].
+    Nodes(Vec<NodeId>),
+    /// Every member.
+    Members,
 }
 
 #[cfg(test)]

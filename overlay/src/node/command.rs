@@ -193,6 +193,7 @@ impl Node {
             ipv4: Ipv4Net::new(address, length).expect("the range's own length"),
             prefixes: vec![],
             tags: vec![],
+            services: vec![],
             roles: Roles { admin, hop: false },
             serial: serial(unix_s, &mut self.random),
             not_before_s: unix_s,
