@@ -97,14 +97,17 @@ impl Protocol {
 }
 
 /// Who may publish instances under a name besides its owner.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
 pub enum Sharing {
     /// Nobody.
+    #[n(0)]
     #[default]
     Owner,
     /// These nodes; at most [`crate::record::SHARED_NODES_MAX`].
-    Nodes(Vec<NodeId>),
+    #[n(1)]
+    Nodes(#[n(0)] Vec<NodeId>),
     /// Every member.
+    #[n(2)]
     Members,
 }
 

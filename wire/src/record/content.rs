@@ -157,8 +157,7 @@ impl Content {
             Self::LinkState { state, .. } => (Kind::LinkState, String::new(), cbor::encode(state)),
             Self::Reissue { chain } => (Kind::Reissue, chain.claims().node.to_string(), chain.encode()),
             Self::Service { node, name, version, protocol, port, is_healthy } => {
-                let payload =
-                    ServicePayload { protocol: *protocol, port: *port, is_healthy: *is_healthy };
+                let payload = ServicePayload { protocol: *protocol, port: *port, is_healthy: *is_healthy };
                 (Kind::Service, key_of_service(*node, name, version.as_ref()).name, cbor::encode(&payload))
             }
             Self::Claim { node, name, sharing } => {
@@ -257,8 +256,7 @@ impl Record {
                     return Err(RecordError::Malformed);
                 }
                 let node = *owner;
-                let content =
-                    Content::Service { node, name: service, version, protocol, port, is_healthy };
+                let content = Content::Service { node, name: service, version, protocol, port, is_healthy };
                 (content, true, name.clone())
             }
             Kind::Claim => {

@@ -21,7 +21,9 @@ pub enum LabelError {
     )]
     Key(String),
     /// A value that cannot be printed in one line.
-    #[error("the value of the label {0:?} is not at most {LABEL_VALUE_LENGTH_MAX} printable ASCII characters")]
+    #[error(
+        "the value of the label {0:?} is not at most {LABEL_VALUE_LENGTH_MAX} printable ASCII characters"
+    )]
     Value(String),
 }
 

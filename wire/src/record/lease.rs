@@ -111,8 +111,7 @@ pub(super) fn split_name(kind: Kind, text: &str) -> Result<(Name, Option<Version
         None => (text, None),
     };
     let name: Name = name.parse().map_err(|_| RecordError::Malformed)?;
-    let version: Option<Version> =
-        version.map(str::parse).transpose().map_err(|_| RecordError::Malformed)?;
+    let version: Option<Version> = version.map(str::parse).transpose().map_err(|_| RecordError::Malformed)?;
     // Upper case would make two records of one service.
     let proper = key_of_service(NodeId([0; 32]), &name, version.as_ref()).name;
     if proper == text { Ok((name, version)) } else { Err(RecordError::Malformed) }

@@ -101,7 +101,8 @@ fn lives_are_bounded_and_other_kinds_have_none() {
 
 #[test]
 fn names_of_leases_have_one_spelling() {
-    let payload = || crate::cbor::encode(&ServicePayload { protocol: Protocol::Udp, port: 5, is_healthy: false });
+    let payload =
+        || crate::cbor::encode(&ServicePayload { protocol: Protocol::Udp, port: 5, is_healthy: false });
     for (name, fits) in [
         ("web", true),
         ("web/2", true),
@@ -125,7 +126,10 @@ fn what_contradicts_itself_is_refused() {
     let refused = |kind, payload| {
         assert_eq!(judge(body(kind, "web", payload)), Err(RecordError::Malformed));
     };
-    refused(Kind::Service, crate::cbor::encode(&ServicePayload { protocol: Protocol::Tcp, port: 0, is_healthy: true }));
+    refused(
+        Kind::Service,
+        crate::cbor::encode(&ServicePayload { protocol: Protocol::Tcp, port: 0, is_healthy: true }),
+    );
     let nodes = |ids: &[u8]| ids.iter().map(|n| NodeId([*n; 32])).collect::<Vec<_>>();
     for (members, nodes) in [(true, nodes(&[1])), (false, nodes(&[2, 1])), (false, nodes(&[1, 1]))] {
         refused(Kind::Claim, crate::cbor::encode(&ClaimPayload { members, nodes }));
