@@ -38,6 +38,7 @@ pub use node::{
     Why, WhyAttempt, advise, is_private, nat_words, reason,
 };
 pub use peer::PeerState;
+pub use registry::Sequence;
 pub use registry::zone::{Instance, Zone, ZoneNode, ZoneService};
 pub use replay::{ReplayWindow, WINDOW};
 pub use routing::range::{RangeError, choose_ipv4_range};
