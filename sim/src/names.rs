@@ -233,8 +233,10 @@ impl History {
         for ((name, node), (floor, is_gone)) in floors.iter_mut() {
             let publisher = self.world.machine_of(node).expect("nodes are machines");
             let is_current = self.published[publisher].get(name).is_some_and(|(number, _)| number >= floor);
-            if !is_current && !*is_gone && !picture.instances.contains_key(&(name.clone(), *node)) {
-                // It saw that this one was withdrawn.
+            // Instances of a name's owner count in any case: that one is not there means that it was seen to go.
+            let would_count = picture.owners.get(name) == Some(node);
+            let is_there = picture.instances.contains_key(&(name.clone(), *node));
+            if !is_current && would_count && !is_there && !*is_gone {
                 (*floor, *is_gone) = (*floor + 1, true);
             }
         }
