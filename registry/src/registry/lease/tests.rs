@@ -126,7 +126,9 @@ fn the_order_of_arrival_counts_for_leases_as_little_as_for_other_records() {
         .collect();
     let filled = |order: &[Record]| {
         let mut registry = Registry::new();
-        order.iter().for_each(|record| drop(registry.insert(record.clone(), SECOND, now)));
+        order.iter().for_each(|record| {
+            let _ = registry.insert(record.clone(), SECOND, now);
+        });
         registry
     };
     let set = |registry: &Registry| registry.iter().cloned().collect::<Vec<_>>();
@@ -147,7 +149,9 @@ fn a_member_that_publishes_a_million_costs_its_own_quota() {
     let mut registry = Registry::new();
     let theirs: Vec<Record> =
         (2..=9).flat_map(|owner| (0..8).map(move |n| lease(owner, &n.to_string(), 1, 60, b"x"))).collect();
-    theirs.iter().for_each(|record| drop(registry.insert(record.clone(), Duration::ZERO, now)));
+    theirs.iter().for_each(|record| {
+        let _ = registry.insert(record.clone(), Duration::ZERO, now);
+    });
     let before = registry.len();
     // Signing a million takes minutes: so many names, and ends of them in between, show the same.
     let mut refused = 0;
