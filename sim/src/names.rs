@@ -288,7 +288,11 @@ impl History {
                     Standing::Held if truth.owners.get(name) == Some(&node) && owned.insert(name) => {}
                     Standing::Shared(owner) if truth.owners.get(name) == Some(&owner) => {}
                     Standing::Taken(owner) if truth.owners.get(name) == Some(&owner) => continue,
-                    _ => return None,
+                    Standing::Held
+                    | Standing::Shared(_)
+                    | Standing::Taken(_)
+                    | Standing::Waiting
+                    | Standing::NodeName(_) => return None,
                 }
                 truth.instances.insert((name.clone(), node), *seen);
             }

@@ -85,6 +85,7 @@ impl Stage {
 fn whoever_holds_the_name_says_whose_instances_count() {
     let mut stage = Stage::new();
     (2..=4).for_each(|n| assert!(stage.offer(n, None, true)));
+    assert_eq!(stage.services.len(), 3);
     assert_eq!(stage.web(), None, "nobody claims the name");
     assert!(stage.claim(3, Sharing::Owner));
     assert!(!stage.claim(3, Sharing::Owner), "a renewal changes nothing");
@@ -108,7 +109,7 @@ fn whoever_holds_the_name_says_whose_instances_count() {
     stage.services.forget_owner(node(4));
     assert_eq!(stage.web(), None);
     stage.services.forget_owner(node(2));
-    assert!(stage.services.is_empty());
+    assert!(stage.services.is_empty() && stage.services.len() == 0);
 }
 
 #[test]
