@@ -101,6 +101,7 @@ impl Pair {
                 | Output::Persist { .. }
                 | Output::PingDone { .. }
                 | Output::Addresses(_)
+                | Output::Zone(_)
                 | Output::Event(_) => {}
             }
         }
@@ -129,6 +130,8 @@ fn node(identity: Identity, network: Network, suite: Suite, now: Instant) -> Nod
         invites: vec![],
         records: vec![],
         contacts: vec![],
+        publications: vec![],
+        leases: overlay::state::Leases::default(),
         rekey_after: Duration::from_secs(120),
         suites: vec![suite],
         hop: HopParams::default(),

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Bytes, time and a seed go in; bytes and deadlines come out. The files beside this one, in the order of a
-//! node's life: `handshake`, `established`, `control`, `records`, `issuer`, `vouch`, `command`, `review`, `timers`, `view`, `diagnosis`.
+//! node's life: `handshake`, `established`, `control`, `records`, `issuer`, `vouch`, `command`, `services`, `publishing`, `leases`, `zone`, `review`,
+//! `timers`, `view`, `diagnosis`.
 
 mod circuit;
 mod command;
@@ -22,19 +23,24 @@ mod handshake;
 mod indices;
 mod issuer;
 mod keepalive;
+mod leases;
 mod link_state;
 mod neighbours;
+mod news;
 mod output;
+mod publishing;
 mod punching;
 mod reach;
 mod records;
 mod review;
+mod services;
 mod stream;
 mod sync;
 mod timers;
 mod transit;
 mod view;
 mod vouch;
+mod zone;
 
 pub use command::{CommandError, InviteRequest, Selected};
 pub(crate) use company::Need;
@@ -46,6 +52,7 @@ pub use discovery::{Carriers, DhtEvent, DhtRequest, DhtState, HintSource};
 pub use output::{Event, Output, WaitReason};
 pub(crate) use punching::Punching;
 pub use reach::is_private;
+pub use services::{PublishError, Standing};
 pub use stream::DialStreams;
 pub use transit::HopParams;
 pub use view::{PeerView, View};
@@ -63,11 +70,12 @@ use crate::peer::Peer;
 use crate::peers::Peers;
 use crate::random::Random;
 use crate::sent::Sent;
-use crate::state::{Contact, IssuedInvite, Network, StateFile};
+use crate::service::Publication;
+use crate::state::{Contact, IssuedInvite, Leases, Network, StateFile};
 use crate::tables::{PeerRow, Routes, Tables};
 use indices::Indices;
 use nat::{Remote, SocketId, Source, Topology};
-use registry::Registry;
+use registry::{Registry, Services, Zone};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -90,6 +98,10 @@ pub struct Params {
     pub records: Vec<Record>,
     /// Where peers were reached.
     pub contacts: Vec<Contact>,
+    /// What people have published here.
+    pub publications: Vec<Publication>,
+    /// What it knew of leases.
+    pub leases: Leases,
     /// Age at which a session is replaced ([`crate::limits::REKEY_AFTER`] unless configured).
     pub rekey_after: Duration,
     /// Ciphers that this machine is quick at, best first.
@@ -114,6 +126,8 @@ struct Unwritten {
     contacts: Option<Instant>,
     /// Only after a write that failed: what depends on it is written at once.
     network: Option<Instant>,
+    services: Option<Instant>,
+    leases: Option<Instant>,
     /// The latest write of each file.
     tickets: BTreeMap<StateFile, u64>,
 }
@@ -131,6 +145,9 @@ pub struct Node {
     identity: Identity,
     members: Membership,
     registry: Registry,
+    services: Services,
+    publishing: publishing::Publishing,
+    zone: zone::ZoneState,
     peers: Peers,
     positions: Vec<Option<NodeId>>,
     indices: Indices,
@@ -155,6 +172,7 @@ pub struct Node {
     discovery: discovery::Discovery,
     company: company::Company,
     neighbours: neighbours::Neighbours,
+    news: news::News,
     gate: GateKeys,
     door: Door,
     invites: Vec<IssuedInvite>,
@@ -188,8 +206,14 @@ impl Node {
         let mut random = Random::new(params.seed);
         let gate = GateKeys::of_receiver(&params.network.secret.gate_key(), &params.identity.noise_key());
         let discovery = discovery::Discovery::new(&params.network.secret, now);
+        let mut zone = Zone::empty(params.network.name.clone(), params.identity.node());
+        // Grows over restarts too, in seconds.
+        zone.serial = params.unix_s as u32;
         let mut node = Self {
             discovery,
+            services: Services::default(),
+            publishing: publishing::Publishing::new(params.publications, now),
+            zone: zone::ZoneState::new(zone, now),
             members: Membership::new(params.network),
             registry: Registry::new(),
             peers: Peers::default(),
@@ -213,6 +237,7 @@ impl Node {
             dialling: stream::Dialling::new(params.streams, now),
             company: company::Company::new(now),
             neighbours: neighbours::Neighbours::new(params.identity.node(), random.u64(), now),
+            news: news::News::default(),
             gate,
             door: Door::new(&mut random, now),
             invites: params.invites,
@@ -239,23 +264,27 @@ impl Node {
             staged: 0,
             identity: params.identity,
         };
-        node.restore(params.records, &params.contacts, now);
+        node.restore(params.records, params.leases, &params.contacts, now);
         node
     }
 
-    fn restore(&mut self, records: Vec<Record>, contacts: &[Contact], now: Instant) {
+    fn restore(&mut self, records: Vec<Record>, leases: Leases, contacts: &[Contact], now: Instant) {
         for record in records {
             // What was believed before the restart is judged again: the rules may be stricter now.
             if let Ok(content) = record.content(&self.members.id()) {
-                self.registry.insert(record);
+                self.registry.insert(record, Duration::ZERO, now);
                 self.apply(content, now);
             }
         }
         self.restore_issued(now);
+        self.restore_leases(leases, now);
         for contact in contacts {
             self.learn_contact(contact, Source::Remembered, now);
         }
         self.announce(now);
+        // For who asks before the first poll, which makes it again with what comes until then.
+        self.make_zone(now);
+        self.zone.made = None;
         self.outputs.clear();
     }
 
@@ -306,7 +335,7 @@ impl Node {
         if has_session && !matches!(primary, Some(Remote::Circuit(label)) if !has_way(label)) {
             // The session, or the way to it, came between the worker's look and now; it gets to know before it looks again.
             if self.tables_are_old || self.routes_are_old {
-                self.publish();
+                self.publish_tables();
             }
             self.outputs.push_back(Output::Release(vec![packet]));
             return;
@@ -415,6 +444,8 @@ impl Node {
     pub fn snapshot(&mut self) -> Arc<Tables> {
         if self.routes_are_old {
             self.routes = Arc::new(self.build_routes());
+            // Who is a member, and how it is called, may be different.
+            self.zone.is_old = true;
         }
         self.circuits.bring_up_to_date(&mut self.labels, circuit::label_of);
         let row = |node: &Option<NodeId>| {
@@ -448,7 +479,7 @@ impl Node {
     }
 
     /// Rebuilds the snapshot and queues it.
-    fn publish(&mut self) {
+    fn publish_tables(&mut self) {
         let tables = self.snapshot();
         self.outputs.push_back(Output::Publish(tables));
     }
@@ -500,7 +531,7 @@ impl Node {
     /// The next of what is queued; what to wait for when nothing is.
     fn rest(&mut self, now: Instant) -> Output {
         if self.outputs.is_empty() && (self.tables_are_old || self.routes_are_old) {
-            self.publish();
+            self.publish_tables();
         }
         self.outputs.pop_front().unwrap_or_else(|| {
             let (deadline, reason) = self.next_deadline(now);

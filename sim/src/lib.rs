@@ -8,6 +8,7 @@
 pub mod crowd;
 mod ledger;
 mod machine;
+pub mod names;
 pub mod nat;
 mod network;
 mod random;

@@ -69,20 +69,20 @@ impl Node {
                 self.compare_digests(node, digest, now);
             }
             Message::Have { from, to, entries } if entries.len() <= HAVE_ENTRIES_MAX && from <= to => {
-                self.consume_summary(node, (from, to), &entries);
+                self.consume_summary(node, (from, to), &entries, now);
             }
             Message::Want { keys } if keys.len() <= WANT_KEYS_MAX => {
                 let records: Vec<_> = self
                     .registry
                     .by_hashes(&keys)
                     .into_iter()
-                    .map(|record| record.bytes().to_vec())
+                    .map(|record| (record.bytes().to_vec(), self.age_s(record, now)))
                     .collect();
-                for bytes in records {
-                    self.send(&node, &Message::Record { bytes: bytes.into() }, None);
+                for (bytes, age_s) in records {
+                    self.send(&node, &Message::Record { bytes: bytes.into(), age_s }, None);
                 }
             }
-            Message::Record { bytes } => self.consume_record(&bytes, Some(node), now),
+            Message::Record { bytes, age_s } => self.consume_record((&bytes, age_s), Some(node), now),
             Message::Close => {
                 let name = self.name_of(&node);
                 self.disconnect(node, now);
@@ -114,7 +114,7 @@ impl Node {
                     self.send(&node, &answer, None);
                 }
             }
-            Message::News(_) => self.drops.count(DropReason::Control),
+            Message::News(message) => self.consume_news(node, &message, now),
             Message::Have { .. } | Message::Want { .. } => self.drops.count(DropReason::Control),
         }
     }

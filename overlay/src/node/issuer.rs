@@ -226,7 +226,8 @@ impl Node {
         let name = self.name_for(issued.name.as_ref(), joiner)?;
         let address = self.free_address(issued.address(), Some(invite)).map_err(|_| Refusal::AddressTaken)?;
         let admin = issued.role == InviteRole::Admin;
-        let claims = self.new_claims(joiner.node, joiner.noise_key, name, address, admin, now);
+        let mut claims = self.new_claims(joiner.node, joiner.noise_key, name, address, admin, now);
+        claims.services = issued.services.clone().unwrap_or_default();
         let chain = self.sign_claims(claims).map_err(|_| Refusal::Unable)?;
         if self.members.is_revoked(&chain) {
             return Err(Refusal::Revoked);
@@ -243,8 +244,13 @@ impl Node {
         if let Some(name) = promised {
             return if free(name) { Ok(name.clone()) } else { Err(Refusal::NameTaken) };
         }
+        // A machine called like a service would take its name from it.
+        let is_of_service =
+            |name: &Name| self.services.holding(name, |node| self.credentials(node)).is_some();
         let free = |name: &Name| {
-            free(name) && !self.invites.iter().any(|i| i.used_by.is_none() && i.name.as_ref() == Some(name))
+            free(name)
+                && !is_of_service(name)
+                && !self.invites.iter().any(|i| i.used_by.is_none() && i.name.as_ref() == Some(name))
         };
         if free(&joiner.name) {
             return Ok(joiner.name.clone());

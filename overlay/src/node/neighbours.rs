@@ -3,7 +3,7 @@
 //! In a network that is small enough to keep everybody it seeks none, and only answers; in a larger one they make it one whole.
 
 use super::Node;
-use crate::limits::NEIGHBOUR_TRIES;
+use crate::limits::{NEIGHBOUR_TRIES, RECALLED_MAX};
 use crate::peer::{Peer, Seeking};
 use registry::{ViewOutput, Views};
 use std::collections::BTreeSet;
@@ -26,6 +26,11 @@ impl Neighbours {
         Self { views: Views::new(own, seed, now), tried: BTreeSet::new(), next: now, is_asked: false }
     }
 
+    /// The neighbours.
+    pub(super) fn active(&self) -> impl Iterator<Item = NodeId> {
+        self.views.active()
+    }
+
     /// Neighbours, and those that may become some.
     pub(super) fn wanted(&self) -> impl Iterator<Item = NodeId> {
         self.views.active().chain(self.tried.iter().copied())
@@ -44,6 +49,7 @@ impl Node {
         self.neighbours.tried.remove(&node);
         self.neighbours.views.handle_connected(node, now);
         self.neighbours.next = now;
+        self.news_neighbours_changed(now);
     }
 
     /// There is none any more, or none could be made.
@@ -51,6 +57,7 @@ impl Node {
         self.neighbours.tried.remove(node);
         self.neighbours.views.handle_unreachable(node, now);
         self.neighbours.next = now;
+        self.news_neighbours_changed(now);
     }
 
     /// It is no member any more.
@@ -58,6 +65,7 @@ impl Node {
         self.neighbours.tried.remove(node);
         self.neighbours.views.handle_gone(node, now);
         self.neighbours.next = now;
+        self.news_neighbours_changed(now);
     }
 
     pub(super) fn consume_view(&mut self, node: NodeId, message: &ViewMessage, now: Instant) {
@@ -81,7 +89,11 @@ impl Node {
             match self.neighbours.views.poll_output(now) {
                 ViewOutput::Connect(node) => self.try_neighbour(node, now),
                 ViewOutput::Send(node, message) => self.send(&node, &Message::View(message), None),
-                ViewOutput::Joined(_) | ViewOutput::Left(_) => self.company_changed(now),
+                ViewOutput::Joined(_) | ViewOutput::Left(_) => {
+                    self.company_changed(now);
+                    self.news_neighbours_changed(now);
+                }
+                ViewOutput::Recall => self.recall(now),
                 ViewOutput::Wait(until) => {
                     self.neighbours.next = until;
                     return;
@@ -101,6 +113,14 @@ impl Node {
                     peer.hurry(now);
                 }
             }
+        }
+    }
+
+    /// Any members help that are known by their records.
+    fn recall(&mut self, now: Instant) {
+        let known: Vec<NodeId> = self.peers.keys().copied().collect();
+        for node in self.random.some_of(known, RECALLED_MAX) {
+            self.neighbours.views.handle_known(node, now);
         }
     }
 

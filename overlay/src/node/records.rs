@@ -2,55 +2,72 @@
 
 use super::{Event, Node, Output};
 use crate::drops::DropReason;
-use crate::limits::{FANOUT, PERSIST_DELAY};
+use crate::limits::PERSIST_DELAY;
 use ed25519_dalek::SigningKey;
 use nat::Source;
 use registry::Merge;
 use std::net::IpAddr;
-use std::time::Instant;
-use wire::control::Message;
+use std::time::{Duration, Instant};
+use wire::control::{HaveEntry, Message};
 use wire::record::{Content, Key};
 use wire::{Candidate, Chain, Kind, NodeId, Record};
 
 impl Node {
     /// Takes a record from a peer, or one of our own when `from` is nobody.
-    pub(super) fn consume_record(&mut self, bytes: &[u8], from: Option<NodeId>, now: Instant) {
-        if self.has_heard(bytes) {
+    pub(super) fn consume_record(
+        &mut self,
+        (bytes, age_s): (&[u8], Option<u32>),
+        from: Option<NodeId>,
+        now: Instant,
+    ) {
+        if let Some(heard) = self.heard(bytes) {
+            if let Some(from) = from {
+                self.note_duplicate(&heard, from, now);
+            }
             return;
         }
         let judged =
             Record::verify(bytes).and_then(|record| Ok((record.content(&self.members.id())?, record)));
         match judged {
-            Ok((content, record)) => self.merge(record, content, from, now),
+            Ok((content, record)) => {
+                let age = Duration::from_secs(age_s.unwrap_or(0).into());
+                self.merge((record, age), content, from, now);
+            }
             Err(_) => self.drops.count(DropReason::Record),
         }
     }
 
-    /// Whether a record is one that we hold, or older: of what is passed on, most comes more than once, and signatures are
-    /// most of a node's work.
-    fn has_heard(&self, bytes: &[u8]) -> bool {
-        let is_old = |held: &Record, sequence| held.body().sequence > sequence || held.bytes() == bytes;
-        let claim = Record::peek(bytes);
-        claim
-            .is_some_and(|(key, sequence)| self.registry.get(&key).is_some_and(|held| is_old(held, sequence)))
+    /// Which record it is, when it is one that we hold, or older: some come more than once, and signatures are most of a node's
+    /// work.
+    fn heard(&self, bytes: &[u8]) -> Option<HaveEntry> {
+        let (key, sequence) = Record::peek(bytes)?;
+        self.registry.is_old(&key, sequence, bytes).then(|| HaveEntry { key: key.hash(), sequence })
     }
 
-    fn merge(&mut self, record: Record, content: Content, from: Option<NodeId>, now: Instant) {
-        if let Content::LinkState { node, .. } = &content
-            && self.members.chain(node).is_none_or(|chain| self.members.is_revoked(chain))
-        {
-            // Whoever it is, its own record has not come yet; this one comes again.
+    pub(super) fn merge(
+        &mut self,
+        (record, age): (Record, Duration),
+        content: Content,
+        from: Option<NodeId>,
+        now: Instant,
+    ) {
+        if self.is_unfit(&record, now) {
             return self.drops.count(DropReason::Record);
         }
-        let message = Message::Record { bytes: record.bytes().to_vec().into() };
-        match self.registry.insert(record) {
+        let key = record.key();
+        let news = HaveEntry { key: record.key_hash(), sequence: record.body().sequence };
+        let bytes = record.bytes().to_vec();
+        let was_there = self.registry.get(&key).is_some();
+        match self.registry.insert(record, age, now) {
             Merge::New | Merge::Replaced => {}
             Merge::Same | Merge::Old => return,
-            Merge::Refused(_) => return self.drops.count(DropReason::Record),
+            Merge::Over | Merge::Refused(_) => return self.drops.count(DropReason::Record),
         }
         let write_at = match content {
             // True for the moment: after a restart it is told anew.
             Content::LinkState { .. } => None,
+            // They have a file of their own.
+            Content::Service { .. } | Content::Claim { .. } | Content::Withdrawn { .. } => None,
             // Whatever happens to us in the next moment: a node that was revoked stays out.
             Content::Revocation { .. } => Some(now),
             // And what an admin was told is done, is done.
@@ -58,26 +75,40 @@ impl Node {
             Content::Member { .. } | Content::Reissue { .. } => Some(now + PERSIST_DELAY),
         };
         self.unwritten.records = self.unwritten.records.into_iter().chain(write_at).min();
-        // Passed on before it is applied: a revoked node is told so by its own revocation.
-        let others: Vec<NodeId> =
-            self.peers.connected().map(|peer| peer.node).filter(|node| Some(*node) != from).collect();
-        let others = match content {
-            // A verdict goes to everybody at once.
-            Content::Revocation { .. } | Content::Reissue { .. } => others,
-            Content::Member { .. } | Content::LinkState { .. } => self.random.some_of(others, FANOUT),
-        };
-        for node in others {
-            self.send(&node, &message, None);
+        match content {
+            Content::Revocation { .. } | Content::Reissue { .. } => self.tell_everybody(bytes, from),
+            Content::Member { .. }
+            | Content::LinkState { .. }
+            | Content::Service { .. }
+            | Content::Claim { .. }
+            | Content::Withdrawn { .. } => self.spread(news, from, now),
         }
         if !self.peers.is_alone() {
             self.sync.handle_news(now);
         }
         let is_our_old_word = from.is_some()
             && matches!(&content, Content::Member { chain, .. } if chain.claims().node == self.identity.node());
+        if key.kind.is_lease() {
+            self.apply_lease(&key, &content, was_there, now);
+            if from.is_some() && key.owner == self.identity.node() {
+                self.handle_own_lease(now);
+            }
+            return;
+        }
         self.apply(content, now);
         if is_our_old_word {
             // Said before our state was lost, or set back: say what holds now.
             self.announce(now);
+        }
+    }
+
+    /// A verdict goes to everybody at once, and before it is applied: a revoked node is told so by its own revocation.
+    fn tell_everybody(&mut self, bytes: Vec<u8>, from: Option<NodeId>) {
+        let message = Message::Record { bytes: bytes.into(), age_s: None };
+        let others: Vec<NodeId> =
+            self.peers.connected().map(|peer| peer.node).filter(|node| Some(*node) != from).collect();
+        for node in others {
+            self.send(&node, &message, None);
         }
     }
 
@@ -95,6 +126,8 @@ impl Node {
                 self.expel_revoked(now);
             }
             Content::LinkState { node, state } => self.take_link_state(node, state, now),
+            // Leases are no matter of membership: see `apply_lease`.
+            Content::Service { .. } | Content::Claim { .. } | Content::Withdrawn { .. } => {}
             Content::Reissue { chain } => {
                 let node = chain.claims().node;
                 if node != self.identity.node() {
@@ -167,11 +200,12 @@ impl Node {
         // has none, and records would differ for ever.
         self.registry.forget(&Key { kind: Kind::LinkState, owner: node, name: String::new() });
         self.topology.handle_state(node, None);
+        self.forget_leases(node, now);
         if self.peers.contains_key(&node) {
             self.forget_peer(&node, now);
             let name = self.name_of(&node);
             self.outputs.push_back(Output::Event(Event::Revoked(node, name)));
-            self.publish();
+            self.publish_tables();
         }
     }
 
@@ -204,6 +238,11 @@ impl Node {
         }
     }
 
+    /// The sequence of our next record of a key: above all that an earlier run may have signed and not written.
+    pub(super) fn next_sequence(&self, key: &Key) -> u64 {
+        self.registry.next_sequence(key).max(self.identity.starts << 32)
+    }
+
     /// Signs a record under the next sequence, with our key or with the root key when that owns it, and spreads it.
     pub(super) fn publish_record(
         &mut self,
@@ -212,14 +251,13 @@ impl Node {
         root: Option<&SigningKey>,
         now: Instant,
     ) {
-        // Above all that an earlier run may have signed and not written.
-        let sequence = self.registry.next_sequence(key).max(self.identity.starts << 32);
+        let sequence = self.next_sequence(key);
         let key = match root {
             Some(root) if root.verifying_key().to_bytes() == key.owner.0 => root,
             Some(_) | None => &self.identity.signing,
         };
         match content.sign(sequence, self.unix_s(now), key, root) {
-            Ok(record) => self.merge(record, content.clone(), None, now),
+            Ok(record) => self.merge((record, Duration::ZERO), content.clone(), None, now),
             Err(_) => self.drops.count(DropReason::Record),
         }
     }

@@ -93,10 +93,17 @@ impl Node {
     }
 
     /// Sends what a peer lacks by its summary of a range of key hashes, and asks for what we lack.
-    pub(super) fn consume_summary(&mut self, node: NodeId, (from, to): (u64, u64), entries: &[HaveEntry]) {
+    pub(super) fn consume_summary(
+        &mut self,
+        node: NodeId,
+        (from, to): (u64, u64),
+        entries: &[HaveEntry],
+        now: Instant,
+    ) {
         let difference = self.registry.compare(from, to, entries);
         for record in difference.newer {
-            self.send(&node, &Message::Record { bytes: record.bytes().to_vec().into() }, None);
+            let age_s = self.age_s(&record, now);
+            self.send(&node, &Message::Record { bytes: record.bytes().to_vec().into(), age_s }, None);
         }
         if !difference.wanted.is_empty() {
             self.send(&node, &Message::Want { keys: difference.wanted }, None);

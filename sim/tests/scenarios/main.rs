@@ -6,6 +6,7 @@ mod company;
 mod homes;
 mod membership;
 mod paths;
+mod services;
 
 use overlay::{InviteRequest, JoinError, PeerState};
 use sim::scenario::{self, apart, is_together};
