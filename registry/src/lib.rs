@@ -23,6 +23,7 @@ mod anti_entropy;
 pub mod limits;
 mod registry;
 pub mod zone;
+pub mod zone_change;
 
 pub use anti_entropy::Difference;
 pub use registry::{Merge, RefusalReason, Registry};
