@@ -1,5 +1,6 @@
 //! What a node offers to the others: publications, as people and the configuration state them.
 
+use crate::health_check::HealthCheck;
 use std::collections::BTreeMap;
 use wire::service::{Protocol, Version};
 use wire::{Name, NodeId};
@@ -21,6 +22,10 @@ pub struct Publication {
     pub ttl_s: u32,
     /// Who else may publish instances under the name, when it is ours.
     pub sharing: Sharing,
+    /// How this node finds out whether it is well.
+    pub health: HealthCheck,
+    /// Whether the configuration declares it, so that it goes when it is no more in there.
+    pub is_declared: bool,
 }
 
 /// Who may publish instances under a name besides its owner.
