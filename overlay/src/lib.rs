@@ -36,8 +36,8 @@ pub use nat::{Remote, SocketId};
 pub use node::{
     AnchorView, Carriers, CommandError, DhtEvent, DhtRequest, DhtState, DhtView, DialStreams, Event,
     HintSource, HopParams, InviteRequest, Ipv6View, Netcheck, Node, Observed, Output, Params, PathView,
-    PeerView, PortMappingView, Reach, Selected, Side, Situation, View, WaitReason, Why, WhyAttempt, advise,
-    is_private, nat_words, reason,
+    PeerView, PortMappingView, PublishError, Reach, Selected, Side, Situation, Standing, View, WaitReason,
+    Why, WhyAttempt, advise, is_private, nat_words, reason,
 };
 pub use peer::PeerState;
 pub use registry::zone::{Instance, Zone, ZoneNode, ZoneService};
@@ -45,5 +45,6 @@ pub use registry::zone_change::{ZoneChange, ZoneChangeKind, changes};
 pub use replay::{ReplayWindow, WINDOW};
 pub use routing::range::{RangeError, choose_ipv4_range};
 pub use sent::{Sent, Tally};
-pub use service::{Publication, Sharing};
+pub use service::Publication;
 pub use tables::{PeerRow, PeerShared, Routes, Tables};
+pub use wire::service::Sharing;

@@ -45,6 +45,8 @@ pub const INITIATIONS_PER_PREFIX: u32 = 20;
 /// Prefixes whose initiations are counted at the same time.
 pub const COUNTED_PREFIXES_MAX: usize = 1024;
 
+/// Bytes of all service names that one credential delegates: it must fit into a member's record.
+pub const DELEGATED_LENGTH_MAX: usize = 96;
 /// Invites that an admin keeps, open, used and expired together.
 pub const INVITES_MAX: usize = 1024;
 /// Used and expired invites are remembered this long, so that their holders are told what is wrong.
@@ -105,6 +107,22 @@ pub const SYNC_WHILE_NEWS: Duration = Duration::from_secs(2);
 /// Peers that news are passed on to by everybody who hears them: of a thousand nodes less than one is missed, and that
 /// one asks when digests are compared.
 pub const FANOUT: usize = 8;
+/// A node that has just started claims no name until a peer has the same records, or until this long: by then somebody
+/// would have answered, were anybody there.
+pub const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
+/// And looks this often whether one has.
+pub const CLAIM_LOOK: Duration = Duration::from_millis(200);
+/// Leases that end within so short a time end together: one waking for many.
+pub const LEASE_SLACK: Duration = Duration::from_millis(500);
+/// What is remembered of leases is written this long after it changed: it serves against old records only, of which
+/// others know as well, and is not small.
+pub const LEASES_DELAY: Duration = Duration::from_secs(30);
+/// Between two zones.
+pub const ZONE_PAUSE: Duration = Duration::from_millis(50);
+/// And longer for each instance that it has: making it takes about a microsecond for each, a tenth of this.
+pub const ZONE_PAUSE_PER_SERVICE: Duration = Duration::from_micros(10);
+/// Round trips are looked at this often, while there are instances to put in order.
+pub const ROUND_TRIP_INTERVAL: Duration = Duration::from_secs(5);
 /// A member that answers from another port of its own is asked to do so this often.
 pub const DIAL_BACK_INTERVAL: Duration = Duration::from_secs(600);
 /// An answer from another port takes at most this long.

@@ -41,6 +41,7 @@ pub fn found(
         ipv4: Ipv4Net::new(first, range.prefix_len()).expect("the range's own length"),
         prefixes: vec![],
         tags: vec![],
+        services: vec![],
         roles: Roles { admin: true, hop: false },
         serial: serial(unix_s, &mut random),
         not_before_s: unix_s,

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Bytes, time and a seed go in; bytes and deadlines come out. The files beside this one, in the order of a
-//! node's life: `handshake`, `established`, `control`, `records`, `issuer`, `vouch`, `command`, `review`, `timers`, `view`, `diagnosis`.
+//! node's life: `handshake`, `established`, `control`, `records`, `issuer`, `vouch`, `command`, `services`, `publishing`, `leases`, `zone`, `review`,
+//! `timers`, `view`, `diagnosis`.
 
 mod circuit;
 mod command;
@@ -21,18 +22,22 @@ mod handshake;
 mod indices;
 mod issuer;
 mod keepalive;
+mod leases;
 mod link_state;
 mod output;
+mod publishing;
 mod punching;
 mod reach;
 mod records;
 mod review;
+mod services;
 mod stream;
 mod sync;
 mod timers;
 mod transit;
 mod view;
 mod vouch;
+mod zone;
 
 pub use command::{CommandError, InviteRequest, Selected};
 pub use diagnosis::{
@@ -43,6 +48,7 @@ pub use discovery::{Carriers, DhtEvent, DhtRequest, DhtState, HintSource};
 pub use output::{Event, Output, WaitReason};
 pub(crate) use punching::Punching;
 pub use reach::is_private;
+pub use services::{PublishError, Standing};
 pub use stream::DialStreams;
 pub use transit::HopParams;
 pub use view::{PeerView, View};
@@ -60,11 +66,12 @@ use crate::peer::Peer;
 use crate::peers::Peers;
 use crate::random::Random;
 use crate::sent::Sent;
-use crate::state::{Contact, IssuedInvite, Network, StateFile};
+use crate::service::Publication;
+use crate::state::{Contact, IssuedInvite, Leases, Network, StateFile};
 use crate::tables::{PeerRow, Routes, Tables};
 use indices::Indices;
 use nat::{Remote, SocketId, Source, Topology};
-use registry::Registry;
+use registry::{Registry, Services, Zone};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -87,6 +94,10 @@ pub struct Params {
     pub records: Vec<Record>,
     /// Where peers were reached.
     pub contacts: Vec<Contact>,
+    /// What people have published here.
+    pub publications: Vec<Publication>,
+    /// What it knew of leases.
+    pub leases: Leases,
     /// Age at which a session is replaced ([`crate::limits::REKEY_AFTER`] unless configured).
     pub rekey_after: Duration,
     /// Ciphers that this machine is quick at, best first.
@@ -111,6 +122,8 @@ struct Unwritten {
     contacts: Option<Instant>,
     /// Only after a write that failed: what depends on it is written at once.
     network: Option<Instant>,
+    services: Option<Instant>,
+    leases: Option<Instant>,
     /// The latest write of each file.
     tickets: BTreeMap<StateFile, u64>,
 }
@@ -128,6 +141,9 @@ pub struct Node {
     identity: Identity,
     members: Membership,
     registry: Registry,
+    services: Services,
+    publishing: publishing::Publishing,
+    zone: zone::ZoneState,
     peers: Peers,
     positions: Vec<Option<NodeId>>,
     indices: Indices,
@@ -183,8 +199,14 @@ impl Node {
         let mut random = Random::new(params.seed);
         let gate = GateKeys::of_receiver(&params.network.secret.gate_key(), &params.identity.noise_key());
         let discovery = discovery::Discovery::new(&params.network.secret, now);
+        let mut zone = Zone::empty(params.network.name.clone(), params.identity.node());
+        // Grows over restarts too, in seconds.
+        zone.serial = params.unix_s as u32;
         let mut node = Self {
             discovery,
+            services: Services::default(),
+            publishing: publishing::Publishing::new(params.publications, now),
+            zone: zone::ZoneState::new(zone, now),
             members: Membership::new(params.network),
             registry: Registry::new(),
             peers: Peers::default(),
@@ -232,23 +254,27 @@ impl Node {
             staged: 0,
             identity: params.identity,
         };
-        node.restore(params.records, &params.contacts, now);
+        node.restore(params.records, params.leases, &params.contacts, now);
         node
     }
 
-    fn restore(&mut self, records: Vec<Record>, contacts: &[Contact], now: Instant) {
+    fn restore(&mut self, records: Vec<Record>, leases: Leases, contacts: &[Contact], now: Instant) {
         for record in records {
             // What was believed before the restart is judged again: the rules may be stricter now.
             if let Ok(content) = record.content(&self.members.id()) {
-                self.registry.insert(record);
+                self.registry.insert(record, Duration::ZERO, now);
                 self.apply(content, now);
             }
         }
         self.restore_issued(now);
+        self.restore_leases(leases, now);
         for contact in contacts {
             self.learn_contact(contact, Source::Remembered, now);
         }
         self.announce(now);
+        // For who asks before the first poll, which makes it again with what comes until then.
+        self.make_zone(now);
+        self.zone.made = None;
         self.outputs.clear();
     }
 
@@ -299,7 +325,7 @@ impl Node {
         if has_session && !matches!(primary, Some(Remote::Circuit(label)) if !has_way(label)) {
             // The session, or the way to it, came between the worker's look and now; it gets to know before it looks again.
             if self.tables_are_old || self.routes_are_old {
-                self.publish();
+                self.publish_tables();
             }
             self.outputs.push_back(Output::Release(vec![packet]));
             return;
@@ -402,6 +428,8 @@ impl Node {
     pub fn snapshot(&mut self) -> Arc<Tables> {
         if self.routes_are_old {
             self.routes = Arc::new(self.build_routes());
+            // Who is a member, and how it is called, may be different.
+            self.zone.is_old = true;
         }
         self.circuits.bring_up_to_date(&mut self.labels, circuit::label_of);
         let row = |node: &Option<NodeId>| {
@@ -435,7 +463,7 @@ impl Node {
     }
 
     /// Rebuilds the snapshot and queues it.
-    fn publish(&mut self) {
+    fn publish_tables(&mut self) {
         let tables = self.snapshot();
         self.outputs.push_back(Output::Publish(tables));
     }
@@ -487,7 +515,7 @@ impl Node {
     /// The next of what is queued; what to wait for when nothing is.
     fn rest(&mut self, now: Instant) -> Output {
         if self.outputs.is_empty() && (self.tables_are_old || self.routes_are_old) {
-            self.publish();
+            self.publish_tables();
         }
         self.outputs.pop_front().unwrap_or_else(|| {
             let (deadline, reason) = self.next_deadline(now);

@@ -1,7 +1,12 @@
-//! What survives a restart, as bytes: five files, each one canonical CBOR value.
+//! What survives a restart, as bytes: seven files, each one canonical CBOR value.
 //!
 //! The caller frames, checks and writes them; what is decoded here has come back whole. Keys and secrets are in
-//! `identity`, `network` and `invites`; `records` and `contacts` can be learnt again from other nodes.
+//! `identity`, `network` and `invites`; `records`,
+//! `contacts` and `leases` can be learnt again from other nodes; `services` is what people have published here.
+
+mod lease;
+
+pub use lease::{Leases, decode_leases, decode_services, encode_leases, encode_services};
 
 use crate::identity::Identity;
 use ed25519_dalek::SigningKey;
@@ -26,6 +31,10 @@ pub enum StateFile {
     Records,
     /// Where peers were reached.
     Contacts,
+    /// What people have published here.
+    Services,
+    /// Claims to names, and what is remembered of leases.
+    Leases,
 }
 
 impl StateFile {
@@ -38,13 +47,15 @@ impl StateFile {
             Self::Invites => "invites",
             Self::Records => "records",
             Self::Contacts => "contacts",
+            Self::Services => "services",
+            Self::Leases => "leases",
         }
     }
 
     /// Whether other nodes can tell it again, so that a damaged file may be set aside.
     #[must_use]
     pub fn can_be_learnt_again(self) -> bool {
-        matches!(self, Self::Records | Self::Contacts)
+        matches!(self, Self::Records | Self::Contacts | Self::Leases)
     }
 }
 
@@ -194,6 +205,9 @@ pub struct IssuedInvite {
     /// The credentials that it was given, so that they count before its first record, also after a restart.
     #[n(7)]
     pub chain: Option<ByteVec>,
+    /// The service names that it delegates, when there are any.
+    #[n(8)]
+    pub services: Option<Vec<Name>>,
 }
 
 impl IssuedInvite {
@@ -304,6 +318,7 @@ mod tests {
             ipv4: Some(u32::from(Ipv4Addr::new(10, 7, 0, 9))),
             used_by: Some(NodeId([4; 32])),
             chain: None,
+            services: None,
         };
         let read = decode_invites(&encode_invites(&vec![invite.clone()])).unwrap();
         assert_eq!(read[0].address(), Some(Ipv4Addr::new(10, 7, 0, 9)));

@@ -67,11 +67,9 @@ impl Registry {
             .map(|(_, record)| record.clone())
             .take(NEWER_RECORDS_MAX)
             .collect();
-        let lacks =
-            |hash: u64, sequence| self.by_hash(hash).is_none_or(|ours| ours.body().sequence < sequence);
         let wanted = theirs
             .into_iter()
-            .filter(|(hash, sequence)| lacks(*hash, *sequence))
+            .filter(|(hash, sequence)| !self.has_seen(*hash, *sequence))
             .map(|(hash, _)| hash)
             .take(WANT_KEYS_MAX)
             .collect();

@@ -20,11 +20,14 @@
 //! [`wire::Record::content`] first. Lives of records are the caller's business too; this crate has no clock.
 
 mod anti_entropy;
+pub mod claim;
 pub mod limits;
 mod registry;
+mod services;
 pub mod zone;
 pub mod zone_change;
 
 pub use anti_entropy::Difference;
-pub use registry::{Merge, RefusalReason, Registry};
+pub use registry::{Merge, RefusalReason, Registry, Sequence};
+pub use services::{Holding, Services, Surroundings};
 pub use zone::Zone;

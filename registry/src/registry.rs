@@ -1,8 +1,14 @@
 //! The set of records, and how a record is merged into it.
 
+mod lease;
+mod place;
+
+pub use lease::Sequence;
+
 use crate::limits::{Quota, quota};
-use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use place::Place;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 use wire::record::Key;
 use wire::{Kind, NodeId, Record};
 
@@ -15,13 +21,16 @@ use wire::{Kind, NodeId, Record};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Registry {
-    /// In the order of [`Key`]: kind and owner, then name.
-    owners: BTreeMap<(Kind, NodeId), BTreeMap<String, Record>>,
-    /// One record for one hash: two keys of one hash (whoever works 2^32 times finds such a pair among his own)
-    /// share a place, or else summaries could not tell them apart and would never agree. Sharing can take an owner
+    /// The hashes of all keys in their order: kind and owner, then name.
+    owners: BTreeMap<(Kind, NodeId), BTreeMap<String, u64>>,
+    /// One place for one hash: two keys of one hash (whoever works 2^32 times finds such a pair among his own)
+    /// share it, or else summaries could not tell them apart and would never agree. Sharing can take an owner
     /// over its quota, but never adds a record.
-    by_hash: BTreeMap<u64, Key>,
+    places: BTreeMap<u64, Place>,
+    /// When something happens to a place by itself.
+    agenda: BTreeSet<(Instant, u64)>,
     totals: BTreeMap<Kind, usize>,
+    records: usize,
     digest: u64,
     quota: fn(Kind) -> Quota,
 }
@@ -35,8 +44,10 @@ pub enum Merge {
     Replaced,
     /// It is held already.
     Same,
-    /// A newer version is held.
+    /// A newer version is held, or was until it ended.
     Old,
+    /// It has ended already.
+    Over,
     /// There is no room for its key.
     Refused(RefusalReason),
 }
@@ -74,71 +85,109 @@ impl Registry {
     }
 
     pub(crate) fn with_quota(quota: fn(Kind) -> Quota) -> Self {
-        Self { owners: BTreeMap::new(), by_hash: BTreeMap::new(), totals: BTreeMap::new(), digest: 0, quota }
+        Self {
+            owners: BTreeMap::new(),
+            places: BTreeMap::new(),
+            agenda: BTreeSet::new(),
+            totals: BTreeMap::new(),
+            records: 0,
+            digest: 0,
+            quota,
+        }
     }
 
-    /// Merges a record. The outcome for the whole set does not depend on the order of calls.
-    pub fn insert(&mut self, record: Record) -> Merge {
-        let hash = record.key_hash();
-        if let Some(held) = self.by_hash(hash) {
-            match version(&record).cmp(&version(held)) {
-                Ordering::Less => return Merge::Old,
-                Ordering::Equal => return Merge::Same,
-                Ordering::Greater => {}
+    /// Merges a record that was signed this long ago, which counts for leases only. The outcome for the whole set does
+    /// not depend on the order of calls.
+    pub fn insert(&mut self, record: Record, age: Duration, now: Instant) -> Merge {
+        let ends = match record.ttl() {
+            // Whoever says so may lie, so it is not remembered.
+            Some(ttl) if age >= ttl => return Merge::Over,
+            ttl => ttl.map(|ttl| now + (ttl - age)),
+        };
+        self.put(record.key_hash(), Place::Held { record, ends })
+    }
+
+    fn put(&mut self, hash: u64, place: Place) -> Merge {
+        if let Some(known) = self.places.get(&hash) {
+            if known.record().is_some_and(|held| Some(held) == place.record()) {
+                return Merge::Same;
+            }
+            if known.outranks(&place) {
+                return Merge::Old;
             }
             self.remove(hash);
-            self.add(hash, record);
+            self.add(hash, place);
             return Merge::Replaced;
         }
-        match self.room_for(&record.key()) {
+        match self.room_for(&place.key()) {
             Ok(None) => {}
             Ok(Some(displaced)) => self.remove(displaced),
             Err(reason) => return Merge::Refused(reason),
         }
-        self.add(hash, record);
+        self.add(hash, place);
         Merge::New
     }
 
-    /// The hash of the record that has to go before a new key comes in, if one has to and does.
+    /// Whether a new key of an owner would find room without taking it from another of its keys.
+    #[must_use]
+    pub fn has_room(&self, kind: Kind, owner: NodeId) -> bool {
+        let quota = (self.quota)(kind);
+        self.owners.get(&(kind, owner)).map_or(0, BTreeMap::len) < quota.per_owner
+            && self.totals.get(&kind).is_none_or(|total| *total < quota.total)
+    }
+
+    /// The hash of the key that has to go before a new one comes in, if one has to and does.
     ///
-    /// The lowest keys stay, for owner and kind alike. So a key that belongs to the final set is never displaced
-    /// on the way there, and one that was displaced could not have come back.
+    /// The lowest keys stay, for owner and kind alike, those of ended leases among them. So a key that belongs to the
+    /// final set is never displaced on the way there, and one that was displaced could not have come back.
     fn room_for(&self, key: &Key) -> Result<Option<u64>, RefusalReason> {
         let quota = (self.quota)(key.kind);
-        let of_owner = self.owners.get(&(key.kind, key.owner));
-        let (highest, reason) = if of_owner.is_some_and(|records| records.len() >= quota.per_owner) {
-            (of_owner.and_then(BTreeMap::last_key_value), RefusalReason::OwnerQuota)
+        let of_owner = self.owners.get_key_value(&(key.kind, key.owner));
+        let (last, reason) = if of_owner.is_some_and(|(_, names)| names.len() >= quota.per_owner) {
+            (of_owner, RefusalReason::OwnerQuota)
         } else if self.totals.get(&key.kind).is_some_and(|total| *total >= quota.total) {
-            let all = (key.kind, NodeId([0; 32]))..=(key.kind, NodeId([0xff; 32]));
-            let last_owner = self.owners.range(all).next_back();
-            (last_owner.and_then(|(_, records)| records.last_key_value()), RefusalReason::TotalQuota)
+            (self.owners.range(all_owners(key.kind)).next_back(), RefusalReason::TotalQuota)
         } else {
             return Ok(None);
         };
+        let highest = last.and_then(|((_, owner), names)| Some((owner, names.last_key_value()?)));
         match highest {
-            Some((_, record)) if *key < record.key() => Ok(Some(record.key_hash())),
+            Some((owner, (name, hash))) if (&key.owner, &key.name) < (owner, name) => Ok(Some(*hash)),
             _ => Err(reason),
         }
     }
 
-    fn add(&mut self, hash: u64, record: Record) {
-        let key = record.key();
-        self.digest ^= record.version_hash();
+    fn add(&mut self, hash: u64, place: Place) {
+        let key = place.key();
+        if let Some(record) = place.record() {
+            self.digest ^= record.version_hash();
+            self.records += 1;
+        }
+        if let Some(at) = place.deadline() {
+            self.agenda.insert((at, hash));
+        }
         *self.totals.entry(key.kind).or_default() += 1;
-        self.by_hash.insert(hash, key.clone());
-        self.owners.entry((key.kind, key.owner)).or_default().insert(key.name, record);
+        self.owners.entry((key.kind, key.owner)).or_default().insert(key.name, hash);
+        self.places.insert(hash, place);
     }
 
     fn remove(&mut self, hash: u64) {
-        let key = self.by_hash.remove(&hash).expect("callers have just seen it there");
-        let place = (key.kind, key.owner);
-        let records = self.owners.get_mut(&place).expect("what has a hash has an owner");
-        let record = records.remove(&key.name).expect("and a name");
-        if records.is_empty() {
-            self.owners.remove(&place);
+        let place = self.places.remove(&hash).expect("callers have just seen it there");
+        if let Some(record) = place.record() {
+            self.digest ^= record.version_hash();
+            self.records -= 1;
+        }
+        if let Some(at) = place.deadline() {
+            self.agenda.remove(&(at, hash));
+        }
+        let key = place.key();
+        let owner = (key.kind, key.owner);
+        let names = self.owners.get_mut(&owner).expect("what has a place has an owner");
+        names.remove(&key.name);
+        if names.is_empty() {
+            self.owners.remove(&owner);
         }
         *self.totals.get_mut(&key.kind).expect("was counted when it was added") -= 1;
-        self.digest ^= record.version_hash();
     }
 
     /// Forgets the record of a key, which is to be held no more; whether there was one. As for any judgement, whoever
@@ -148,15 +197,38 @@ impl Registry {
         hash.map(|hash| self.remove(hash)).is_some()
     }
 
+    /// Forgets all that an owner has of a kind, as [`Registry::forget`].
+    pub fn forget_owner(&mut self, kind: Kind, owner: NodeId) {
+        let hashes: Vec<u64> =
+            self.owners.get(&(kind, owner)).into_iter().flat_map(BTreeMap::values).copied().collect();
+        hashes.into_iter().for_each(|hash| self.remove(hash));
+    }
+
     /// The record of a key.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<&Record> {
-        self.owners.get(&(key.kind, key.owner))?.get(&key.name)
+        self.place(key)?.record()
+    }
+
+    fn place(&self, key: &Key) -> Option<&Place> {
+        self.places.get(self.owners.get(&(key.kind, key.owner))?.get(&key.name)?)
     }
 
     /// All records in the order of their keys: by kind, owner, name.
     pub fn iter(&self) -> impl Iterator<Item = &Record> {
-        self.owners.values().flat_map(BTreeMap::values)
+        self.owners.values().flat_map(BTreeMap::values).filter_map(|hash| self.by_hash(*hash))
+    }
+
+    /// All records of a kind in the order of their keys.
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Record> {
+        let owners = self.owners.range(all_owners(kind));
+        owners.flat_map(|(_, names)| names.values()).filter_map(|hash| self.by_hash(*hash))
+    }
+
+    /// All records that an owner has of a kind.
+    pub fn of_owner(&self, kind: Kind, owner: NodeId) -> impl Iterator<Item = &Record> {
+        let names = self.owners.get(&(kind, owner)).into_iter().flat_map(BTreeMap::values);
+        names.filter_map(|hash| self.by_hash(*hash))
     }
 
     /// The sequence for the next record of a key: one above the highest seen, 1 for the first.
@@ -166,7 +238,7 @@ impl Registry {
     /// the owner itself can bring its key, it stays there.
     #[must_use]
     pub fn next_sequence(&self, key: &Key) -> u64 {
-        self.get(key).map_or(1, |record| record.body().sequence.saturating_add(1))
+        self.place(key).map_or(1, |place| place.sequence().saturating_add(1))
     }
 
     /// XOR of [`Record::version_hash`] over all records: equal where summaries are equal.
@@ -178,29 +250,42 @@ impl Registry {
     /// Number of records.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.by_hash.len()
+        self.records
     }
 
     /// Whether there is no record.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.by_hash.is_empty()
+        self.records == 0
+    }
+
+    /// Whether a record that is said to be of this key, with this sequence and these bytes, would change nothing.
+    #[must_use]
+    pub fn is_old(&self, key: &Key, sequence: u64, bytes: &[u8]) -> bool {
+        self.place(key).is_some_and(|place| match place.record() {
+            Some(held) => held.body().sequence > sequence || held.bytes() == bytes,
+            None => place.sequence() >= sequence,
+        })
     }
 
     pub(crate) fn by_hash(&self, hash: u64) -> Option<&Record> {
-        self.get(self.by_hash.get(&hash)?)
+        self.places.get(&hash)?.record()
+    }
+
+    /// Whether a version of the key with this hash is known: held, or a later one is, or it has ended.
+    pub(crate) fn has_seen(&self, hash: u64, sequence: u64) -> bool {
+        self.places.get(&hash).is_some_and(|place| place.sequence() >= sequence)
     }
 
     /// Records whose key hashes lie in a range, with them, ascending; none when the range is upside down.
     pub(crate) fn in_range(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, &Record)> {
-        let range = (from <= to).then(|| self.by_hash.range(from..=to));
-        range.into_iter().flatten().filter_map(|(hash, key)| Some((*hash, self.get(key)?)))
+        let range = (from <= to).then(|| self.places.range(from..=to));
+        range.into_iter().flatten().filter_map(|(hash, place)| Some((*hash, place.record()?)))
     }
 }
 
-/// What decides between two records of one key: the sequence, and every node alike when an owner used one twice.
-fn version(record: &Record) -> (u64, &[u8]) {
-    (record.body().sequence, record.bytes())
+fn all_owners(kind: Kind) -> std::ops::RangeInclusive<(Kind, NodeId)> {
+    (kind, NodeId([0; 32]))..=(kind, NodeId([0xff; 32]))
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use crate::underlay::Realm;
 use overlay::SocketId;
 use overlay::limits::REKEY_AFTER;
 use overlay::state::{
-    Contact, Network, StateFile, decode_contacts, decode_invites, decode_records, encode_contacts,
+    Contact, Leases, Network, StateFile, decode_contacts, decode_invites, decode_leases, decode_records,
+    decode_services, encode_contacts,
 };
 use overlay::{Drops, Identity, JoinError, Joiner, Node, Params, Tables};
 use std::collections::{BTreeMap, VecDeque};
@@ -220,6 +221,12 @@ impl Machine {
             invites: decode_invites(file(StateFile::Invites)).expect("a Node wrote it"),
             records: decode_records(file(StateFile::Records)).expect("a Node wrote it"),
             contacts: decode_contacts(file(StateFile::Contacts)).expect("a Node wrote it"),
+            publications: decode_services(file(StateFile::Services)).expect("a Node wrote it"),
+            leases: self
+                .disk
+                .files
+                .get(&StateFile::Leases)
+                .map_or_else(Leases::default, |bytes| decode_leases(bytes).expect("a Node wrote it")),
             identity,
             rekey_after: self.rekey_after,
             suites: self.suites.clone(),

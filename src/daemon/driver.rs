@@ -62,6 +62,8 @@ pub(super) struct Driver {
     pub(super) write_failure: Option<String>,
     pub(super) directory: StateDirectory,
     pub(super) shared: Arc<Shared>,
+    /// What names mean, for whoever answers questions about them.
+    pub(super) zone: Arc<ArcSwap<overlay::Zone>>,
     /// What the Node does not know, for people.
     pub(super) outside: report::Outside,
     /// The carriers of hints.
@@ -135,6 +137,8 @@ fn make_node(loaded: Loaded, settings: &config::Settings) -> Node {
         invites: loaded.invites,
         records: loaded.records,
         contacts: loaded.contacts,
+        publications: loaded.publications,
+        leases: loaded.leases,
         rekey_after: Duration::from_secs(settings.session.rekey_after_s),
         suites: quick_suites(),
         hop: overlay::HopParams { enabled: settings.hop.enabled, rate_max: settings.hop.bytes_per_second() },
@@ -172,6 +176,7 @@ impl Driver {
             stop: AtomicBool::new(false),
         };
         let now = clock::now();
+        let zone = Arc::new(ArcSwap::new(node.zone()));
         let discovery = Discovery::start(settings, state::load_dht(&directory));
         Ok(Self {
             node,
@@ -179,6 +184,7 @@ impl Driver {
             write_failure: None,
             directory,
             shared: Arc::new(shared),
+            zone,
             outside: report::Outside::default(),
             discovery,
             dials: vec![],
@@ -285,6 +291,7 @@ impl Driver {
                     tracing::info!(?addresses, "an admin has given this machine other mesh addresses");
                     self.new_addresses = true;
                 }
+                Output::Zone(zone) => self.zone.store(zone),
                 Output::Event(event) => events::log(&event),
                 Output::Wait(deadline, _) => {
                     self.deadline = deadline;
@@ -318,7 +325,7 @@ impl Driver {
     /// Ends the loop; who asked for it is answered when the host is left.
     pub(super) fn end(&mut self, ending: Ending, reply: Option<Answer>) {
         self.pump();
-        self.node.close();
+        self.node.close(clock::now());
         self.pump();
         self.ending = Some((ending, reply));
     }
@@ -368,8 +375,13 @@ impl Driver {
 
     fn ready(&mut self, is_new: bool) -> Ready {
         let view = self.node.view(clock::now());
-        let request =
-            InviteRequest { name: None, address: None, role: InviteRole::Member, life: FIRST_INVITE_LIFE };
+        let request = InviteRequest {
+            name: None,
+            address: None,
+            role: InviteRole::Member,
+            life: FIRST_INVITE_LIFE,
+            services: vec![],
+        };
         let invite = is_new.then(|| self.invite(&request).ok()).flatten();
         Ready {
             network_name: view.network_name.to_string(),

@@ -12,6 +12,10 @@ pub(super) fn log(event: &Event) {
         Event::Enrolled(id, node) => tracing::info!(%node, id = %id.short(), "enrolled"),
         Event::Revoked(id, node) => tracing::info!(%node, id = %id.short(), "revoked"),
         Event::Reissued(_, node, address) => tracing::info!(%node, %address, "new credentials issued"),
+        Event::NameLost(name, _, holder) => tracing::warn!(
+            %name, %holder, "the service name is another machine's, and what is published here under it does not count: publish it under another name, or have it shared or delegated"
+        ),
+        Event::NameWon(name) => tracing::info!(%name, "the service name has become ours"),
         Event::RefusedBy(peer, why) => tracing::warn!(%peer, ?why, "refuses us: see `hopmesh status`"),
         Event::SelfRevoked => tracing::warn!(
             "this machine was revoked from the network: `hopmesh leave`, then `hopmesh join` with a new invite"

@@ -36,6 +36,7 @@ impl Driver {
                             Role::Admin => InviteRole::Admin,
                         },
                         life: expires,
+                        services: vec![],
                     });
                 match request {
                     Ok(request) => self.invite(&request).map(|invite| {
@@ -179,7 +180,7 @@ impl Driver {
 fn refusal(error: &CommandError) -> Refusal {
     let kind = match error {
         CommandError::NoSuchNode(_) | CommandError::Ambiguous(_) => RefusalKind::NotFound,
-        CommandError::Expiry => RefusalKind::InvalidArgument,
+        CommandError::Expiry | CommandError::TooManyServices => RefusalKind::InvalidArgument,
         CommandError::NotAdmin
         | CommandError::NotRoot
         | CommandError::Revoked

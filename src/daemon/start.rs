@@ -244,7 +244,16 @@ async fn join(
 }
 
 fn fresh(identity: Identity, network: Network, contacts: Vec<Contact>) -> Loaded {
-    Loaded { identity, network, invites: vec![], records: vec![], contacts, by_tcp: false }
+    Loaded {
+        identity,
+        network,
+        invites: vec![],
+        records: vec![],
+        contacts,
+        publications: vec![],
+        leases: overlay::state::Leases::default(),
+        by_tcp: false,
+    }
 }
 
 /// The ciphers that this machine is quick at, best first.

@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use anyhow::{Context, Result, anyhow};
-use overlay::Identity;
-use overlay::state::{self, Contact, IssuedInvite, Network, StateError};
+use overlay::state::{self, Contact, IssuedInvite, Leases, Network, StateError};
+use overlay::{Identity, Publication};
 use wire::Record;
 
 use crate::store::{StateDirectory, StateFile, StoreError};
@@ -26,6 +26,8 @@ pub(super) struct Loaded {
     pub(super) invites: Vec<IssuedInvite>,
     pub(super) records: Vec<Record>,
     pub(super) contacts: Vec<Contact>,
+    pub(super) publications: Vec<Publication>,
+    pub(super) leases: Leases,
     /// Whether a moment ago only TCP led to anybody.
     pub(super) by_tcp: bool,
 }
@@ -38,6 +40,8 @@ pub(super) fn store_file(file: state::StateFile) -> StateFile {
         state::StateFile::Invites => const { StateFile::precious("invites") },
         state::StateFile::Records => const { StateFile::rebuildable("records") },
         state::StateFile::Contacts => const { StateFile::rebuildable("contacts") },
+        state::StateFile::Services => const { StateFile::precious("services") },
+        state::StateFile::Leases => const { StateFile::rebuildable("leases") },
     }
 }
 
@@ -63,9 +67,14 @@ pub(super) fn load(directory: &StateDirectory) -> Result<Option<Loaded>> {
         Some(bytes) => state::decode_invites(&bytes).map_err(|e| unreadable(directory, "invites", e))?,
         None => vec![],
     };
+    let publications = match directory.read(store_file(state::StateFile::Services))? {
+        Some(bytes) => state::decode_services(&bytes).map_err(|e| unreadable(directory, "services", e))?,
+        None => vec![],
+    };
+    let leases = load_rebuildable(directory, state::StateFile::Leases, state::decode_leases)?;
     let records = load_rebuildable(directory, state::StateFile::Records, state::decode_records)?;
     let contacts = load_rebuildable(directory, state::StateFile::Contacts, state::decode_contacts)?;
-    Ok(Some(Loaded { identity, network, invites, records, contacts, by_tcp: false }))
+    Ok(Some(Loaded { identity, network, invites, records, contacts, publications, leases, by_tcp: false }))
 }
 
 /// Reads the keys; `None` when none were made yet.
@@ -82,16 +91,16 @@ fn unreadable(directory: &StateDirectory, file: &str, error: StateError) -> anyh
 }
 
 /// A file that other nodes can tell us again is set aside when it is damaged, and the start goes on.
-fn load_rebuildable<T>(
+fn load_rebuildable<T: Default>(
     directory: &StateDirectory,
     file: state::StateFile,
-    decode: impl Fn(&[u8]) -> Result<Vec<T>, StateError>,
-) -> Result<Vec<T>> {
+    decode: impl Fn(&[u8]) -> Result<T, StateError>,
+) -> Result<T> {
     let stored = store_file(file);
     let why = match directory.read(stored) {
-        Ok(None) => return Ok(vec![]),
+        Ok(None) => return Ok(T::default()),
         Ok(Some(bytes)) => match decode(&bytes) {
-            Ok(list) => return Ok(list),
+            Ok(value) => return Ok(value),
             Err(error) => error.to_string(),
         },
         Err(error @ StoreError::Corrupt { .. }) => error.to_string(),
@@ -99,7 +108,7 @@ fn load_rebuildable<T>(
     };
     let aside = directory.set_aside(stored)?;
     tracing::warn!("{why}; it is kept as {} and learnt again from other nodes", aside.display());
-    Ok(vec![])
+    Ok(T::default())
 }
 
 /// Writes one file.

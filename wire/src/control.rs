@@ -72,6 +72,10 @@ pub enum Message {
         /// Its encoding.
         #[n(0)]
         bytes: ByteVec,
+        /// Of a lease: how many seconds ago it was signed, as far as the sender knows, so that it does not live longer
+        /// for being passed on.
+        #[n(1)]
+        age_s: Option<u32>,
     },
     /// "I go down": the session ends now, not when it is missed.
     #[n(5)]
@@ -214,7 +218,8 @@ mod tests {
             },
             Message::Have { from: 0, to: 9, entries: vec![HaveEntry { key: 3, sequence: 4 }] },
             Message::Want { keys: vec![1, 2] },
-            Message::Record { bytes: vec![1].into() },
+            Message::Record { bytes: vec![1].into(), age_s: None },
+            Message::Record { bytes: vec![1].into(), age_s: Some(7) },
             Message::Close,
             Message::CircuitOpen {
                 label: 1,
@@ -246,7 +251,10 @@ mod tests {
         let entry = HaveEntry { key: u64::MAX, sequence: u64::MAX };
         let have = Message::Have { from: u64::MAX, to: u64::MAX, entries: vec![entry; HAVE_ENTRIES_MAX] };
         let want = Message::Want { keys: vec![u64::MAX; WANT_KEYS_MAX] };
-        let record = Message::Record { bytes: vec![0; crate::record::RECORD_LENGTH_MAX].into() };
+        let record = Message::Record {
+            bytes: vec![0; crate::record::RECORD_LENGTH_MAX].into(),
+            age_s: Some(u32::MAX),
+        };
         for message in [have, want, record] {
             let length = cbor::encode(&message).len() + datagram::OVERHEAD;
             assert!(length <= datagram::SLOW_LENGTH_MAX, "{length}");

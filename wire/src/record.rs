@@ -4,8 +4,12 @@
 //! [`Record::content`], which needs the network. The highest sequence of a key wins.
 
 mod content;
+mod labels;
+mod lease;
 
 pub use content::{CANDIDATES_MAX, Content, LINKS_MAX, Link, LinkState, revocation_of_admin_message};
+pub use labels::{LABEL_KEY_LENGTH_MAX, LABEL_VALUE_LENGTH_MAX, LABELS_MAX, LabelError, check_labels};
+pub use lease::{Lease, SHARED_NODES_MAX, TTL_S_MAX, TTL_S_MIN, key_of_claim, key_of_service};
 
 use crate::credential::verify_signature;
 use crate::{NodeId, cbor};
@@ -13,13 +17,12 @@ use ed25519_dalek::{Signer, SigningKey};
 use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Longest record in bytes, so that it fits in one datagram with its control message.
 pub const RECORD_LENGTH_MAX: usize = 1180;
-/// Longest name of a record in bytes.
-pub const NAME_LENGTH_MAX: usize = 63;
-/// Most labels of a record.
-pub const LABELS_MAX: usize = 16;
+/// Longest name of a record in bytes: a DNS label, a slash, a version.
+pub const NAME_LENGTH_MAX: usize = 80;
 
 /// Why bytes are no record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +60,20 @@ pub enum Kind {
     /// Whom a node reaches, and what it is to others.
     #[n(4)]
     LinkState = 4,
+    /// An instance of a service, at its publisher.
+    #[n(5)]
+    Service = 5,
+    /// A node wants a service name for its own.
+    #[n(6)]
+    Claim = 6,
+}
+
+impl Kind {
+    /// Whether records of the kind are leases: they end by themselves unless they are renewed, and can be withdrawn.
+    #[must_use]
+    pub fn is_lease(self) -> bool {
+        matches!(self, Self::Service | Self::Claim)
+    }
 }
 
 /// What a record is kept under.
@@ -138,7 +155,7 @@ impl Record {
         }
         let signed: Signed = cbor::decode(bytes)?;
         let body: Body = cbor::decode(&signed.body)?;
-        if body.name.len() > NAME_LENGTH_MAX || body.labels.len() > LABELS_MAX {
+        if body.name.len() > NAME_LENGTH_MAX || check_labels(&body.labels).is_err() {
             return Err(RecordError::Malformed);
         }
         verify_signature(&body.owner.0, &[SIGNED_PREFIX, &signed.body].concat(), &signed.signature[..])
@@ -176,10 +193,16 @@ impl Record {
         Key { kind: self.body.kind, owner: self.body.owner, name: self.body.name.clone() }
     }
 
+    /// How long the record counts after it was signed; nothing when that is until it is replaced.
+    #[must_use]
+    pub fn ttl(&self) -> Option<Duration> {
+        (self.body.ttl_s > 0).then(|| Duration::from_secs(self.body.ttl_s.into()))
+    }
+
     /// First 64 bits of a hash over the key, by which summaries name the record.
     #[must_use]
     pub fn key_hash(&self) -> u64 {
-        hash(&[&[self.body.kind as u8], &self.body.owner.0, self.body.name.as_bytes()])
+        hash_of_key(self.body.kind, &self.body.owner, &self.body.name)
     }
 
     /// First 64 bits of a hash over key and sequence; the digest of many records is the XOR of these.
@@ -187,6 +210,18 @@ impl Record {
     pub fn version_hash(&self) -> u64 {
         hash(&[b"version", &self.key_hash().to_le_bytes(), &self.body.sequence.to_le_bytes()])
     }
+}
+
+impl Key {
+    /// As [`Record::key_hash`].
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        hash_of_key(self.kind, &self.owner, &self.name)
+    }
+}
+
+fn hash_of_key(kind: Kind, owner: &NodeId, name: &str) -> u64 {
+    hash(&[&[kind as u8], &owner.0, name.as_bytes()])
 }
 
 fn hash(parts: &[&[u8]]) -> u64 {

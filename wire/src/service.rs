@@ -1,5 +1,6 @@
-//! What services are made of: a version, a protocol, an instance that a node publishes.
+//! What services are made of: a version, a protocol, and who may publish under a name.
 
+use crate::NodeId;
 use minicbor::{Decode, Encode};
 use std::fmt;
 use std::str::FromStr;
@@ -93,6 +94,21 @@ impl Protocol {
             Self::Udp => "udp",
         }
     }
+}
+
+/// Who may publish instances under a name besides its owner.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub enum Sharing {
+    /// Nobody.
+    #[n(0)]
+    #[default]
+    Owner,
+    /// These nodes; at most [`crate::record::SHARED_NODES_MAX`].
+    #[n(1)]
+    Nodes(#[n(0)] Vec<NodeId>),
+    /// Every member.
+    #[n(2)]
+    Members,
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ fn chain() -> Chain {
         ipv4: "10.7.0.1/16".parse().unwrap(),
         prefixes: vec!["192.168.1.0/24".parse().unwrap()],
         tags: vec!["t".parse().unwrap()],
+        services: vec![],
         roles: Roles { admin: true, hop: false },
         serial: 7,
         not_before_s: 100,
@@ -347,7 +348,7 @@ fn example_messages() -> Vec<(&'static str, Vec<u8>)> {
         ("pong, not observed", cbor::encode(&pong(None))),
         ("have", cbor::encode(&Message::Have { from: 0, to: 9, entries })),
         ("want", cbor::encode(&Message::Want { keys: vec![1, 2] })),
-        ("record message", cbor::encode(&Message::Record { bytes: vec![1].into() })),
+        ("record message", cbor::encode(&Message::Record { bytes: vec![1].into(), age_s: None })),
         ("close", cbor::encode(&Message::Close)),
     ]
 }

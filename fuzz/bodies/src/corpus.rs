@@ -196,7 +196,7 @@ fn messages() -> Vec<Seed> {
         ("have", Message::Have { from: 0, to: u64::MAX, entries }),
         ("have-nothing", Message::Have { from: 0, to: u64::MAX, entries: vec![] }),
         ("want", Message::Want { keys: vec![hash, 2] }),
-        ("record", Message::Record { bytes: record.bytes().to_vec().into() }),
+        ("record", Message::Record { bytes: record.bytes().to_vec().into(), age_s: Some(5) }),
         ("close", Message::Close),
     ]
     .map(|(name, message)| ("control", name, cbor::encode(&message)));

@@ -47,6 +47,7 @@ pub fn claims(key: &SigningKey, host: u8, is_admin: bool) -> Claims {
         ipv4: format!("10.7.0.{host}/16").parse().expect("an address with its length"),
         prefixes: vec![],
         tags: vec![],
+        services: vec![],
         roles: Roles { admin: is_admin, hop: false },
         serial: u64::from(host),
         not_before_s: NOT_BEFORE_S,

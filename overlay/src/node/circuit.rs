@@ -279,7 +279,7 @@ impl Node {
         let random = self.random.u64();
         let own = self.circuits.insert(Circuit::End(end), random, LABELS_MAX).ok_or(CircuitEnd::Refused)?;
         // The workers know the label before anything can come by it.
-        self.publish();
+        self.publish_tables();
         self.send(&from, &Message::CircuitOpened { label, forward: own }, None);
         Ok(())
     }

@@ -1,7 +1,9 @@
 //! What people want of a Node: invite, assign, revoke, ping, leave, close.
 
 use super::{Event, Node, Output, PendingPing};
-use crate::limits::{CREDENTIAL_LIFE_S, INVITE_LIFE_MAX, INVITE_MEMORY_S, INVITES_MAX, PINGS_MAX};
+use crate::limits::{
+    CREDENTIAL_LIFE_S, DELEGATED_LENGTH_MAX, INVITE_LIFE_MAX, INVITE_MEMORY_S, INVITES_MAX, PINGS_MAX,
+};
 use crate::membership::serial;
 use crate::state::IssuedInvite;
 use ipnet::Ipv4Net;
@@ -9,7 +11,7 @@ use routing::range::{AddressError, allocate_ipv4};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 use wire::control::Message;
-use wire::credential::{Claims, Roles};
+use wire::credential::{Claims, Roles, SERVICES_MAX};
 use wire::invite::InviteRole;
 use wire::record::{Content, Key};
 use wire::{Chain, CredentialError, Invite, InviteId, Kind, Name, NodeId, NoisePublicKey};
@@ -51,6 +53,11 @@ pub enum CommandError {
     /// Validity of an invite out of bounds.
     #[error("an invite is valid for a second at least and 30 days at most")]
     Expiry,
+    /// Names that a credential has no room for.
+    #[error(
+        "a machine is given at most {SERVICES_MAX} service names, together at most {DELEGATED_LENGTH_MAX} characters long"
+    )]
+    TooManyServices,
     /// Too many open invites.
     #[error("there are {INVITES_MAX} open invites: wait until some are used or expire")]
     TooManyInvites,
@@ -81,6 +88,8 @@ pub struct InviteRequest {
     pub role: InviteRole,
     /// How long it can be used.
     pub life: Duration,
+    /// Service names that the credential is to delegate to the joiner.
+    pub services: Vec<Name>,
 }
 
 /// A node that somebody has named.
@@ -111,6 +120,7 @@ impl Node {
                 return Err(CommandError::NameTaken(name.clone()));
             }
         }
+        self.check_delegation(&request.services)?;
         let wish = request.address.map(|address| self.ipv4_wish(address)).transpose()?;
         let address = wish.map(|wish| self.free_address(Some(wish), None)).transpose()?;
         let unix_s = self.unix_s(now);
@@ -127,6 +137,7 @@ impl Node {
             ipv4: address.map(u32::from),
             used_by: None,
             chain: None,
+            services: (!request.services.is_empty()).then(|| request.services.clone()),
         };
         self.invites.push(issued.clone());
         self.persist_invites();
@@ -146,6 +157,15 @@ impl Node {
     pub fn forget_invite(&mut self, id: &InviteId) {
         self.invites.retain(|invite| invite.id != *id);
         self.tables_are_old = true;
+    }
+
+    fn check_delegation(&self, services: &[Name]) -> Result<(), CommandError> {
+        let length: usize = services.iter().map(|name| name.as_str().len()).sum();
+        if services.len() > SERVICES_MAX || length > DELEGATED_LENGTH_MAX {
+            return Err(CommandError::TooManyServices);
+        }
+        let of_node = services.iter().find(|name| self.members.holder_of_name(name).is_some());
+        of_node.map_or(Ok(()), |name| Err(CommandError::NameTaken(name.clone())))
     }
 
     fn must_be_admin(&self) -> Result<(), CommandError> {
@@ -193,6 +213,7 @@ impl Node {
             ipv4: Ipv4Net::new(address, length).expect("the range's own length"),
             prefixes: vec![],
             tags: vec![],
+            services: vec![],
             roles: Roles { admin, hop: false },
             serial: serial(unix_s, &mut self.random),
             not_before_s: unix_s,
@@ -233,6 +254,28 @@ impl Node {
         Ok(selected)
     }
 
+    /// Delegates service names to a node, instead of those that it has: nobody else can own them then.
+    ///
+    /// # Errors
+    /// [`CommandError`]; nothing has changed then.
+    pub fn delegate(
+        &mut self,
+        selector: &str,
+        services: Vec<Name>,
+        now: Instant,
+    ) -> Result<Selected, CommandError> {
+        self.must_be_admin()?;
+        self.check_delegation(&services)?;
+        let selected = self.select(selector)?;
+        let no_such = || CommandError::NoSuchNode(selector.to_owned());
+        let mut claims = self.members.chain(&selected.node).ok_or_else(no_such)?.claims().clone();
+        if claims.services != services {
+            claims.services = services;
+            self.reissue(&claims, claims.name.clone(), claims.ipv4.addr(), now)?;
+        }
+        Ok(selected)
+    }
+
     /// Issues new credentials for a member and sends them on their way; to ourselves at once.
     pub(super) fn reissue(
         &mut self,
@@ -247,6 +290,7 @@ impl Node {
         claims.not_before_s = claims.not_before_s.min(old.not_before_s);
         claims.prefixes.clone_from(&old.prefixes);
         claims.tags.clone_from(&old.tags);
+        claims.services.clone_from(&old.services);
         claims.roles = old.roles;
         let chain = self.sign_claims(claims)?;
         let event = Event::Reissued(old.node, chain.claims().name.clone(), IpAddr::V4(address));
@@ -312,8 +356,10 @@ impl Node {
         Ok(())
     }
 
-    /// Tells every peer that we go down.
-    pub fn close(&mut self) {
+    /// Withdraws what we publish, for the time being, and tells every peer that we go down.
+    pub fn close(&mut self, now: Instant) {
+        self.withdraw_instances(now);
+        self.persist_leases(now);
         let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
         for node in nodes {
             self.send(&node, &Message::Close, None);

@@ -71,7 +71,8 @@ impl Node {
             Message::Have { from, to, entries } if entries.len() <= HAVE_ENTRIES_MAX && from <= to => {
                 let difference = self.registry.compare(from, to, &entries);
                 for record in difference.newer {
-                    self.send(&node, &Message::Record { bytes: record.bytes().to_vec().into() }, None);
+                    let age_s = self.age_s(&record, now);
+                    self.send(&node, &Message::Record { bytes: record.bytes().to_vec().into(), age_s }, None);
                 }
                 if !difference.wanted.is_empty() {
                     self.send(&node, &Message::Want { keys: difference.wanted }, None);
@@ -82,13 +83,13 @@ impl Node {
                     .registry
                     .by_hashes(&keys)
                     .into_iter()
-                    .map(|record| record.bytes().to_vec())
+                    .map(|record| (record.bytes().to_vec(), self.age_s(record, now)))
                     .collect();
-                for bytes in records {
-                    self.send(&node, &Message::Record { bytes: bytes.into() }, None);
+                for (bytes, age_s) in records {
+                    self.send(&node, &Message::Record { bytes: bytes.into(), age_s }, None);
                 }
             }
-            Message::Record { bytes } => self.consume_record(&bytes, Some(node), now),
+            Message::Record { bytes, age_s } => self.consume_record((&bytes, age_s), Some(node), now),
             Message::Close => {
                 let name = self.name_of(&node);
                 self.disconnect(node, now);

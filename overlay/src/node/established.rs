@@ -32,7 +32,7 @@ impl Node {
 
     /// Lets go what has waited for a session; the workers get the tables first.
     pub(super) fn release(&mut self, node: NodeId) {
-        self.publish();
+        self.publish_tables();
         let Some(peer) = self.peers.get_mut(&node) else { return };
         let packets: Vec<_> = peer.staged.drain(..).map(|staged| staged.packet).collect();
         self.staged -= packets.len();

@@ -153,7 +153,7 @@ impl Node {
         let session = Arc::new(Session::new(&keys, Role::Responder, suite, indices, position));
         self.install(node, session, now);
         // The workers know the session before the initiator can use it.
-        self.publish();
+        self.publish_tables();
         self.transmit(remote, bytes);
         Ok(())
     }

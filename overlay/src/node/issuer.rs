@@ -226,7 +226,8 @@ impl Node {
         let name = self.name_for(issued.name.as_ref(), joiner)?;
         let address = self.free_address(issued.address(), Some(invite)).map_err(|_| Refusal::AddressTaken)?;
         let admin = issued.role == InviteRole::Admin;
-        let claims = self.new_claims(joiner.node, joiner.noise_key, name, address, admin, now);
+        let mut claims = self.new_claims(joiner.node, joiner.noise_key, name, address, admin, now);
+        claims.services = issued.services.clone().unwrap_or_default();
         let chain = self.sign_claims(claims).map_err(|_| Refusal::Unable)?;
         if self.members.is_revoked(&chain) {
             return Err(Refusal::Revoked);

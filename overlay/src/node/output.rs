@@ -3,6 +3,7 @@
 use crate::state::StateFile;
 use crate::tables::Tables;
 use nat::{Remote, SocketId};
+use registry::Zone;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -73,6 +74,8 @@ pub enum Output {
     },
     /// Our own mesh addresses are others now.
     Addresses(Vec<IpAddr>),
+    /// Names mean something else now.
+    Zone(Arc<Zone>),
     /// A change of state, for the log.
     Event(Event),
     /// Nothing until the deadline.
@@ -104,6 +107,12 @@ pub enum WaitReason {
     Stream,
     /// Records are compared with a peer's.
     Sync,
+    /// A lease ends.
+    Lease,
+    /// A lease of ours is signed anew.
+    Publication,
+    /// The zone is made anew.
+    Zone,
     /// State is written.
     Persist,
     /// An overlay ping has had no answer.
@@ -135,4 +144,8 @@ pub enum Event {
     RefusedBy(Name, wire::handshake::Refusal),
     /// New credentials were issued for a node.
     Reissued(NodeId, Name, IpAddr),
+    /// A service name that we publish under is another node's, and our instances do not count.
+    NameLost(Name, NodeId, Name),
+    /// Such a name has become ours.
+    NameWon(Name),
 }

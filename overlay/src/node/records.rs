@@ -8,21 +8,29 @@ use ed25519_dalek::SigningKey;
 use nat::Source;
 use registry::Merge;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use wire::control::Message;
 use wire::record::{Content, Key};
 use wire::{Candidate, Chain, Kind, NodeId, Record};
 
 impl Node {
     /// Takes a record from a peer, or one of our own when `from` is nobody.
-    pub(super) fn consume_record(&mut self, bytes: &[u8], from: Option<NodeId>, now: Instant) {
+    pub(super) fn consume_record(
+        &mut self,
+        (bytes, age_s): (&[u8], Option<u32>),
+        from: Option<NodeId>,
+        now: Instant,
+    ) {
         if self.has_heard(bytes) {
             return;
         }
         let judged =
             Record::verify(bytes).and_then(|record| Ok((record.content(&self.members.id())?, record)));
         match judged {
-            Ok((content, record)) => self.merge(record, content, from, now),
+            Ok((content, record)) => {
+                let age = Duration::from_secs(age_s.unwrap_or(0).into());
+                self.merge((record, age), content, from, now);
+            }
             Err(_) => self.drops.count(DropReason::Record),
         }
     }
@@ -30,28 +38,34 @@ impl Node {
     /// Whether a record is one that we hold, or older: of what is passed on, most comes more than once, and signatures are
     /// most of a node's work.
     fn has_heard(&self, bytes: &[u8]) -> bool {
-        let is_old = |held: &Record, sequence| held.body().sequence > sequence || held.bytes() == bytes;
         let claim = Record::peek(bytes);
-        claim
-            .is_some_and(|(key, sequence)| self.registry.get(&key).is_some_and(|held| is_old(held, sequence)))
+        claim.is_some_and(|(key, sequence)| self.registry.is_old(&key, sequence, bytes))
     }
 
-    fn merge(&mut self, record: Record, content: Content, from: Option<NodeId>, now: Instant) {
-        if let Content::LinkState { node, .. } = &content
-            && self.members.chain(node).is_none_or(|chain| self.members.is_revoked(chain))
-        {
-            // Whoever it is, its own record has not come yet; this one comes again.
+    pub(super) fn merge(
+        &mut self,
+        (record, age): (Record, Duration),
+        content: Content,
+        from: Option<NodeId>,
+        now: Instant,
+    ) {
+        if self.is_unfit(&record, now) {
             return self.drops.count(DropReason::Record);
         }
-        let message = Message::Record { bytes: record.bytes().to_vec().into() };
-        match self.registry.insert(record) {
+        let key = record.key();
+        let age_s = record.ttl().map(|_| age.as_secs() as u32);
+        let message = Message::Record { bytes: record.bytes().to_vec().into(), age_s };
+        let was_there = self.registry.get(&key).is_some();
+        match self.registry.insert(record, age, now) {
             Merge::New | Merge::Replaced => {}
             Merge::Same | Merge::Old => return,
-            Merge::Refused(_) => return self.drops.count(DropReason::Record),
+            Merge::Over | Merge::Refused(_) => return self.drops.count(DropReason::Record),
         }
         let write_at = match content {
             // True for the moment: after a restart it is told anew.
             Content::LinkState { .. } => None,
+            // They have a file of their own.
+            Content::Service { .. } | Content::Claim { .. } | Content::Withdrawn { .. } => None,
             // Whatever happens to us in the next moment: a node that was revoked stays out.
             Content::Revocation { .. } => Some(now),
             // And what an admin was told is done, is done.
@@ -69,7 +83,11 @@ impl Node {
         let others = match content {
             // A verdict goes to everybody at once.
             Content::Revocation { .. } | Content::Reissue { .. } => others,
-            Content::Member { .. } | Content::LinkState { .. } => self.random.some_of(others, FANOUT),
+            Content::Member { .. }
+            | Content::LinkState { .. }
+            | Content::Service { .. }
+            | Content::Claim { .. }
+            | Content::Withdrawn { .. } => self.random.some_of(others, FANOUT),
         };
         for node in others {
             self.send(&node, &message, None);
@@ -79,6 +97,13 @@ impl Node {
         }
         let is_our_old_word = from.is_some()
             && matches!(&content, Content::Member { chain, .. } if chain.claims().node == self.identity.node());
+        if key.kind.is_lease() {
+            self.apply_lease(&key, &content, was_there, now);
+            if from.is_some() && key.owner == self.identity.node() {
+                self.handle_own_lease(now);
+            }
+            return;
+        }
         self.apply(content, now);
         if is_our_old_word {
             // Said before our state was lost, or set back: say what holds now.
@@ -100,6 +125,8 @@ impl Node {
                 self.expel_revoked(now);
             }
             Content::LinkState { node, state } => self.take_link_state(node, state, now),
+            // Leases are no matter of membership: see `apply_lease`.
+            Content::Service { .. } | Content::Claim { .. } | Content::Withdrawn { .. } => {}
             Content::Reissue { chain } => {
                 let node = chain.claims().node;
                 if node != self.identity.node() {
@@ -172,11 +199,12 @@ impl Node {
         // has none, and records would differ for ever.
         self.registry.forget(&Key { kind: Kind::LinkState, owner: node, name: String::new() });
         self.topology.handle_state(node, None);
+        self.forget_leases(node, now);
         if self.peers.contains_key(&node) {
             self.forget_peer(&node, now);
             let name = self.name_of(&node);
             self.outputs.push_back(Output::Event(Event::Revoked(node, name)));
-            self.publish();
+            self.publish_tables();
         }
     }
 
@@ -209,6 +237,11 @@ impl Node {
         }
     }
 
+    /// The sequence of our next record of a key: above all that an earlier run may have signed and not written.
+    pub(super) fn next_sequence(&self, key: &Key) -> u64 {
+        self.registry.next_sequence(key).max(self.identity.starts << 32)
+    }
+
     /// Signs a record under the next sequence, with our key or with the root key when that owns it, and spreads it.
     pub(super) fn publish_record(
         &mut self,
@@ -217,14 +250,13 @@ impl Node {
         root: Option<&SigningKey>,
         now: Instant,
     ) {
-        // Above all that an earlier run may have signed and not written.
-        let sequence = self.registry.next_sequence(key).max(self.identity.starts << 32);
+        let sequence = self.next_sequence(key);
         let key = match root {
             Some(root) if root.verifying_key().to_bytes() == key.owner.0 => root,
             Some(_) | None => &self.identity.signing,
         };
         match content.sign(sequence, self.unix_s(now), key, root) {
-            Ok(record) => self.merge(record, content.clone(), None, now),
+            Ok(record) => self.merge((record, Duration::ZERO), content.clone(), None, now),
             Err(_) => self.drops.count(DropReason::Record),
         }
     }

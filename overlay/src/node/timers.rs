@@ -4,12 +4,12 @@ use super::{Event, Node, Output, WaitReason};
 use crate::drops::DropReason;
 use crate::limits::{ENROLMENT_LIFE, PERSIST_RETRY};
 use crate::peer::{Peer, Seeking};
-use crate::state::{Contact, StateFile, encode_contacts, encode_records};
+use crate::state::{Contact, StateFile, encode_contacts, encode_records, encode_services};
 use nat::{LOOK_EARLY, Remote};
 use std::time::Instant;
-use wire::NodeId;
 use wire::control::Message;
 use wire::icmp::Unreachable;
+use wire::{Kind, NodeId};
 use zeroize::Zeroizing;
 
 impl Node {
@@ -27,6 +27,9 @@ impl Node {
         self.run_peer_timers(now);
         self.run_closing(now);
         self.run_link_state_timer(now);
+        self.run_lease_timers(now);
+        self.run_publishing(now);
+        self.run_zone_timer(now);
         if self.unwritten.records.is_some_and(|at| now >= at) {
             self.persist_records();
         }
@@ -35,6 +38,9 @@ impl Node {
         }
         if self.unwritten.network.is_some_and(|at| now >= at) {
             self.persist_network();
+        }
+        if self.unwritten.services.is_some_and(|at| now >= at) {
+            self.persist_services();
         }
         if now >= self.next_review {
             self.review(now);
@@ -150,6 +156,8 @@ impl Node {
             Some(StateFile::Records) => unwritten.records.get_or_insert(at),
             Some(StateFile::Contacts) => unwritten.contacts.get_or_insert(at),
             Some(StateFile::Network) => unwritten.network.get_or_insert(at),
+            Some(StateFile::Services) => unwritten.services.get_or_insert(at),
+            Some(StateFile::Leases) => unwritten.leases.get_or_insert(at),
             // What an invite was to give is taken back instead.
             Some(StateFile::Invites | StateFile::Identity) | None => return,
         };
@@ -159,7 +167,11 @@ impl Node {
         self.unwritten.records = None;
         self.persist(
             StateFile::Records,
-            encode_records(self.registry.iter().filter(|record| record.body().kind != wire::Kind::LinkState)),
+            encode_records(
+                [Kind::Member, Kind::Revocation, Kind::Reissue]
+                    .into_iter()
+                    .flat_map(|kind| self.registry.of_kind(kind)),
+            ),
         );
     }
 
@@ -177,6 +189,13 @@ impl Node {
     pub(super) fn persist_network(&mut self) {
         self.unwritten.network = None;
         self.persist(StateFile::Network, self.members.network.encode());
+    }
+
+    pub(super) fn persist_services(&mut self) {
+        self.unwritten.services = None;
+        let written = self.publishing.offered.values().filter(|offered| offered.is_written);
+        let publications = written.map(|offered| offered.publication.clone()).collect();
+        self.persist(StateFile::Services, encode_services(&publications));
     }
 
     /// The earliest deadline and what it is for.
@@ -202,6 +221,11 @@ impl Node {
         consider(self.stream_deadline(), WaitReason::Stream);
         consider(self.circuit_deadline(), WaitReason::Circuit);
         consider(Some(self.next_link_state), WaitReason::LinkState);
+        consider(self.lease_deadline(), WaitReason::Lease);
+        consider(self.publishing.deadline(), WaitReason::Publication);
+        consider(self.zone_deadline(), WaitReason::Zone);
+        consider(self.unwritten.services, WaitReason::Persist);
+        consider(self.unwritten.leases, WaitReason::Persist);
         consider(self.unwritten.records, WaitReason::Persist);
         consider(self.unwritten.contacts, WaitReason::Persist);
         consider(self.unwritten.network, WaitReason::Persist);

@@ -209,7 +209,7 @@ impl Node {
             transit.forward = Some(forward);
         }
         // The workers know the label before anything can come by it.
-        self.publish();
+        self.publish_tables();
         self.send(&before, &Message::CircuitOpened { label: back, forward: there }, None);
     }
 

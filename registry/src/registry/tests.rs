@@ -1,3 +1,4 @@
+use super::place::version;
 use super::*;
 use crate::Difference;
 use crate::limits::NEWER_RECORDS_MAX;
@@ -71,9 +72,14 @@ fn filled(quota: fn(Kind) -> Quota, records: impl IntoIterator<Item = Record>) -
     registry
 }
 
+#[expect(clippy::disallowed_methods, reason = "records that are no leases know no time")]
+fn insert(registry: &mut Registry, record: Record) -> Merge {
+    registry.insert(record, Duration::ZERO, Instant::now())
+}
+
 fn insert_all(registry: &mut Registry, records: impl IntoIterator<Item = Record>) {
     for record in records {
-        let _ = registry.insert(record);
+        let _ = insert(registry, record);
     }
 }
 
@@ -124,13 +130,13 @@ fn the_highest_version_of_a_key_stays() {
     let key = first.key();
     let mut registry = Registry::new();
     assert_eq!(registry.next_sequence(&key), 1);
-    assert_eq!(registry.insert(first.clone()), Merge::New);
-    assert_eq!(registry.insert(second.clone()), Merge::Replaced);
-    assert_eq!(registry.insert(second.clone()), Merge::Same);
-    assert_eq!(registry.insert(first), Merge::Old);
+    assert_eq!(insert(&mut registry, first.clone()), Merge::New);
+    assert_eq!(insert(&mut registry, second.clone()), Merge::Replaced);
+    assert_eq!(insert(&mut registry, second.clone()), Merge::Same);
+    assert_eq!(insert(&mut registry, first), Merge::Old);
     assert_eq!((registry.len(), registry.get(&key)), (1, Some(&second)));
     assert_eq!(registry.next_sequence(&key), 3);
-    let _ = registry.insert(record(Kind::Member, 1, "", u64::MAX, b""));
+    let _ = insert(&mut registry, record(Kind::Member, 1, "", u64::MAX, b""));
     assert_eq!(registry.next_sequence(&key), u64::MAX);
 }
 
@@ -234,8 +240,12 @@ fn an_owner_that_signs_twice_makes_nobody_exchange_for_ever() {
     assert_eq!(a.digest(), b.digest(), "so no summary is sent");
     tell(&mut a, &mut b);
     assert_eq!((set(&a), set(&b)), (vec![low.clone()], vec![high.clone()]), "and one would change nothing");
-    assert_eq!(b.insert(low), Merge::Old);
-    assert_eq!(a.insert(high), Merge::Replaced, "whoever is shown both keeps the higher and passes it on");
+    assert_eq!(insert(&mut b, low), Merge::Old);
+    assert_eq!(
+        insert(&mut a, high),
+        Merge::Replaced,
+        "whoever is shown both keeps the higher and passes it on"
+    );
     assert_eq!(set(&a), set(&b));
 }
 
@@ -247,7 +257,7 @@ fn what_is_forgotten_leaves_nothing_behind() {
     assert!(!registry.forget(&gone.key()), "there is none any more");
     let without = filled(quota, [kept]);
     assert_eq!((set(&registry), registry.digest()), (set(&without), without.digest()));
-    assert_eq!(registry.insert(gone), Merge::New);
+    assert_eq!(insert(&mut registry, gone), Merge::New);
 }
 
 #[test]
@@ -257,7 +267,7 @@ fn a_flood_of_one_kind_leaves_the_others_alone() {
     let mut refusals = Vec::new();
     for owner in 1..=4 {
         for name in ["c", "b", "a", "d"] {
-            if let Merge::Refused(reason) = registry.insert(record(Kind::Member, owner, name, 1, b"")) {
+            if let Merge::Refused(reason) = insert(&mut registry, record(Kind::Member, owner, name, 1, b"")) {
                 refusals.push(reason);
             }
         }

@@ -127,6 +127,10 @@ impl World {
                 *if outcome.is_some() { answered } else { not } += 1;
             }
             Output::Addresses(_) => self.trace.note(self.at, machine, "has new addresses", &[]),
+            Output::Zone(zone) => {
+                let text = format!("sees {} services", zone.services.len());
+                self.trace.note(self.at, machine, &text, &zone.serial.to_be_bytes());
+            }
             Output::Event(event) => self.trace.note(self.at, machine, &format!("{event:?}"), &[]),
             Output::Wait(deadline, reason) => {
                 self.trace.note(self.at, machine, &format!("waits for {reason:?}"), &[]);

@@ -25,7 +25,8 @@ pub enum Family {
 /// An invite for one member of any name and address, for an hour.
 #[must_use]
 pub fn any_member() -> InviteRequest {
-    InviteRequest { name: None, address: None, role: InviteRole::Member, life: Duration::from_secs(3600) }
+    let life = Duration::from_secs(3600);
+    InviteRequest { name: None, address: None, role: InviteRole::Member, life, services: vec![] }
 }
 
 fn family_of(address: IpAddr) -> Family {
@@ -101,8 +102,9 @@ impl World {
 
     /// Ends the daemon as `hopmesh down` does.
     pub fn stop(&mut self, machine: usize) {
+        let now = self.now();
         if let Some(up) = self.machines[machine].up() {
-            up.node.close();
+            up.node.close(now);
             self.flush(machine, StateFile::Records);
         }
         self.kill(machine);

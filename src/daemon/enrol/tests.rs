@@ -34,7 +34,8 @@ impl Issuer {
         let candidate = Candidate::new(socket.local_addr().unwrap()).unwrap();
         node.handle_candidates(vec![candidate], clock::now());
         let life = Duration::from_secs(3600);
-        let request = InviteRequest { name: None, address: None, role: InviteRole::Member, life };
+        let request =
+            InviteRequest { name: None, address: None, role: InviteRole::Member, life, services: vec![] };
         let invite = node.invite(&request, clock::now()).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let thread = std::thread::spawn({
@@ -69,6 +70,8 @@ fn node() -> Node {
         invites: vec![],
         records: vec![],
         contacts: vec![],
+        publications: vec![],
+        leases: overlay::state::Leases::default(),
         rekey_after: Duration::from_secs(120),
         suites: vec![Suite::ChaCha20Poly1305],
         seed: [3; 32],
@@ -97,6 +100,7 @@ fn answer(node: &mut Node, socket: &UdpSocket) {
             | Output::OpenSockets { .. }
             | Output::CloseSockets { .. }
             | Output::Publish(_)
+            | Output::Zone(_)
             | Output::Release(_)
             | Output::Unreachable { .. }
             | Output::PingDone { .. }

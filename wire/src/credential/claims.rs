@@ -14,6 +14,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 const PREFIXES_MAX: usize = 8;
 /// Most tags in one credential.
 const TAGS_MAX: usize = 8;
+/// Most service names delegated in one credential.
+pub const SERVICES_MAX: usize = 8;
 
 // Claim numbers below -65536 are for private use (RFC 8392 section 9.1).
 const NETWORK: i64 = -65537;
@@ -24,6 +26,7 @@ const IPV6: i64 = -65541;
 const ROLES: i64 = -65542;
 const PREFIXES: i64 = -65543;
 const TAGS: i64 = -65544;
+const SERVICES: i64 = -65545;
 
 /// What a node may do in the network beyond being a member of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,6 +64,8 @@ pub struct Claims {
     pub prefixes: Vec<IpNet>,
     /// Labels for policy.
     pub tags: Vec<Name>,
+    /// Service names that are delegated to the node: nobody who lacks them here can own them.
+    pub services: Vec<Name>,
     /// What the node may do.
     pub roles: Roles,
     /// Grows with the time of issue; the lower one keeps an address that two credentials claim,
@@ -109,6 +114,10 @@ impl Claims {
             let tags = self.tags.iter().map(|t| Value::Text(t.as_str().to_owned())).collect();
             set = set.private_claim(TAGS, Value::Array(tags));
         }
+        if !self.services.is_empty() {
+            let services = self.services.iter().map(|s| Value::Text(s.as_str().to_owned())).collect();
+            set = set.private_claim(SERVICES, Value::Array(services));
+        }
         set.build().to_vec().expect("integers, text and bytes always encode")
     }
 
@@ -135,6 +144,7 @@ impl Claims {
             },
             prefixes: set_array(set, PREFIXES, PREFIXES_MAX, |v| parse_prefix(v.as_bytes()?))?,
             tags: set_array(set, TAGS, TAGS_MAX, |v| v.as_text()?.parse().ok())?,
+            services: set_array(set, SERVICES, SERVICES_MAX, |v| v.as_text()?.parse().ok())?,
             roles: Roles::from_bits(set_claim(set, ROLES)?.as_integer()?.into())?,
             serial: u64::from_be_bytes(set.cwt_id.as_deref()?.try_into().ok()?),
             not_before_s: unix(set.not_before.as_ref()?)?,

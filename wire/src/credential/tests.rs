@@ -18,6 +18,7 @@ fn claims(network: NetworkId, node: &SigningKey, name: &str, ipv4: &str, admin: 
         ipv4: ipv4.parse().unwrap(),
         prefixes: vec![],
         tags: vec![],
+        services: vec![],
         roles: Roles { admin, hop: true },
         serial: 7,
         not_before_s: NOW,

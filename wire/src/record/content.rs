@@ -1,8 +1,10 @@
 //! What the kinds of records say, and who may say it.
 
-use super::{Body, Kind, Record, RecordError};
+use super::lease::{ClaimPayload, ServicePayload, split_name};
+use super::{Body, Key, Kind, Lease, Record, RecordError, key_of_claim, key_of_service};
 use crate::credential::verify_signature;
-use crate::{Candidate, Chain, Dependence, NatProfile, NetworkId, NodeId, cbor};
+use crate::service::{Protocol, Sharing, Version};
+use crate::{Candidate, Chain, Dependence, Name, NatProfile, NetworkId, NodeId, cbor};
 use ed25519_dalek::{Signer, SigningKey};
 use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
@@ -41,6 +43,35 @@ pub enum Content {
         node: NodeId,
         /// What it says.
         state: LinkState,
+    },
+    /// An instance of a service; its labels are those of the record.
+    Service {
+        /// Who publishes it. Whether it may is for the reader to judge: that takes all claims to the name.
+        node: NodeId,
+        /// Name of the service.
+        name: Name,
+        /// And its version, when there are several.
+        version: Option<Version>,
+        /// What it speaks.
+        protocol: Protocol,
+        /// Where it listens.
+        port: u16,
+        /// Whether it is well.
+        is_healthy: bool,
+    },
+    /// A node wants a service name for its own.
+    Claim {
+        /// The node.
+        node: NodeId,
+        /// The name.
+        name: Name,
+        /// Who may publish instances under it besides the node.
+        sharing: Sharing,
+    },
+    /// What was said under a key is not so any more: a tombstone.
+    Withdrawn {
+        /// The key.
+        key: Key,
     },
 }
 
@@ -125,10 +156,18 @@ impl Content {
             }
             Self::LinkState { state, .. } => (Kind::LinkState, String::new(), cbor::encode(state)),
             Self::Reissue { chain } => (Kind::Reissue, chain.claims().node.to_string(), chain.encode()),
+            Self::Service { node, name, version, protocol, port, is_healthy } => {
+                let payload = ServicePayload { protocol: *protocol, port: *port, is_healthy: *is_healthy };
+                (Kind::Service, key_of_service(*node, name, version.as_ref()).name, cbor::encode(&payload))
+            }
+            Self::Claim { node, name, sharing } => {
+                (Kind::Claim, key_of_claim(*node, name).name, cbor::encode(&ClaimPayload::of(sharing)))
+            }
+            Self::Withdrawn { key } => (key.kind, key.name.clone(), vec![]),
         }
     }
 
-    /// Signs a record with this content. `root` is the network's root key, where its word is needed.
+    /// Signs a record with this content that counts until it is replaced. `root` is the network's root key, where its word is needed.
     ///
     /// # Errors
     /// [`RecordError::Malformed`] when the record would be too long.
@@ -139,11 +178,29 @@ impl Content {
         key: &SigningKey,
         root: Option<&SigningKey>,
     ) -> Result<Record, RecordError> {
+        let lease = Lease { sequence, not_before_s: unix_s, ttl_s: 0, labels: BTreeMap::new() };
+        self.sign_under(lease, key, root)
+    }
+
+    /// Signs a lease with this content.
+    ///
+    /// # Errors
+    /// [`RecordError::Malformed`] when the record would be too long or its labels are no labels.
+    pub fn sign_lease(&self, lease: Lease, key: &SigningKey) -> Result<Record, RecordError> {
+        self.sign_under(lease, key, None)
+    }
+
+    fn sign_under(
+        &self,
+        lease: Lease,
+        key: &SigningKey,
+        root: Option<&SigningKey>,
+    ) -> Result<Record, RecordError> {
         let (kind, name, payload) = self.encode(root);
+        let Lease { sequence, not_before_s, ttl_s, labels } = lease;
         let owner = NodeId(key.verifying_key().to_bytes());
-        let (labels, payload) = (BTreeMap::new(), payload.into());
-        let body = Body { kind, owner, name, sequence, not_before_s: unix_s, ttl_s: 0, labels, payload };
-        Record::sign(body, key)
+        let payload = payload.into();
+        Record::sign(Body { kind, owner, name, sequence, not_before_s, ttl_s, labels, payload }, key)
     }
 }
 
@@ -155,6 +212,11 @@ impl Record {
     /// [`RecordError::Authority`] when somebody else would have to say it.
     pub fn content(&self, network: &NetworkId) -> Result<Content, RecordError> {
         let Body { kind, owner, name, payload, .. } = &self.body;
+        self.check_lease()?;
+        if self.is_tombstone() {
+            split_name(*kind, name)?;
+            return Ok(Content::Withdrawn { key: self.key() });
+        }
         let chain = |bytes: &[u8]| Chain::verify(bytes, network).map_err(|_| RecordError::Malformed);
         let (content, may, proper_name) = match kind {
             Kind::Member => {
@@ -186,6 +248,21 @@ impl Record {
                     return Err(RecordError::Malformed);
                 }
                 (Content::LinkState { node: *owner, state }, true, String::new())
+            }
+            Kind::Service => {
+                let (service, version) = split_name(*kind, name)?;
+                let ServicePayload { protocol, port, is_healthy } = cbor::decode(payload)?;
+                if port == 0 {
+                    return Err(RecordError::Malformed);
+                }
+                let node = *owner;
+                let content = Content::Service { node, name: service, version, protocol, port, is_healthy };
+                (content, true, name.clone())
+            }
+            Kind::Claim => {
+                let (service, _) = split_name(*kind, name)?;
+                let sharing = cbor::decode::<ClaimPayload>(payload)?.sharing()?;
+                (Content::Claim { node: *owner, name: service, sharing }, true, name.clone())
             }
             Kind::Reissue => {
                 let chain = chain(payload)?;

@@ -11,6 +11,7 @@ fn claims(network: NetworkId, key: &SigningKey, host: u8, admin: bool) -> Claims
         ipv4: format!("10.7.0.{host}/16").parse().unwrap(),
         prefixes: vec![],
         tags: vec![],
+        services: vec![],
         roles: Roles { admin, hop: false },
         serial: 1,
         not_before_s: 1,

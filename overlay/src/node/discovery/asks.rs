@@ -166,6 +166,6 @@ impl Node {
         let mut gate = (*self.discovery.gate).clone();
         change(&mut gate, &self.discovery.asks);
         self.discovery.gate = std::sync::Arc::new(gate);
-        self.publish();
+        self.publish_tables();
     }
 }

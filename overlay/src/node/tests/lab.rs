@@ -70,7 +70,7 @@ pub(crate) fn packet(source: IpAddr, destination: IpAddr, payload: &[u8]) -> Vec
 /// An invite request for a member that may choose for itself.
 pub(crate) fn any_member() -> InviteRequest {
     let life = Duration::from_secs(3600);
-    InviteRequest { name: None, address: None, role: InviteRole::Member, life }
+    InviteRequest { name: None, address: None, role: InviteRole::Member, life, services: vec![] }
 }
 
 impl Lab {

@@ -87,7 +87,7 @@ fn what_happened_on_both_sides_of_a_cut_is_known_on_both_after_it() {
 #[test]
 fn records_that_prove_nothing_are_dropped() {
     let mut lab = Lab::with(&["b"]);
-    let message = wire::control::Message::Record { bytes: vec![1, 2, 3].into() };
+    let message = wire::control::Message::Record { bytes: vec![1, 2, 3].into(), age_s: None };
     let session = lab.session(0, 1).unwrap().local_index;
     let from = lab.machines[1].remote;
     for (message, reason) in

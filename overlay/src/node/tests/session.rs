@@ -178,7 +178,7 @@ fn a_copied_datagram_from_another_address_moves_nothing() {
 #[test]
 fn a_node_that_goes_down_says_so() {
     let mut lab = Lab::with(&["b"]);
-    lab.command(1, |node, _| node.close());
+    lab.command(1, |node, now| node.close(now));
     lab.machines[1].is_up = false;
     lab.run(SECOND / 10);
     assert!(!lab.connected(0, 1));

@@ -26,7 +26,7 @@ fn a_strangers_stream_is_closed_and_a_peers_stays_as_long_as_the_peer() {
     assert_eq!(lab.machines[0].closed_streams, [1]);
     lab.run(STREAM_LOOK_INTERVAL * 3);
     assert_eq!(lab.machines[0].closed_streams, [1]);
-    lab.command(1, |node, _| node.close());
+    lab.command(1, |node, now| node.close(now));
     lab.machines[1].is_up = false;
     lab.run(STREAM_LOOK_INTERVAL * 2);
     assert_eq!(lab.machines[0].closed_streams, [1, 2]);

@@ -108,7 +108,7 @@ fn three_members_are_told_and_another_when_one_goes() {
     let telling = |lab: &Lab| -> Vec<usize> { (1..5).filter(|at| vouched(lab, *at) == 1).collect() };
     let told = telling(&lab);
     assert_eq!(told.len(), VOUCHING_MEMBERS_MAX);
-    lab.command(told[0], |node, _| node.close());
+    lab.command(told[0], |node, now| node.close(now));
     lab.machines[told[0]].is_up = false;
     lab.run(SECOND);
     assert_eq!(telling(&lab).len(), VOUCHING_MEMBERS_MAX + 1, "{told:?} and one more");

@@ -129,6 +129,8 @@ impl Lab {
                 },
                 Output::PingDone { ticket, outcome } => machine.pings.push((ticket, outcome)),
                 Output::Addresses(list) => machine.addresses.push(list),
+                // The Node gives it to whoever asks.
+                Output::Zone(zone) => assert!(zone.serial == machine.node.zone().serial),
                 Output::Event(event) => machine.events.push(event),
                 Output::Wait(deadline, reason) => {
                     assert!(deadline > now, "{reason:?} is due and not done: machine {at} would spin");

@@ -1,7 +1,10 @@
 //! Machines: what hangs on the wire.
 
 use crate::joiner::{JoinError, Joiner};
-use crate::state::{Contact, Network, StateFile, decode_contacts, decode_invites, decode_records};
+use crate::state::{
+    Contact, Leases, Network, StateFile, decode_contacts, decode_invites, decode_leases, decode_records,
+    decode_services,
+};
 use crate::tables::Tables;
 use crate::{Event, Identity, Node, Params};
 use nat::Remote;
@@ -93,6 +96,8 @@ pub(super) fn start(
         invites: file(StateFile::Invites).map_or(vec![], |bytes| decode_invites(bytes).unwrap()),
         records: file(StateFile::Records).map_or(vec![], |bytes| decode_records(bytes).unwrap()),
         contacts: file(StateFile::Contacts).map_or(vec![], |bytes| decode_contacts(bytes).unwrap()),
+        publications: file(StateFile::Services).map_or(vec![], |bytes| decode_services(bytes).unwrap()),
+        leases: file(StateFile::Leases).map_or_else(Leases::default, |bytes| decode_leases(bytes).unwrap()),
         rekey_after,
         hop: crate::HopParams::default(),
         streams: crate::DialStreams::Never,

@@ -1,0 +1,73 @@
+//! What is under one key: a record, or the memory of a lease that has ended.
+
+use crate::limits::SEQUENCE_LIFE;
+use std::time::{Duration, Instant};
+use wire::Record;
+use wire::record::Key;
+
+/// What is under one key.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    /// A record, and when it ends if it is a lease.
+    Held { record: Record, ends: Option<Instant> },
+    /// A lease was here. Until it is forgotten nothing up to this sequence is taken any more.
+    Ended { key: Key, sequence: u64, forgotten: Instant },
+}
+
+impl Place {
+    /// The memory of a lease that ends now.
+    pub(crate) fn ended(key: Key, sequence: u64, now: Instant) -> Self {
+        Self::Ended { key, sequence, forgotten: now + SEQUENCE_LIFE }
+    }
+
+    pub(crate) fn record(&self) -> Option<&Record> {
+        match self {
+            Self::Held { record, .. } => Some(record),
+            Self::Ended { .. } => None,
+        }
+    }
+
+    pub(crate) fn key(&self) -> Key {
+        match self {
+            Self::Held { record, .. } => record.key(),
+            Self::Ended { key, .. } => key.clone(),
+        }
+    }
+
+    /// The highest sequence that was seen.
+    pub(crate) fn sequence(&self) -> u64 {
+        match self {
+            Self::Held { record, .. } => record.body().sequence,
+            Self::Ended { sequence, .. } => *sequence,
+        }
+    }
+
+    /// When something happens to it by itself.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Held { ends, .. } => *ends,
+            Self::Ended { forgotten, .. } => Some(*forgotten),
+        }
+    }
+
+    /// Whether what was here before counts more than what comes: an ended lease more than its own record.
+    pub(crate) fn outranks(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Held { record, .. }, Self::Held { record: other, .. }) => version(record) > version(other),
+            (Self::Held { .. }, Self::Ended { .. }) | (Self::Ended { .. }, _) => {
+                self.sequence() >= other.sequence()
+            }
+        }
+    }
+
+    /// How long ago the lease was signed.
+    pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
+        let Self::Held { record, ends: Some(ends) } = self else { return None };
+        Some(record.ttl()?.saturating_sub(ends.saturating_duration_since(now)))
+    }
+}
+
+/// What decides between two records of one key: the sequence, and every node alike when an owner used one twice.
+pub(crate) fn version(record: &Record) -> (u64, &[u8]) {
+    (record.body().sequence, record.bytes())
+}
