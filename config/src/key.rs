@@ -73,7 +73,7 @@ pub const KEYS: &[Key] = &[
     ),
     key(LIST, "health", "\"none\", \"tcp\", or \"http:\" and a path, like \"http:/healthz\""),
     key(LIST, "ttl_s", "a number of seconds from 5 to 3600"),
-    key(LIST, "with", "at most 16 names or ids of nodes, like [\"laptop\"], or [\"any\"]"),
+    key(LIST, "with", "at most 24 names or ids of nodes, like [\"laptop\"], or [\"any\"]"),
 ];
 
 /// A table as it is written, without the outer brackets.

@@ -48,7 +48,7 @@ pub const TTL_S_MIN: u32 = 5;
 /// Longest time to live, in seconds: so long a crash may lead others astray.
 pub const TTL_S_MAX: u32 = 3600;
 /// Most nodes that are named to share a name with; more is what `any` is for.
-pub const WITH_LENGTH_MAX: usize = 16;
+pub const WITH_LENGTH_MAX: usize = 24;
 /// Longest DNS name, in bytes, as text (RFC 1035 section 2.3.4).
 const DNS_NAME_LENGTH_MAX: usize = 253;
 

@@ -228,8 +228,8 @@ fn a_service_has_its_limits_too() {
         ),
         ("ttl_s = 5|ttl_s = 3600", "ttl_s = 4|ttl_s = 3601|ttl_s = '60s'"),
         (
-            &format!("labels = {{ {} }}|with = []|{}", many(16), nodes(16)),
-            &format!("labels = {{ {} }}|{}|with = 'b'|with = ['a b']", many(17), nodes(17)),
+            &format!("labels = {{ {} }}|with = []|{}", many(16), nodes(24)),
+            &format!("labels = {{ {} }}|{}|with = 'b'|with = ['a b']", many(17), nodes(25)),
         ),
     ] {
         for line in good.split('|') {
