@@ -15,7 +15,9 @@ mod log;
 mod membership;
 mod observe;
 mod ping;
+mod publication;
 mod qr;
+mod service;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -74,6 +76,11 @@ enum Command {
     Why(diagnosis::Why),
     Assign(membership::Assign),
     Revoke(membership::Revoke),
+    Publish(publication::Publish),
+    Unpublish(publication::Unpublish),
+    Services(service::Services),
+    Resolve(service::Resolve),
+    Watch(service::Watch),
     DhtNode(dht_node::DhtNode),
     Version(completions::Version),
     Completions(completions::Completions),
@@ -109,6 +116,11 @@ fn dispatch(command: Command, context: &mut Context<'_>, err: &mut dyn Write) ->
         Command::Why(command) => command.run(context),
         Command::Assign(command) => command.run(context),
         Command::Revoke(command) => command.run(context),
+        Command::Publish(command) => command.run(context),
+        Command::Unpublish(command) => command.run(context),
+        Command::Services(command) => command.run(context),
+        Command::Resolve(command) => command.run(context),
+        Command::Watch(command) => command.run(context),
         Command::DhtNode(command) => command.run(context),
         Command::Version(command) => command.run(context),
         Command::Completions(command) => command.run(context, &mut Cli::command()),

@@ -8,7 +8,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Request as Call, Response, Status};
 
+use super::publication::{parse_publish, parse_unpublish};
 use super::request::{Command, Refusal, RefusalKind, Reply, Request, Role};
+use super::watch::{self, Changes};
+use super::zone::{self, Query};
 
 /// Longest text that names a node: a DNS name is no longer.
 const NODE_TEXT_MAX: usize = 255;
@@ -40,7 +43,7 @@ impl Service {
     }
 }
 
-fn going_down() -> Status {
+pub(super) fn going_down() -> Status {
     Status::unavailable("the daemon is going down")
 }
 
@@ -92,6 +95,40 @@ impl api::control_server::Control for Service {
         Ok(Response::new(*reply))
     }
 
+    async fn publish(&self, call: Call<api::PublishRequest>) -> Result<Response<api::PublishReply>, Status> {
+        let command = parse_publish(call.into_inner())?;
+        let Reply::Published(reply) = self.ask(command).await? else { return Err(mismatch()) };
+        Ok(Response::new(reply))
+    }
+
+    async fn unpublish(
+        &self,
+        call: Call<api::UnpublishRequest>,
+    ) -> Result<Response<api::UnpublishReply>, Status> {
+        let command = parse_unpublish(&call.into_inner())?;
+        let Reply::Unpublished(reply) = self.ask(command).await? else { return Err(mismatch()) };
+        Ok(Response::new(reply))
+    }
+
+    async fn services(&self, _: Call<api::ServicesRequest>) -> Result<Response<api::ServicesReply>, Status> {
+        let Reply::Zone(zone) = self.ask(Command::Zone).await? else { return Err(mismatch()) };
+        Ok(Response::new(zone::services(&zone)))
+    }
+
+    async fn resolve(&self, call: Call<api::ResolveRequest>) -> Result<Response<api::ResolveReply>, Status> {
+        let query = Query::parse(call.into_inner())?;
+        let Reply::Zone(zone) = self.ask(Command::Zone).await? else { return Err(mismatch()) };
+        Ok(Response::new(query.answer(&zone)?))
+    }
+
+    type WatchStream = Changes;
+
+    async fn watch(&self, call: Call<api::WatchRequest>) -> Result<Response<Changes>, Status> {
+        let name = call.into_inner().name.map(|name| name.parse().map_err(invalid)).transpose()?;
+        let Reply::Watching(watching) = self.ask(Command::Watch).await? else { return Err(mismatch()) };
+        Ok(Response::new(watch::stream(watching, name)))
+    }
+
     async fn down(&self, _: Call<api::DownRequest>) -> Result<Response<api::DownReply>, Status> {
         let Reply::Done = self.ask(Command::Down).await? else { return Err(mismatch()) };
         Ok(Response::new(api::DownReply {}))
@@ -126,7 +163,7 @@ fn parse_ping(request: api::PingRequest) -> Result<Command, Refusal> {
     Ok(Command::Ping { node: parse_node(request.node)?, timeout })
 }
 
-fn parse_node(text: String) -> Result<String, Refusal> {
+pub(super) fn parse_node(text: String) -> Result<String, Refusal> {
     if text.is_empty() || text.len() > NODE_TEXT_MAX || text.contains(char::is_control) {
         return Err(invalid("a node is given by its name, mesh address or the beginning of its id"));
     }
@@ -137,6 +174,6 @@ fn parse_address(text: &str) -> Result<IpAddr, Refusal> {
     text.parse().map_err(|_| invalid(format!("{text:?} is no IP address")))
 }
 
-fn invalid(message: impl ToString) -> Refusal {
+pub(super) fn invalid(message: impl ToString) -> Refusal {
     Refusal::new(RefusalKind::InvalidArgument, message.to_string())
 }

@@ -26,6 +26,7 @@ use super::events;
 use super::outside::Outside;
 use super::report::{self, Surroundings};
 use super::requests::{Answer, WaitingPing};
+use super::services::Services;
 use super::start::{Started, advertised, quick_suites};
 use super::state::{self, Loaded};
 use super::worker::{RELEASED_MAX, SLOW_MAX, Shared, ToNode, ToWorker, Worker};
@@ -68,6 +69,8 @@ pub(super) struct Driver {
     pub(super) outside: report::Outside,
     /// The carriers of hints.
     pub(super) discovery: Discovery,
+    /// What the Node does not know of services.
+    pub(super) services: Services,
     /// Addresses that the Node wants to be dialled by TCP.
     pub(super) dials: Vec<std::net::SocketAddr>,
     /// Streams that it wants no more.
@@ -114,6 +117,7 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
         from_node,
         stun_budget: RefCell::new(Budget::new(clock::now())),
     })?;
+    driver.declare(settings.service);
     let (requests, requested) = channel::channel(REQUESTS_MAX);
     let (shutdown, shut) = oneshot::channel::<()>();
     let server = tokio::spawn(control::serve(socket, requests, async move {
@@ -187,6 +191,7 @@ impl Driver {
             zone,
             outside: report::Outside::default(),
             discovery,
+            services: Services::new(),
             dials: vec![],
             closed_streams: vec![],
             to_worker,
@@ -233,7 +238,11 @@ impl Driver {
                     outside.look_at_gateway(netlink).await;
                 }
                 happening = outside.next() => self.take_outside(outside, happening),
-                _ = wall_clock.tick() => self.node.handle_wall_clock(clock::unix_s(), clock::now()),
+                verdict = self.services.health.next() => self.take_verdict(&verdict),
+                _ = wall_clock.tick() => {
+                    self.node.handle_wall_clock(clock::unix_s(), clock::now());
+                    self.declare_again();
+                }
                 () = tokio::time::sleep_until(deadline) => self.pump(),
                 _ = interrupt.recv() => self.end(Ending::Down, None),
                 _ = terminate.recv() => self.end(Ending::Down, None),
@@ -241,6 +250,7 @@ impl Driver {
             self.pump_outside(outside);
             if std::mem::take(&mut self.new_addresses) {
                 self.readdress_host(netlink).await;
+                self.look_after_services();
             }
         }
         Ok(())
@@ -291,7 +301,10 @@ impl Driver {
                     tracing::info!(?addresses, "an admin has given this machine other mesh addresses");
                     self.new_addresses = true;
                 }
-                Output::Zone(zone) => self.zone.store(zone),
+                Output::Zone(zone) => {
+                    self.services.handle_zone(zone.clone());
+                    self.zone.store(zone);
+                }
                 Output::Event(event) => events::log(&event),
                 Output::Wait(deadline, _) => {
                     self.deadline = deadline;
@@ -368,7 +381,7 @@ impl Driver {
             uptime: now.saturating_duration_since(self.started),
             drops: &self.shared.drops,
             outside: &self.outside(),
-            problems: problems.into_iter().flatten().cloned().collect(),
+            problems: problems.into_iter().flatten().cloned().chain(self.service_problems()).collect(),
         };
         report::status(&view, around)
     }

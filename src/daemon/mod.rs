@@ -22,6 +22,7 @@ mod outside;
 mod progress;
 mod report;
 mod requests;
+mod services;
 mod start;
 mod state;
 mod worker;

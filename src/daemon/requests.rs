@@ -81,6 +81,10 @@ impl Driver {
             Command::Why { node } => {
                 self.why(&node).map(|why| Reply::Why(Box::new(why))).map_err(|error| refusal(&error))
             }
+            Command::Publish { publication, sharing_nodes } => self.publish(*publication, &sharing_nodes),
+            Command::Unpublish { name, version } => self.unpublish(&name, version.as_ref()),
+            Command::Zone => Ok(Reply::Zone(self.node.zone())),
+            Command::Watch => self.watch(),
             Command::Down => return self.end(Ending::Down, Some(reply)),
             Command::Leave { force } => match self.node.leave(force, clock::now()) {
                 Ok(()) => return self.end(Ending::Leave, Some(reply)),
@@ -177,7 +181,7 @@ impl Driver {
     }
 }
 
-fn refusal(error: &CommandError) -> Refusal {
+pub(super) fn refusal(error: &CommandError) -> Refusal {
     let kind = match error {
         CommandError::NoSuchNode(_) | CommandError::Ambiguous(_) => RefusalKind::NotFound,
         CommandError::Expiry | CommandError::TooManyServices => RefusalKind::InvalidArgument,

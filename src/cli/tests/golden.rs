@@ -102,9 +102,14 @@ fn invite_assign_revoke_down_leave() {
         }
         Command::Revoke { node } => Ok(Reply::Revoked(api::RevokeReply { node, id: text("b0") })),
         Command::Down | Command::Leave { .. } => Ok(Reply::Done),
-        Command::Status | Command::Ping { .. } | Command::Netcheck | Command::Why { .. } => {
-            Err(Refusal::new(RefusalKind::Internal, "not asked for"))
-        }
+        Command::Status
+        | Command::Ping { .. }
+        | Command::Netcheck
+        | Command::Why { .. }
+        | Command::Publish { .. }
+        | Command::Unpublish { .. }
+        | Command::Zone
+        | Command::Watch => Err(Refusal::new(RefusalKind::Internal, "not asked for")),
     });
     for (arguments, golden) in [
         (&["invite"][..], json!({ "invite": "hopmesh1x", "expires_unix": 1_800_000_000 })),

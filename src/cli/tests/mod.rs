@@ -3,6 +3,7 @@
 mod diagnosis;
 mod golden;
 mod people;
+mod services;
 mod usage;
 
 use std::thread::JoinHandle;

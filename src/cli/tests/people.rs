@@ -130,9 +130,14 @@ fn an_admins_commands_answer_in_one_line() {
         })),
         Command::Revoke { node } => Ok(Reply::Revoked(api::RevokeReply { node, id: "b0".to_owned() })),
         Command::Down | Command::Leave { .. } => Ok(Reply::Done),
-        Command::Status | Command::Ping { .. } | Command::Netcheck | Command::Why { .. } => {
-            Err(Refusal::new(RefusalKind::Internal, "not asked for"))
-        }
+        Command::Status
+        | Command::Ping { .. }
+        | Command::Netcheck
+        | Command::Why { .. }
+        | Command::Publish { .. }
+        | Command::Unpublish { .. }
+        | Command::Zone
+        | Command::Watch => Err(Refusal::new(RefusalKind::Internal, "not asked for")),
     });
     for (arguments, said) in [
         (&["invite"][..], "hopmesh1x\n"),

@@ -1,17 +1,19 @@
 //! Arguments: what parses to what, and which mistakes end with which code.
 
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
+use overlay::Zone;
+use wire::NodeId;
 
 use super::super::{Cli, Command as Parsed};
 use super::{FakeDaemon, hopmesh};
 use crate::control::{Command, Reply, Role};
 
 /// Every command with the arguments it needs.
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 20] = [
     &["up"],
     &["invite"],
     &["join", "hopmesh1x"],
@@ -24,6 +26,11 @@ const COMMANDS: [&[&str]; 15] = [
     &["why", "b"],
     &["assign", "b", "10.7.0.9"],
     &["revoke", "b"],
+    &["publish", "web", "--port", "80"],
+    &["unpublish", "web"],
+    &["services"],
+    &["resolve", "web"],
+    &["watch"],
     &["dht-node"],
     &["version"],
     &["completions", "bash"],
@@ -100,6 +107,22 @@ fn mistakes_in_the_arguments_end_with_2() {
         &["assign", "b"],
         &["assign", "b", "300.1.1.1"],
         &["revoke", ""],
+        &["publish", "web"],
+        &["publish", "web", "--port", "0"],
+        &["publish", "web", "--port", "65536"],
+        &["publish", "web.home", "--port", "80"],
+        &["publish", "web", "--port", "80", "--protocol", "sctp"],
+        &["publish", "web", "--port", "80", "--version", "a b"],
+        &["publish", "web", "--port", "80", "--label", "zone"],
+        &["publish", "web", "--port", "80", "--label", "a=1", "--label", "a=2"],
+        &["publish", "web", "--port", "80", "--health", "http:up"],
+        &["publish", "web", "--port", "80", "--ttl", "2s"],
+        &["publish", "web", "--port", "80", "--with", "a b"],
+        &["unpublish"],
+        &["services", "web"],
+        &["resolve"],
+        &["resolve", "web", "--label", "=x"],
+        &["watch", "web", "db"],
         &["completions", "tcsh9"],
     ] {
         let done = hopmesh(arguments);
@@ -167,6 +190,10 @@ fn arguments_reach_the_daemon() {
             Command::Netcheck => Reply::Netcheck(<_>::default()),
             Command::Why { .. } => Reply::Why(<_>::default()),
             Command::Status => Reply::Status(<_>::default()),
+            Command::Zone => Reply::Zone(Arc::new(Zone::empty("home".parse().unwrap(), NodeId([1; 32])))),
+            Command::Publish { .. } => Reply::Published(<_>::default()),
+            Command::Unpublish { .. } => Reply::Unpublished(<_>::default()),
+            Command::Watch => panic!("it would not end"),
             Command::Down | Command::Leave { .. } => Reply::Done,
         })
     });
@@ -196,6 +223,8 @@ fn arguments_reach_the_daemon() {
         (&["peers"], Command::Status),
         (&["netcheck"], Command::Netcheck),
         (&["why", "b"], Command::Why { node: node() }),
+        (&["services"], Command::Zone),
+        (&["unpublish", "web"], Command::Unpublish { name: "web".parse().unwrap(), version: None }),
         (&["down"], Command::Down),
         (&["leave"], Command::Leave { force: false }),
         (&["leave", "--force"], Command::Leave { force: true }),
