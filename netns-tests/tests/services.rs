@@ -94,9 +94,17 @@ fn published_on_one_machine_and_found_on_all() {
 
     let services = c.json(&["services"]);
     assert_eq!(services["services"][0]["owner"], "a");
+    let delegated = a.json(&["delegate", "c", "mail"]);
+    assert_eq!(delegated["services"][0], "mail");
+    wait_until("what is delegated is nobody else's", DEADLINE, || {
+        let _ = c.hopmesh(&["publish", "mail", "--port", "25"]);
+        let done = b.hopmesh(&["publish", "mail", "--port", "25"]);
+        done.stderr.contains("mail belongs to c: ").then_some(())
+    });
+    let _ = c.json(&["unpublish", "mail"]);
     let refusal = error_of(&c, &["publish", "web", "--port", "1"]);
     assert!(refusal.contains("web belongs to a: "), "{refusal}");
-    assert!(error_of(&c, &["resolve", "mail"]).contains("no service is called mail"));
+    assert!(error_of(&c, &["resolve", "nothing"]).contains("no service is called nothing"));
     let none = error_of(&c, &["resolve", "web", "--label", "zone=mars"]);
     assert!(none.contains("none of the 2 instances of web"), "{none}");
     assert!(error_of(&c, &["unpublish", "web"]).contains("this machine publishes no web"));
@@ -156,7 +164,8 @@ fn a_crash_is_forgotten_and_a_restart_is_not() {
     let _ = a.up();
     await_instances(&b, &["web"], 1, DEADLINE);
     await_instances(&c, &["web"], 1, DEADLINE);
-    assert_eq!(a.json(&["services"])["services"][0]["owner"], "a");
+    let owner = || a.json(&["services"])["services"][0]["owner"].as_str().map(str::to_owned);
+    assert_eq!(wait_until("a has its name again", DEADLINE, owner), "a");
 }
 
 #[test]

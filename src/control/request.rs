@@ -36,14 +36,16 @@ pub enum Command {
     Status,
     /// A new invite: answer [`Reply::Invite`].
     Invite {
-        /// Name the joiner must have, a valid DNS label.
-        node_name: Option<String>,
+        /// Name the joiner must have.
+        node_name: Option<Name>,
         /// Mesh address the joiner is to have.
         address: Option<IpAddr>,
         /// Role of the joiner.
         role: Role,
         /// How long the invite is good for.
         expires: Duration,
+        /// Service names that the joiner is given.
+        services: Vec<Name>,
     },
     /// One overlay ping: answer [`Reply::Ping`], or a refusal of kind [`RefusalKind::Timeout`].
     Ping {
@@ -58,6 +60,13 @@ pub enum Command {
         node: String,
         /// Its new address.
         address: IpAddr,
+    },
+    /// Service names for a node: answer [`Reply::Delegated`].
+    Delegate {
+        /// Whom.
+        node: String,
+        /// All that it is to have.
+        services: Vec<Name>,
     },
     /// The end of a node's membership: answer [`Reply::Revoked`].
     Revoke {
@@ -118,6 +127,8 @@ pub enum Reply {
     Ping(api::PingReply),
     /// To [`Command::Assign`].
     Assigned(api::AssignReply),
+    /// To [`Command::Delegate`].
+    Delegated(api::DelegateReply),
     /// To [`Command::Revoke`].
     Revoked(api::RevokeReply),
     /// To [`Command::Netcheck`].

@@ -78,6 +78,16 @@ impl api::control_server::Control for Service {
         Ok(Response::new(reply))
     }
 
+    async fn delegate(
+        &self,
+        call: Call<api::DelegateRequest>,
+    ) -> Result<Response<api::DelegateReply>, Status> {
+        let api::DelegateRequest { node, services } = call.into_inner();
+        let command = Command::Delegate { node: parse_node(node)?, services: parse_names(&services)? };
+        let Reply::Delegated(reply) = self.ask(command).await? else { return Err(mismatch()) };
+        Ok(Response::new(reply))
+    }
+
     async fn revoke(&self, call: Call<api::RevokeRequest>) -> Result<Response<api::RevokeReply>, Status> {
         let command = Command::Revoke { node: parse_node(call.into_inner().node)? };
         let Reply::Revoked(reply) = self.ask(command).await? else { return Err(mismatch()) };
@@ -146,13 +156,14 @@ fn parse_invite(request: api::InviteRequest) -> Result<Command, Refusal> {
         api::Role::Unspecified | api::Role::Member => Role::Member,
         api::Role::Admin => Role::Admin,
     };
-    let node_name = request.node_name.map(|name| name.parse::<wire::Name>().map_err(invalid)).transpose()?;
+    let node_name = request.node_name.map(|name| name.parse().map_err(invalid)).transpose()?;
     let address = request.address.map(|address| parse_address(&address)).transpose()?;
     let expires = Duration::from_secs(request.expires_s);
     if expires.is_zero() || expires > INVITE_AGE_MAX {
         return Err(invalid("an invite is good for one second to 30 days"));
     }
-    Ok(Command::Invite { node_name: node_name.map(|name| name.to_string()), address, role, expires })
+    let services = parse_names(&request.services)?;
+    Ok(Command::Invite { node_name, address, role, expires, services })
 }
 
 fn parse_ping(request: api::PingRequest) -> Result<Command, Refusal> {
@@ -168,6 +179,10 @@ pub(super) fn parse_node(text: String) -> Result<String, Refusal> {
         return Err(invalid("a node is given by its name, mesh address or the beginning of its id"));
     }
     Ok(text)
+}
+
+fn parse_names(texts: &[String]) -> Result<Vec<wire::Name>, Refusal> {
+    texts.iter().map(|text| text.parse().map_err(invalid)).collect()
 }
 
 fn parse_address(text: &str) -> Result<IpAddr, Refusal> {

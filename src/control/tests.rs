@@ -89,12 +89,14 @@ async fn every_call_becomes_its_command_and_every_reply_its_message() {
         address: Some("10.7.0.9".to_owned()),
         role: api::Role::Admin.into(),
         expires_s: 60,
+        services: vec!["Web".to_owned()],
     };
     let command = Command::Invite {
-        node_name: Some("web-1".to_owned()),
+        node_name: Some("web-1".parse().unwrap()),
         address: Some(IpAddr::from([10, 7, 0, 9])),
         role: Role::Admin,
         expires: Duration::from_mins(1),
+        services: vec!["web".parse().unwrap()],
     };
     let invite = api::InviteReply { invite: "hm1-x".to_owned(), expires_unix: 5 };
     let reply = call!(house, invite, request, command, Ok(Reply::Invite(invite.clone())));
@@ -137,6 +139,11 @@ async fn every_call_becomes_its_command_and_every_reply_its_message() {
 
 async fn services_go_both_ways(house: &mut House) {
     let name = || "web".parse::<wire::Name>().unwrap();
+    let request = api::DelegateRequest { node: node("b"), services: vec!["Web".to_owned()] };
+    let command = Command::Delegate { node: node("b"), services: vec![name()] };
+    let delegated = api::DelegateReply { node: node("b"), ..api::DelegateReply::default() };
+    let reply = call!(house, delegate, request, command, Ok(Reply::Delegated(delegated.clone())));
+    assert_eq!(reply.unwrap(), delegated);
     let request = api::UnpublishRequest { name: "Web".to_owned(), version: Some("2".to_owned()) };
     let command = Command::Unpublish { name: name(), version: Some("2".parse().unwrap()) };
     let gone = api::UnpublishReply { withdrawn: 1, ..api::UnpublishReply::default() };
@@ -224,6 +231,7 @@ async fn malformed_requests_never_reach_the_control_thread() {
         api::InviteRequest { expires_s: 0, ..good.clone() },
         api::InviteRequest { expires_s: u64::MAX, ..good.clone() },
         api::InviteRequest { node_name: Some("no.label".to_owned()), ..good.clone() },
+        api::InviteRequest { services: vec!["a.b".to_owned()], ..good.clone() },
         api::InviteRequest { address: Some("10.0.0".to_owned()), ..good.clone() },
     ] {
         assert_eq!(client.invite(request).await.unwrap_err().code(), Code::InvalidArgument);

@@ -128,6 +128,11 @@ fn an_admins_commands_answer_in_one_line() {
             address: address.to_string(),
             ..api::AssignReply::default()
         })),
+        Command::Delegate { node, services } => Ok(Reply::Delegated(api::DelegateReply {
+            node,
+            id: "b0".to_owned(),
+            services: services.iter().map(ToString::to_string).collect(),
+        })),
         Command::Revoke { node } => Ok(Reply::Revoked(api::RevokeReply { node, id: "b0".to_owned() })),
         Command::Down | Command::Leave { .. } => Ok(Reply::Done),
         Command::Status
@@ -142,6 +147,8 @@ fn an_admins_commands_answer_in_one_line() {
     for (arguments, said) in [
         (&["invite"][..], "hopmesh1x\n"),
         (&["assign", "b", "10.7.0.9"], "b has 10.7.0.9\n"),
+        (&["delegate", "b", "web", "db"], "b owns web, db\n"),
+        (&["delegate", "b"], "b has no service names of its own any more\n"),
         (&["revoke", "b"], "b is no member any more (id b0)\n"),
         (&["down"], "network home is down\n"),
         (&["leave"], "network home is left: this machine is no member any more\n"),

@@ -13,7 +13,7 @@ use super::{FakeDaemon, hopmesh};
 use crate::control::{Command, Reply, Role};
 
 /// Every command with the arguments it needs.
-const COMMANDS: [&[&str]; 20] = [
+const COMMANDS: [&[&str]; 21] = [
     &["up"],
     &["invite"],
     &["join", "hopmesh1x"],
@@ -25,6 +25,7 @@ const COMMANDS: [&[&str]; 20] = [
     &["netcheck"],
     &["why", "b"],
     &["assign", "b", "10.7.0.9"],
+    &["delegate", "b", "web"],
     &["revoke", "b"],
     &["publish", "web", "--port", "80"],
     &["unpublish", "web"],
@@ -107,6 +108,9 @@ fn mistakes_in_the_arguments_end_with_2() {
         &["assign", "b"],
         &["assign", "b", "300.1.1.1"],
         &["revoke", ""],
+        &["delegate"],
+        &["delegate", "b", "a.b"],
+        &["invite", "--service", "a b"],
         &["publish", "web"],
         &["publish", "web", "--port", "0"],
         &["publish", "web", "--port", "65536"],
@@ -187,6 +191,7 @@ fn arguments_reach_the_daemon() {
             Command::Ping { .. } => Reply::Ping(<_>::default()),
             Command::Assign { .. } => Reply::Assigned(<_>::default()),
             Command::Revoke { .. } => Reply::Revoked(<_>::default()),
+            Command::Delegate { .. } => Reply::Delegated(<_>::default()),
             Command::Netcheck => Reply::Netcheck(<_>::default()),
             Command::Why { .. } => Reply::Why(<_>::default()),
             Command::Status => Reply::Status(<_>::default()),
@@ -203,22 +208,42 @@ fn arguments_reach_the_daemon() {
         address: None,
         role: Role::Member,
         expires: Duration::from_secs(3600),
+        services: vec![],
     };
     let full = Command::Invite {
-        node_name: Some("web-1".to_owned()),
+        node_name: Some("web-1".parse().unwrap()),
         address: Some("10.7.0.9".parse().unwrap()),
         role: Role::Admin,
         expires: Duration::from_secs(7 * 86_400),
+        services: vec!["web".parse().unwrap()],
     };
     let address = "fd12::9".parse().unwrap();
-    let full_words =
-        ["invite", "--node-name", "Web-1", "--address", "10.7.0.9", "--role", "admin", "--expires", "7d"];
+    let full_words = [
+        "invite",
+        "--node-name",
+        "Web-1",
+        "--address",
+        "10.7.0.9",
+        "--role",
+        "admin",
+        "--expires",
+        "7d",
+        "--service",
+        "Web",
+    ];
     for (words, command) in [
         (&["invite"][..], plain),
         (&full_words, full),
         (&["ping", "b", "-c", "1"], Command::Ping { node: node(), timeout: Duration::from_secs(3) }),
         (&["assign", "b", "fd12::9"], Command::Assign { node: node(), address }),
         (&["revoke", "b"], Command::Revoke { node: node() }),
+        (
+            &["delegate", "b", "Web", "db"],
+            Command::Delegate {
+                node: node(),
+                services: ["web", "db"].map(|name| name.parse().unwrap()).to_vec(),
+            },
+        ),
         (&["status"], Command::Status),
         (&["peers"], Command::Status),
         (&["netcheck"], Command::Netcheck),
