@@ -181,26 +181,31 @@ fn a_configuration_that_is_missing_or_wrong_is_a_failure() {
     assert!(!state_dir.exists(), "nothing was touched");
 }
 
+/// Any answer of the right kind.
+fn some_answer(command: &Command) -> Reply {
+    match command {
+        Command::Invite { .. } => Reply::Invite(<_>::default()),
+        Command::Ping { .. } => Reply::Ping(<_>::default()),
+        Command::Assign { .. } => Reply::Assigned(<_>::default()),
+        Command::Revoke { .. } => Reply::Revoked(<_>::default()),
+        Command::Delegate { .. } => Reply::Delegated(<_>::default()),
+        Command::Netcheck => Reply::Netcheck(<_>::default()),
+        Command::Why { .. } => Reply::Why(<_>::default()),
+        Command::Status => Reply::Status(<_>::default()),
+        Command::Zone => Reply::Zone(Arc::new(Zone::empty("home".parse().unwrap(), NodeId([1; 32])))),
+        Command::Publish { .. } => Reply::Published(<_>::default()),
+        Command::Unpublish { .. } => Reply::Unpublished(<_>::default()),
+        Command::Watch => panic!("it would not end"),
+        Command::Down | Command::Leave { .. } => Reply::Done,
+    }
+}
+
 #[test]
 fn arguments_reach_the_daemon() {
     let (sender, asked) = mpsc::channel();
     let daemon = FakeDaemon::new(move |command| {
         sender.send(command.clone()).unwrap();
-        Ok(match command {
-            Command::Invite { .. } => Reply::Invite(<_>::default()),
-            Command::Ping { .. } => Reply::Ping(<_>::default()),
-            Command::Assign { .. } => Reply::Assigned(<_>::default()),
-            Command::Revoke { .. } => Reply::Revoked(<_>::default()),
-            Command::Delegate { .. } => Reply::Delegated(<_>::default()),
-            Command::Netcheck => Reply::Netcheck(<_>::default()),
-            Command::Why { .. } => Reply::Why(<_>::default()),
-            Command::Status => Reply::Status(<_>::default()),
-            Command::Zone => Reply::Zone(Arc::new(Zone::empty("home".parse().unwrap(), NodeId([1; 32])))),
-            Command::Publish { .. } => Reply::Published(<_>::default()),
-            Command::Unpublish { .. } => Reply::Unpublished(<_>::default()),
-            Command::Watch => panic!("it would not end"),
-            Command::Down | Command::Leave { .. } => Reply::Done,
-        })
+        Ok(some_answer(&command))
     });
     let node = || "b".to_owned();
     let plain = Command::Invite {
