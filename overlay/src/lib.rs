@@ -40,6 +40,7 @@ pub use node::{
     Why, WhyAttempt, advise, is_private, nat_words, reason,
 };
 pub use peer::PeerState;
+pub use registry::Sequence;
 pub use registry::zone::{Instance, Zone, ZoneNode, ZoneService};
 pub use registry::zone_change::{ZoneChange, ZoneChangeKind, changes};
 pub use replay::{ReplayWindow, WINDOW};

@@ -7,6 +7,7 @@
 
 mod ledger;
 mod machine;
+pub mod names;
 pub mod nat;
 mod network;
 mod random;

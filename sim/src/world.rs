@@ -5,13 +5,14 @@
 //! ```
 //!
 //! The files beside this one: `homes` builds the world, `carry` carries datagrams, `drive` does what the daemon does,
-//! `people` what people do to machines, `check` looks for broken promises after each step.
+//! `people` what people do to machines, `services` what they publish there, `check` looks for broken promises after each step.
 
 mod carry;
 mod check;
 mod drive;
 mod homes;
 mod people;
+mod services;
 
 pub use homes::Home;
 pub use people::{Family, any_member};

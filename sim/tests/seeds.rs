@@ -1,11 +1,14 @@
-//! A thousand seeds: random networks, random disturbances, then healing. A seed that fails is printed and reproduces.
+//! Many seeds: random networks, random disturbances, then healing; and histories of names. A seed that fails is printed and reproduces.
 
-use sim::scenario;
+use sim::scenario::Failure;
+use sim::{names, scenario};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Seeds of an ordinary run.
+/// Seeds of an ordinary run of networks.
 const SEEDS: u64 = 1000;
+/// Seeds of an ordinary run of histories of names.
+const HISTORIES: u64 = 300;
 /// Threads that share them.
 const THREADS: usize = 2;
 
@@ -16,9 +19,12 @@ fn wish(name: &str) -> Option<u64> {
     Some(value.parse().unwrap_or_else(|_| panic!("{name} is no number")))
 }
 
-fn play(seed: u64, keep_lines: bool) -> Result<scenario::Outcome, String> {
-    match catch_unwind(AssertUnwindSafe(|| scenario::run(seed, keep_lines))) {
-        Ok(Ok(outcome)) => Ok(outcome),
+/// Plays a seed, with or without a trace.
+type Play = fn(u64, bool) -> Result<(), Failure>;
+
+fn play(run: Play, seed: u64, keep_lines: bool) -> Result<(), String> {
+    match catch_unwind(AssertUnwindSafe(|| run(seed, keep_lines))) {
+        Ok(Ok(())) => Ok(()),
         Ok(Err(failure)) => Err(format!("{}{}", failure.lines.join("\n"), failure.violation)),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
@@ -27,18 +33,27 @@ fn play(seed: u64, keep_lines: bool) -> Result<scenario::Outcome, String> {
     }
 }
 
-fn complaint(seed: u64, why: &str) -> String {
+fn complaint(test: &str, seed: u64, why: &str) -> String {
     format!(
-        "seed {seed} failed: {why}\nreproduce: HOPMESH_SIM_SEED={seed} cargo test -p hopmesh-sim --test seeds"
+        "seed {seed} failed: {why}\nreproduce: HOPMESH_SIM_SEED={seed} cargo test -p hopmesh-sim --test seeds {test}"
     )
 }
 
 #[test]
 fn networks_come_together_again() {
+    play_all("networks", SEEDS, |seed, keep_lines| scenario::run(seed, keep_lines).map(drop));
+}
+
+#[test]
+fn names_mean_the_same_to_all_and_never_what_they_meant_before() {
+    play_all("names", HISTORIES, names::run);
+}
+
+fn play_all(test: &str, seeds: u64, run: Play) {
     if let Some(seed) = wish("HOPMESH_SIM_SEED") {
-        return play(seed, true).map(|_| ()).unwrap_or_else(|why| panic!("{}", complaint(seed, &why)));
+        return play(run, seed, true).unwrap_or_else(|why| panic!("{}", complaint(test, seed, &why)));
     }
-    let (seeds, next) = (wish("HOPMESH_SIM_SEEDS").unwrap_or(SEEDS), AtomicU64::new(0));
+    let (seeds, next) = (wish("HOPMESH_SIM_SEEDS").unwrap_or(seeds), AtomicU64::new(0));
     let work = || {
         let mut failed = vec![];
         loop {
@@ -46,8 +61,8 @@ fn networks_come_together_again() {
             if seed >= seeds {
                 return failed;
             }
-            if let Err(why) = play(seed, false) {
-                failed.push(complaint(seed, &why));
+            if let Err(why) = play(run, seed, false) {
+                failed.push(complaint(test, seed, &why));
             }
         }
     };

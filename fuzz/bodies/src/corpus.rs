@@ -1,7 +1,13 @@
 //! Real messages to begin with: what the corpus of each target is made of, always the same.
 
 use crate::{hint, state, world};
-use overlay::state::{Contact, IssuedInvite, encode_contacts, encode_invites, encode_records};
+use overlay::Publication;
+use overlay::state::{
+    Contact, IssuedInvite, Leases, encode_contacts, encode_invites, encode_leases, encode_records,
+    encode_services,
+};
+use std::collections::BTreeMap;
+use std::time::Duration;
 use wire::control::{CircuitEnd, HaveEntry, Message};
 use wire::datagram::{self, CookieReply, HintStage, Sealed};
 use wire::gate::GateKeys;
@@ -9,9 +15,10 @@ use wire::handshake::{InitiationPayload, ResponsePayload, Suite};
 use wire::hint::{Hint, HintBody};
 use wire::icmp::{Unreachable, unreachable};
 use wire::invite::InviteRole;
-use wire::record::{Content, Link, LinkState};
+use wire::record::{Content, Lease, Link, LinkState, TTL_S_MAX};
+use wire::service::{Protocol, Sharing};
 use wire::{
-    Candidate, Chain, Dependence, Invite, InviteId, NatProfile, NoisePublicKey, Ports, Record, cbor,
+    Candidate, Chain, Dependence, Invite, InviteId, NatProfile, NodeId, NoisePublicKey, Ports, Record, cbor,
     enrolment, handshake,
 };
 
@@ -165,6 +172,36 @@ fn signed_records() -> Vec<(&'static str, u8, Record)> {
     ]
     .map(|(name, choice, content, key, root)| {
         (name, choice, content.sign(1, world::NOT_BEFORE_S, key, root).expect("short enough"))
+    })
+    .into_iter()
+    .chain(leases())
+    .collect()
+}
+
+fn leases() -> Vec<(&'static str, u8, Record)> {
+    let member = world::member();
+    let (node, name) = (world::node(&member), || "web".parse().expect("a literal"));
+    let service = Content::Service {
+        node,
+        name: name(),
+        version: None,
+        protocol: Protocol::Udp,
+        port: 53,
+        is_healthy: true,
+    };
+    let claim = |sharing| Content::Claim { node, name: name(), sharing };
+    let nodes = vec![NodeId([1; 32]), NodeId([2; 32])];
+    let withdrawn = Content::Withdrawn { key: wire::record::key_of_claim(node, &name()) };
+    [
+        ("service", 32 + 4 + 24, service),
+        ("claim", 33 + 4 + 24, claim(Sharing::Nodes(nodes))),
+        ("claim-for-all", 33 + 4 + 24, claim(Sharing::Members)),
+        ("withdrawn", 33 + 4 + 24, withdrawn),
+    ]
+    .map(|(name, choice, content)| {
+        let (not_before_s, labels) = (world::NOT_BEFORE_S, BTreeMap::new());
+        let lease = Lease { sequence: 1, not_before_s, ttl_s: TTL_S_MAX, labels };
+        (name, choice, content.sign_lease(lease, &member).expect("short enough"))
     })
     .to_vec()
 }
@@ -365,7 +402,21 @@ fn states() -> Vec<Seed> {
         ipv4: Some(0x0a07_0009),
         used_by: None,
         chain: None,
+        services: Some(vec![name("web")]),
     };
+    let publication = Publication {
+        name: name("web"),
+        version: Some("2".parse().expect("a literal")),
+        protocol: Protocol::Tcp,
+        port: 80,
+        labels: BTreeMap::from([("tier".to_owned(), "a".to_owned())]),
+        ttl_s: 60,
+        sharing: Sharing::Nodes(vec![identity.node()]),
+    };
+    let claim = leases().swap_remove(1).2;
+    let sequence = overlay::Sequence { key: claim.key(), floor: 1 };
+    let leases =
+        Leases { written_s: 9, claims: vec![(claim, Duration::from_secs(3))], sequences: vec![sequence] };
     let contact =
         Contact { node: identity.node(), noise_key: identity.noise_key(), candidates: candidates() };
     let records: Vec<Record> = signed_records().into_iter().map(|(_, _, record)| record).take(2).collect();
@@ -375,5 +426,7 @@ fn states() -> Vec<Seed> {
         ("state", "invites", encode_invites(&vec![invite]).to_vec()),
         ("state", "contacts", encode_contacts(&vec![contact]).to_vec()),
         ("state", "records", encode_records(records.iter()).to_vec()),
+        ("state", "services", encode_services(&vec![publication]).to_vec()),
+        ("state", "leases", encode_leases(&leases).to_vec()),
     ]
 }

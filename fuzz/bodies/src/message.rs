@@ -22,7 +22,7 @@ pub(crate) fn control(bytes: &[u8]) -> bool {
             assert!(difference.newer.iter().all(|record| (from..=to).contains(&record.key_hash())));
         }
         Message::Want { keys } => assert!(registry.by_hashes(&keys).len() <= registry.len()),
-        Message::Record { bytes } => {
+        Message::Record { bytes, .. } => {
             record::record(&bytes);
         }
         Message::Pong { observed, .. } => {
@@ -49,7 +49,9 @@ fn registry() -> Registry {
     for (chain, key) in [(world::admin_chain(), world::admin()), (world::member_chain(), world::member())] {
         let content = Content::Member { chain, candidates: vec![] };
         let record = content.sign(2, world::NOT_BEFORE_S, &key, None).expect("a plain record is short");
-        let _ = registry.insert(record);
+        #[expect(clippy::disallowed_methods, reason = "these records are no leases and know no time")]
+        let now = std::time::Instant::now();
+        let _ = registry.insert(record, std::time::Duration::ZERO, now);
     }
     registry
 }

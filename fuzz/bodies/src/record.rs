@@ -3,8 +3,10 @@
 use crate::world;
 use std::collections::BTreeMap;
 use wire::record::{
-    Body, CANDIDATES_MAX, Content, LABELS_MAX, LINKS_MAX, NAME_LENGTH_MAX, RECORD_LENGTH_MAX,
+    Body, CANDIDATES_MAX, Content, LABELS_MAX, LINKS_MAX, Lease, NAME_LENGTH_MAX, RECORD_LENGTH_MAX,
+    SHARED_NODES_MAX, TTL_S_MAX,
 };
+use wire::service::Sharing;
 use wire::{Kind, Record};
 
 pub(crate) fn record(bytes: &[u8]) -> bool {
@@ -21,7 +23,9 @@ pub(crate) fn record(bytes: &[u8]) -> bool {
 /// signature is reached.
 pub(crate) fn content(bytes: &[u8]) -> bool {
     let Some((choice, payload)) = bytes.split_first() else { return false };
-    let kind = match choice & 3 {
+    let kind = match choice & 35 {
+        32 => Kind::Service,
+        33..=35 => Kind::Claim,
         0 => Kind::Member,
         1 => Kind::Revocation,
         2 => Kind::Reissue,
@@ -31,15 +35,17 @@ pub(crate) fn content(bytes: &[u8]) -> bool {
     let name = match choice & 24 {
         0 => String::new(),
         8 => world::node(&world::admin()).to_string(),
+        24 => "web".to_owned(),
         _ => world::node(&world::member()).to_string(),
     };
+    let ttl_s = if kind.is_lease() { TTL_S_MAX } else { 0 };
     let body = Body {
         kind,
         owner: world::node(&key),
         name,
         sequence: 1,
         not_before_s: world::NOT_BEFORE_S,
-        ttl_s: 0,
+        ttl_s,
         labels: BTreeMap::new(),
         payload: payload.to_vec().into(),
     };
@@ -49,7 +55,12 @@ pub(crate) fn content(bytes: &[u8]) -> bool {
     };
     let Some(content) = judge(&record) else { return false };
     let root = matches!(content, Content::Revocation { by_root: true, .. }).then(world::root);
-    let again = content.sign(1, world::NOT_BEFORE_S, &key, root.as_ref());
+    let lease = Lease { sequence: 1, not_before_s: world::NOT_BEFORE_S, ttl_s, labels: BTreeMap::new() };
+    let again = if kind.is_lease() {
+        content.sign_lease(lease, &key)
+    } else {
+        content.sign(1, world::NOT_BEFORE_S, &key, root.as_ref())
+    };
     assert_eq!(again, Ok(record), "what is said has one way to say it");
     true
 }
@@ -67,6 +78,12 @@ fn judge(record: &Record) -> Option<Content> {
         Content::LinkState { node, state } => {
             assert!(*node == owner && state.links.len() <= LINKS_MAX && state.links.is_sorted());
         }
+        Content::Service { node, port, .. } => assert!(*node == owner && *port != 0),
+        Content::Claim { node, sharing, .. } => {
+            let listed = if let Sharing::Nodes(nodes) = sharing { nodes.len() } else { 1 };
+            assert!(*node == owner && (1..=SHARED_NODES_MAX).contains(&listed));
+        }
+        Content::Withdrawn { key } => assert!(key.owner == owner && key.kind.is_lease()),
         Content::Reissue { chain } => assert!(chain.admin().is_none_or(|admin| admin.node == owner)),
     }
     Some(content)

@@ -2,7 +2,8 @@
 
 use overlay::Identity;
 use overlay::state::{
-    Network, decode_contacts, decode_invites, decode_records, encode_contacts, encode_invites, encode_records,
+    Network, decode_contacts, decode_invites, decode_leases, decode_records, decode_services,
+    encode_contacts, encode_invites, encode_leases, encode_records, encode_services,
 };
 
 /// The identity whose network file can be read.
@@ -27,6 +28,15 @@ pub(crate) fn state(bytes: &[u8]) -> bool {
     }
     if let Ok(contacts) = decode_contacts(bytes) {
         check(&encode_contacts(&contacts));
+    }
+    if let Ok(publications) = decode_services(bytes) {
+        check(&encode_services(&publications));
+    }
+    if let Ok(leases) = decode_leases(bytes) {
+        // As records: those that do not verify are left out.
+        let again = decode_leases(&encode_leases(&leases)).expect("it was just written");
+        assert_eq!((again.claims, again.sequences), (leases.claims, leases.sequences));
+        accepted = true;
     }
     let Ok(records) = decode_records(bytes) else { return accepted };
     // Records that do not verify are left out; those that do come back as they are.

@@ -9,6 +9,7 @@ mod impostor;
 pub(crate) mod lab;
 mod mailbox;
 mod record;
+mod service;
 mod session;
 mod staged;
 mod stream;

@@ -1,0 +1,292 @@
+//! A history of names from a seed: machines register, resolve and withdraw, are cut off, killed and started, and the history is
+//! judged.
+//!
+//! * **Monotonic reads.** A machine that has seen an instance never sees an older one of it again, nor one that it saw
+//!   withdrawn; what it remembers of that outlives `hopmesh down`, but not a crash.
+//! * **Convergence.** When all are together again, all see the same within ten seconds, and it is what was published.
+
+use crate::network::Conditions;
+use crate::random::Random;
+use crate::scenario::{Failure, is_together};
+use crate::world::{Violation, World, any_member};
+use overlay::{Publication, Sharing, Standing};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+use wire::service::Protocol;
+use wire::{Name, NodeId};
+
+/// Machines of a history.
+const MACHINES: usize = 4;
+/// Names that they fight for.
+const NAMES: [&str; 3] = ["web", "db", "mail"];
+/// The label that says which publication of a machine an instance is.
+const NUMBER: &str = "number";
+/// All must see the same in this time once they are connected.
+const CONVERGENCE: Duration = Duration::from_secs(10);
+/// And they are connected this long after healing: the longest wait between two initiations and what follows it.
+const TOGETHER: Duration = Duration::from_secs(60);
+
+/// An instance as a history names it: its name, its publisher.
+type Key = (Name, NodeId);
+
+/// What a machine sees: owners of names; and numbers of instances, and whether they are well.
+#[derive(Debug, PartialEq, Eq, Default)]
+pub struct Picture {
+    /// Whose each name is.
+    pub owners: BTreeMap<Name, NodeId>,
+    /// Number and health of each instance that counts.
+    pub instances: BTreeMap<(Name, NodeId), (u64, bool)>,
+}
+
+/// What a machine sees of names, while it runs.
+#[must_use]
+pub fn picture(world: &World, machine: usize) -> Option<Picture> {
+    let zone = world.zone(machine)?;
+    let mut picture = Picture::default();
+    for (name, service) in &zone.services {
+        picture.owners.insert(name.clone(), service.owner);
+        for instance in &service.instances {
+            let number = instance.labels.get(NUMBER).and_then(|number| number.parse().ok());
+            let seen = (number.unwrap_or_default(), instance.is_healthy);
+            picture.instances.insert((name.clone(), instance.node), seen);
+        }
+    }
+    Some(picture)
+}
+
+/// Whether all machines that run see the same.
+#[must_use]
+pub fn is_of_one_mind(world: &World) -> bool {
+    let mut pictures = (0..world.machines().len()).filter_map(|machine| picture(world, machine));
+    let first = pictures.next();
+    pictures.all(|picture| Some(picture) == first)
+}
+
+/// A publication with a number of its own.
+#[must_use]
+pub fn numbered(name: &str, number: u64, sharing: Sharing) -> Publication {
+    Publication {
+        name: name.parse().expect("a label"),
+        version: None,
+        protocol: Protocol::Tcp,
+        port: 80,
+        labels: [(NUMBER.to_owned(), number.to_string())].into(),
+        ttl_s: 60,
+        sharing,
+    }
+}
+
+/// A network of machines whose clocks differ by most of an hour, all together.
+///
+/// # Errors
+/// The first broken promise.
+pub fn network(machines: usize, random: &mut Random) -> Result<World, Violation> {
+    let mut world = World::new(random.u64());
+    for number in 0..machines {
+        let address = SocketAddr::from(([198, 18, 0, number as u8 + 1], 7000));
+        let machine = world.add_machine(format!("m{number}").parse().expect("a label"), vec![address]);
+        world.machine_mut(machine).clock_ahead_s = random.below(3000) as u64;
+        if number == 0 {
+            world.found(machine, "10.77.0.0/24");
+            continue;
+        }
+        let Some(invite) = world.invite(0, &any_member()) else { continue };
+        world.join(machine, &invite);
+        world.run_until(Duration::from_secs(10), |world| world.is_up(machine))?;
+    }
+    if world.run_until(TOGETHER, is_together)? {
+        return Ok(world);
+    }
+    Err(Violation("the network does not come together".to_owned()))
+}
+
+/// What a machine has seen of an instance: the lowest number that it may see from now on, and whether it saw it go.
+type Floors = BTreeMap<Key, (u64, bool)>;
+
+struct History {
+    world: World,
+    random: Random,
+    /// What is published where, and as which number.
+    published: Vec<BTreeMap<Name, (u64, bool)>>,
+    floors: Vec<Floors>,
+    numbers: u64,
+}
+
+/// Plays the history of a seed.
+///
+/// # Errors
+/// The first broken promise.
+pub fn run(seed: u64, keep_lines: bool) -> Result<(), Failure> {
+    let mut random = Random::new(seed);
+    let world = network(MACHINES, &mut random).map_err(|violation| Failure { violation, lines: vec![] })?;
+    let mut history = History {
+        world,
+        random,
+        published: vec![BTreeMap::new(); MACHINES],
+        floors: vec![Floors::new(); MACHINES],
+        numbers: 0,
+    };
+    if keep_lines {
+        history.world.trace.keep_lines();
+    }
+    history.play().map_err(|violation| {
+        let lines = history.world.trace.lines().map(str::to_owned).collect();
+        Failure { violation, lines }
+    })
+}
+
+impl History {
+    fn play(&mut self) -> Result<(), Violation> {
+        let chance = |random: &mut Random| (random.below(2) * random.below(100)) as u32;
+        self.world.network.conditions = Conditions {
+            delay: self.random.duration(Duration::from_millis(1), Duration::from_millis(100)),
+            jitter: Duration::from_millis([0, 20, 200][self.random.below(3)]),
+            loss: chance(&mut self.random),
+            duplication: chance(&mut self.random),
+            damage: 0,
+        };
+        for _ in 0..self.random.below(30) + 10 {
+            self.act();
+            let pause = self.random.duration(Duration::ZERO, Duration::from_millis(1500));
+            self.pass(pause)?;
+        }
+        self.heal()?;
+        self.converge()?;
+        // And so it stays, though every lease ends several times.
+        self.pass(Duration::from_secs(100))?;
+        self.converge()
+    }
+
+    fn act(&mut self) {
+        let machine = self.random.below(MACHINES);
+        let name = *self.random.one_of(&NAMES);
+        match self.random.below(20) {
+            0..=6 => self.register(machine, name),
+            7..=9 => self.withdraw(machine, name),
+            10..=12 => self.change_health(machine, name),
+            13 => self.world.network.groups = (0..MACHINES).map(|_| self.random.below(2)).collect(),
+            14 => self.world.network.heal(),
+            15 => {
+                self.world.kill(machine);
+                self.floors[machine].clear();
+            }
+            16 => self.world.stop(machine),
+            _ => (0..MACHINES).for_each(|machine| self.world.start(machine)),
+        }
+    }
+
+    fn register(&mut self, machine: usize, name: &str) {
+        self.numbers += 1;
+        let sharing = [Sharing::Owner, Sharing::Members][self.random.below(2)].clone();
+        let publication = numbered(name, self.numbers, sharing);
+        let key = publication.name.clone();
+        if let Some(Ok(())) = self.world.publish(machine, publication) {
+            let published = self.published[machine].entry(key).or_insert((0, true));
+            published.0 = self.numbers;
+        }
+    }
+
+    fn withdraw(&mut self, machine: usize, name: &str) {
+        let name: Name = name.parse().expect("a label");
+        if let Some(Ok(())) = self.world.unpublish(machine, &name, None) {
+            self.published[machine].remove(&name);
+        }
+    }
+
+    fn change_health(&mut self, machine: usize, name: &str) {
+        let name: Name = name.parse().expect("a label");
+        let is_healthy = self.random.per_mille(500);
+        if self.world.is_up(machine)
+            && let Some(published) = self.published[machine].get_mut(&name)
+        {
+            published.1 = is_healthy;
+            self.world.tell_health(machine, &name, is_healthy);
+        }
+    }
+
+    /// Lets time pass, with a look at everybody every now and then.
+    fn pass(&mut self, duration: Duration) -> Result<(), Violation> {
+        let end = self.world.at() + duration;
+        while self.world.at() < end {
+            let step = Duration::from_millis(100).min(end - self.world.at());
+            self.world.run_for(step)?;
+            for machine in 0..MACHINES {
+                self.read(machine)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A machine looks at all names: nothing goes back.
+    fn read(&mut self, machine: usize) -> Result<(), Violation> {
+        let Some(picture) = picture(&self.world, machine) else { return Ok(()) };
+        let floors = &mut self.floors[machine];
+        for (key, (number, _)) in &picture.instances {
+            let (floor, is_gone) = floors.entry(key.clone()).or_default();
+            if number < floor {
+                let text = format!("machine {machine} sees {} {number} of {:?} after {floor}", key.0, key.1);
+                return Err(Violation(text));
+            }
+            (*floor, *is_gone) = (*number, false);
+        }
+        for ((name, node), (floor, is_gone)) in floors.iter_mut() {
+            let publisher = self.world.machine_of(node).expect("nodes are machines");
+            let is_current = self.published[publisher].get(name).is_some_and(|(number, _)| number >= floor);
+            if !is_current && !*is_gone && !picture.instances.contains_key(&(name.clone(), *node)) {
+                // It saw that this one was withdrawn.
+                (*floor, *is_gone) = (*floor + 1, true);
+            }
+        }
+        Ok(())
+    }
+
+    fn heal(&mut self) -> Result<(), Violation> {
+        self.world.network.conditions = Conditions::GOOD;
+        self.world.network.heal();
+        (0..MACHINES).for_each(|machine| self.world.start(machine));
+        // What a run does not write is how its instances are.
+        for (machine, published) in self.published.iter_mut().enumerate() {
+            for (name, (_, is_healthy)) in published {
+                *is_healthy = true;
+                self.world.tell_health(machine, name, true);
+            }
+        }
+        if self.world.run_until(TOGETHER, is_together)? {
+            return Ok(());
+        }
+        Err(Violation(format!("not together {TOGETHER:?} after healing")))
+    }
+
+    fn converge(&mut self) -> Result<(), Violation> {
+        let end = self.world.at() + CONVERGENCE;
+        while !is_of_one_mind(&self.world) || self.picture_of_truth() != picture(&self.world, 0) {
+            if self.world.at() >= end {
+                let pictures: Vec<_> = (0..MACHINES).map(|machine| picture(&self.world, machine)).collect();
+                let truth = self.picture_of_truth();
+                return Err(Violation(format!("{truth:#?} is published, {pictures:#?} is seen")));
+            }
+            self.pass(Duration::from_millis(100))?;
+        }
+        Ok(())
+    }
+
+    /// What all must see: of what is published that which counts, as its publisher knows; one owner for each name of it.
+    fn picture_of_truth(&self) -> Option<Picture> {
+        let mut truth = Picture { owners: picture(&self.world, 0)?.owners, ..Picture::default() };
+        let mut owned = BTreeSet::new();
+        for (machine, published) in self.published.iter().enumerate() {
+            let node = self.world.machines()[machine].id();
+            for (name, seen) in published {
+                match self.world.standing(machine, name)? {
+                    Standing::Held if truth.owners.get(name) == Some(&node) && owned.insert(name) => {}
+                    Standing::Shared(owner) if truth.owners.get(name) == Some(&owner) => {}
+                    Standing::Taken(owner) if truth.owners.get(name) == Some(&owner) => continue,
+                    _ => return None,
+                }
+                truth.instances.insert((name.clone(), node), *seen);
+            }
+        }
+        Some(truth)
+    }
+}
