@@ -20,12 +20,12 @@ fn authority(zone: Zone) -> Authority {
 }
 
 /// A name of labels with dots between, or with slashes where labels have dots.
-fn name(text: &str) -> Name {
+fn named(text: &str) -> Name {
     Name::from_labels(text.split(if text.contains('/') { '/' } else { '.' }).map(str::as_bytes)).unwrap()
 }
 
 fn ask_of(authority: &Authority, asked: &str, kind: RecordType) -> Answer {
-    authority.answer(&Query::query(name(asked), kind))
+    authority.answer(&Query::query(named(asked), kind))
 }
 
 /// Asks the world about `name` below its domain.
@@ -92,7 +92,7 @@ fn a_service_says_where_it_listens_with_the_addresses_that_go_with_it() {
             shown(&answer.additionals),
             ["30 10.77.0.1", "30 fd77::1", "30 10.77.0.2", "30 fd77::2"]
         );
-        assert!(answer.additionals[0].name == name("laptop.home.internal"));
+        assert!(answer.additionals[0].name == named("laptop.home.internal"));
     }
     assert_eq!(negative(&ask("_web._tcp", RecordType::A)), "NODATA");
     assert_eq!(negative(&ask("_web._udp", RecordType::SRV)), "NXDOMAIN");
@@ -158,7 +158,7 @@ fn what_there_is_can_be_browsed() {
     assert_eq!(found("lb._dns-sd._udp", RecordType::PTR), ["30 home.internal."]);
     let web = ask("_http._tcp", RecordType::PTR);
     let names = ["web 2 on laptop", "web 1.4 on server", "wiki on server"];
-    let names = names.map(|label| RData::PTR(PTR(name(&format!("{label}/_http/_tcp/home/internal")))));
+    let names = names.map(|label| RData::PTR(PTR(named(&format!("{label}/_http/_tcp/home/internal")))));
     assert!(web.answers.iter().map(|record| &record.data).eq(&names), "{web:?}");
     assert_eq!(web.additionals.iter().filter(|record| record.record_type() == RecordType::SRV).count(), 3);
     assert_eq!(web.additionals.iter().filter(|record| record.record_type() == RecordType::TXT).count(), 3);
@@ -238,7 +238,7 @@ fn names_of_others_are_refused() {
 #[test]
 fn other_classes_and_transfers_are_refused() {
     let world = authority(world::home());
-    let mut chaos = Query::query(name("laptop.home.internal"), RecordType::A);
+    let mut chaos = Query::query(named("laptop.home.internal"), RecordType::A);
     chaos.set_query_class(DNSClass::CH);
     assert_eq!(negative(&world.answer(&chaos)), "REFUSED");
     for kind in [RecordType::AXFR, RecordType::IXFR] {
