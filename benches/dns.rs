@@ -35,7 +35,10 @@ fn main() {
     let address = "127.0.0.1:0".parse().expect("an address");
     let dns = Dns::start(Arc::new(ArcSwap::from_pointee(zone)), domain, [address]).expect("a server");
     let port = dns.addresses()[0].port().to_string();
-    println!("{:<28} {:>10} {:>14} {:>9} {:>9} {:>9}", "questions", "answers/s", "/s of a core", "p50 µs", "p99 µs", "lost");
+    println!(
+        "{:<28} {:>10} {:>14} {:>9} {:>9} {:>9}",
+        "questions", "answers/s", "/s of a core", "p50 µs", "p99 µs", "lost"
+    );
     for (what, questions) in questions() {
         measure(what, &questions, &port);
     }
@@ -64,7 +67,12 @@ fn questions() -> [(&'static str, String); 4] {
     let others: String = (0..NODES).map(|at| format!("host-{at}.example.com A\n")).collect();
     let mixed = [&nodes, &services, &nothing, &others].map(|kind| kind.lines().take(200).collect::<Vec<_>>());
     let mixed = (0..200).flat_map(|at| mixed.iter().map(move |kind| format!("{}\n", kind[at]))).collect();
-    [("A of nodes", nodes), ("SRV of eight instances", services), ("no such name", nothing), ("all of these", mixed)]
+    [
+        ("A of nodes", nodes),
+        ("SRV of eight instances", services),
+        ("no such name", nothing),
+        ("all of these", mixed),
+    ]
 }
 
 fn measure(what: &str, questions: &str, port: &str) {
@@ -105,8 +113,12 @@ fn latencies(report: &str) -> Vec<u32> {
 fn thread_seconds() -> f64 {
     let threads = fs::read_dir("/proc/self/task").expect("procfs");
     let paths = threads.filter_map(Result::ok).map(|thread| thread.path());
-    let path = paths.into_iter().find(|path| fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "dns"));
-    let schedule = fs::read_to_string(path.expect("the server's thread").join("schedstat")).expect("schedstat");
-    let nanoseconds: f64 = schedule.split_whitespace().next().and_then(|first| first.parse().ok()).expect("a number");
+    let path = paths
+        .into_iter()
+        .find(|path| fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "dns"));
+    let schedule =
+        fs::read_to_string(path.expect("the server's thread").join("schedstat")).expect("schedstat");
+    let nanoseconds: f64 =
+        schedule.split_whitespace().next().and_then(|first| first.parse().ok()).expect("a number");
     nanoseconds / 1e9
 }

@@ -5,6 +5,7 @@
 mod answer;
 mod meaning;
 mod text;
+mod wanted;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -89,7 +90,11 @@ fn kinds(zone: &Zone) -> BTreeMap<Kind, Vec<Offer>> {
             for kind in std::iter::once(own).chain(second) {
                 let offers = kinds.entry(kind).or_default();
                 if instance.is_healthy {
-                    offers.push(Offer { label: offer_label(name, instance), service: name.clone(), position });
+                    offers.push(Offer {
+                        label: offer_label(name, instance),
+                        service: name.clone(),
+                        position,
+                    });
                 }
             }
         }

@@ -52,14 +52,16 @@ impl Counters {
     }
 
     pub(super) fn answered(&self, outcome: Outcome) {
-        count(match outcome.code {
-            ResponseCode::NoError if outcome.is_without_data => &self.without_data,
-            ResponseCode::NoError => &self.found,
-            ResponseCode::NXDomain => &self.not_found,
-            ResponseCode::Refused => &self.refused,
-            _ => &self.faulty,
-        });
-        if outcome.is_truncated {
+        let Outcome { code, is_without_data, is_truncated } = outcome;
+        let known = [
+            (ResponseCode::NoError, if is_without_data { &self.without_data } else { &self.found }),
+            (ResponseCode::NXDomain, &self.not_found),
+            (ResponseCode::Refused, &self.refused),
+        ];
+        count(
+            known.into_iter().find(|(known, _)| *known == code).map_or(&self.faulty, |(_, counter)| counter),
+        );
+        if is_truncated {
             count(&self.truncated);
         }
     }

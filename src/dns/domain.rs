@@ -20,7 +20,9 @@ pub struct Domain {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DomainError {
     /// A label of the suffix is none.
-    #[error("`{suffix}` cannot be the suffix of names: {reason}. Use labels with dots between, such as `internal`")]
+    #[error(
+        "`{suffix}` cannot be the suffix of names: {reason}. Use labels with dots between, such as `internal`"
+    )]
     Label {
         /// The suffix.
         suffix: String,
@@ -70,7 +72,11 @@ impl Domain {
 
     /// Bits that the reverse zones of a family have in their names: those of the range, rounded up to whole labels.
     pub(super) fn reverse_bits(&self, is_ipv6: bool) -> u8 {
-        if is_ipv6 { self.v6.prefix_len().next_multiple_of(4) } else { self.v4.prefix_len().next_multiple_of(8) }
+        if is_ipv6 {
+            self.v6.prefix_len().next_multiple_of(4)
+        } else {
+            self.v4.prefix_len().next_multiple_of(8)
+        }
     }
 }
 

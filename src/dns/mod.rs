@@ -126,7 +126,10 @@ impl Dns {
         let _entered = self.runtime.enter();
         let register = || {
             let bound = udp.local_addr()?;
-            Ok((bound, Arc::new(Sockets { udp: UdpSocket::from_std(udp)?, tcp: TcpListener::from_std(tcp)? })))
+            Ok((
+                bound,
+                Arc::new(Sockets { udp: UdpSocket::from_std(udp)?, tcp: TcpListener::from_std(tcp)? }),
+            ))
         };
         register().map_err(|error| DnsBindError::Os { address, error })
     }

@@ -10,7 +10,9 @@ fn a_browser_finds_every_instance_from_the_domain_alone() {
     let mut seen = Vec::new();
     for kind in served.found("_services._dns-sd._udp.home.internal PTR") {
         for instance in served.found(&format!("{kind} PTR")) {
-            let [place] = &served.found_raw(&instance, "SRV")[..] else { panic!("{instance} is at one place") };
+            let [place] = &served.found_raw(&instance, "SRV")[..] else {
+                panic!("{instance} is at one place")
+            };
             let [text] = &served.found_raw(&instance, "TXT")[..] else { panic!("{instance} has one text") };
             let target = place.rsplit(' ').next().unwrap();
             let address = served.found(&format!("{target} A")).join(",");

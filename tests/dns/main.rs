@@ -33,7 +33,8 @@ impl Served {
     fn new() -> Self {
         let (v4, v6) = world::RANGES;
         let zone = world::home();
-        let domain = Domain::new(&zone.network, "internal", v4.parse().unwrap(), v6.parse().unwrap()).unwrap();
+        let domain =
+            Domain::new(&zone.network, "internal", v4.parse().unwrap(), v6.parse().unwrap()).unwrap();
         let zone = Arc::new(ArcSwap::from_pointee(zone));
         let dns = Dns::start(zone.clone(), domain, ["127.0.0.1:0".parse().unwrap()]).unwrap();
         assert!(dns.problems().is_empty());
@@ -45,7 +46,8 @@ impl Served {
     fn dig(&self, arguments: &str) -> String {
         let mut dig = Command::new("dig");
         dig.args(["@127.0.0.1", "-p", &self.address.port().to_string(), "+tries=1", "+time=30", "+nocookie"]);
-        let output = dig.args(arguments.split(' ')).output().expect("the Debian package bind9-dnsutils is installed");
+        let output =
+            dig.args(arguments.split(' ')).output().expect("the Debian package bind9-dnsutils is installed");
         let printed = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && !printed.contains(";; Warning"), "dig {arguments}: {printed}");
         printed

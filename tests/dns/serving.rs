@@ -62,7 +62,10 @@ fn a_port_that_is_taken_is_a_problem_and_not_the_end() {
     served.dns.rebind([served.address, taken]);
     assert_eq!(served.dns.addresses(), [served.address]);
     let [problem] = served.dns.problems() else { panic!("one problem") };
-    assert!(problem.to_string().contains(&format!("another program has the port. See who with `ss -lnp sport = :{}`", taken.port())));
+    assert!(problem.to_string().contains(&format!(
+        "another program has the port. See who with `ss -lnp sport = :{}`",
+        taken.port()
+    )));
     assert_eq!(outcome(&ask(&served.udp(), &laptop(1))), (0, 1));
     drop(other);
     served.dns.rebind([served.address, taken]);

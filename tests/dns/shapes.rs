@@ -64,7 +64,10 @@ fn odd_questions_are_understood() {
     assert!(served.dig("+opcode=UPDATE home.internal SOA").contains("status: NOTIMP"));
     assert!(served.dig("+noednsneg +edns=1 laptop.home.internal A").contains("status: BADVERS"));
     assert_eq!(served.found("+notcp web.home.internal ANY"), ["\"RFC8482\" \"\""]);
-    assert_eq!(served.found("+ednsopt=65001:c0ffee +subnet=192.0.2.0/24 laptop.home.internal A"), ["10.77.0.1"]);
+    assert_eq!(
+        served.found("+ednsopt=65001:c0ffee +subnet=192.0.2.0/24 laptop.home.internal A"),
+        ["10.77.0.1"]
+    );
     assert_eq!(served.found("+dnssec +cookie laptop.home.internal A"), ["10.77.0.1"]);
 }
 

@@ -71,7 +71,8 @@ fn a_mesh_address_may_come_after_the_server() {
         ip("address add 10.77.0.1/32 dev lo");
         ip("address add fd77::1/128 dev lo");
         for address in ["10.77.0.1", "fd77::1"] {
-            let found = words(&format!("dig @{address} +short laptop.home.internal A laptop.home.internal AAAA"));
+            let found =
+                words(&format!("dig @{address} +short laptop.home.internal A laptop.home.internal AAAA"));
             assert_eq!(found, ["10.77.0.1", "fd77::1"], "{address}");
         }
         assert_eq!(words("dig @10.77.0.1 +tcp +short -x 10.77.0.1"), ["laptop.home.internal."]);

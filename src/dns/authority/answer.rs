@@ -4,11 +4,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hickory_proto::op::{Query, ResponseCode};
 use hickory_proto::rr::rdata::{HINFO, NS, PTR, SOA, SRV};
-use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+use hickory_proto::rr::{DNSClass, Name, RData, Record};
 use overlay::Instance;
 
 use super::meaning::{Meaning, Place};
 use super::text::text;
+use super::wanted::Wanted;
 use super::{Authority, Offer, below};
 use crate::dns::limits::{
     BROWSED_MAX, DESCRIBED_MAX, INSTANCES_MAX, NEGATIVE_TTL_S, NODE_TTL_S, SOA_EXPIRE_S, SOA_REFRESH_S,
@@ -31,15 +32,15 @@ pub(in crate::dns) struct Answer {
 impl Authority {
     /// Answers a question. The records have the name in the case in which it was asked for.
     pub(in crate::dns) fn answer(&self, question: &Query) -> Answer {
-        let is_transfer = matches!(question.query_type, RecordType::AXFR | RecordType::IXFR);
-        let place = self.place(&question.name).filter(|_| question.query_class == DNSClass::IN && !is_transfer);
-        let Some(Place { apex, meaning }) = place else {
+        let (owner, wanted) = (&question.name, Wanted::from(question.query_type));
+        let is_answered = question.query_class == DNSClass::IN && wanted != Wanted::Transfer;
+        let Some(Place { apex, meaning }) = self.place(owner).filter(|_| is_answered) else {
             return Answer::empty(ResponseCode::Refused);
         };
-        let mut answer = match meaning {
-            Meaning::Nothing => Answer::empty(ResponseCode::NXDomain),
-            _ if question.query_type == RecordType::ANY => minimal(&question.name),
-            _ => self.records(&apex, &meaning, question),
+        let mut answer = match (meaning, wanted) {
+            (Meaning::Nothing, _) => Answer::empty(ResponseCode::NXDomain),
+            (_, Wanted::Any) => minimal(owner),
+            (meaning, wanted) => self.records(&apex, &meaning, owner, wanted),
         };
         if answer.answers.is_empty() {
             answer.authorities.push(Record::from_rdata(apex, NEGATIVE_TTL_S, self.soa()));
@@ -47,63 +48,50 @@ impl Authority {
         answer
     }
 
-    fn records(&self, apex: &Name, meaning: &Meaning<'_>, question: &Query) -> Answer {
-        let owner = &question.name;
-        match meaning {
-            Meaning::Nothing | Meaning::Hollow => Answer::empty(ResponseCode::NoError),
-            Meaning::Apex => self.zone_itself(question),
-            Meaning::Node(node) => {
-                let mut answer = Answer::empty(ResponseCode::NoError);
-                answer.answers.extend(address(owner, NODE_TTL_S, (node.v4, node.v6), question.query_type));
-                answer
+    fn records(&self, apex: &Name, meaning: &Meaning<'_>, owner: &Name, wanted: Wanted) -> Answer {
+        match (meaning, wanted) {
+            (Meaning::Apex, Wanted::Soa) => {
+                Answer::of([Record::from_rdata(owner.clone(), NEGATIVE_TTL_S, self.soa())])
             }
-            Meaning::Instances(instances) => self.instances(instances, question),
-            Meaning::Kind(offers) if question.query_type == RecordType::PTR => self.browse(offers, owner),
-            Meaning::Kind(offers) => {
-                let instances: Vec<&Instance> = offers.iter().map(|offer| self.instance(offer)).collect();
-                only_services(self.instances(&instances, question), question.query_type == RecordType::SRV)
+            (Meaning::Apex, Wanted::Ns) => self.servers(owner),
+            (Meaning::Node(node), _) => Answer::of(address(owner, NODE_TTL_S, (node.v4, node.v6), wanted)),
+            (Meaning::Instances(instances), _) => self.instances(instances, owner, wanted),
+            (Meaning::Kind(offers), Wanted::Ptr) => self.browse(offers, owner),
+            (Meaning::Kind(offers), Wanted::Srv) => self.instances(&self.behind(*offers), owner, wanted),
+            (Meaning::Offers(offers), Wanted::Srv | Wanted::Txt) => {
+                self.instances(&self.behind(offers.iter().copied()), owner, wanted)
             }
-            Meaning::Offers(offers) => {
-                let instances: Vec<&Instance> = offers.iter().map(|offer| self.instance(offer)).collect();
-                let is_described = matches!(question.query_type, RecordType::SRV | RecordType::TXT);
-                only_services(self.instances(&instances, question), is_described)
+            (Meaning::Kinds, Wanted::Ptr) => pointers(owner, self.kind_names()),
+            (Meaning::BrowsingDomain, Wanted::Ptr) => pointers(owner, [apex.clone()]),
+            (Meaning::Address(node), Wanted::Ptr) => {
+                pointers(owner, below(node.as_str(), self.domain.apex()))
             }
-            Meaning::Kinds => pointers(question, self.kind_names()),
-            Meaning::BrowsingDomain => pointers(question, std::iter::once(apex.clone())),
-            Meaning::Address(node) => pointers(question, below(node.as_str(), self.domain.apex()).into_iter()),
+            _ => Answer::empty(ResponseCode::NoError),
         }
     }
 
-    /// SOA and NS.
-    fn zone_itself(&self, question: &Query) -> Answer {
-        let mut answer = Answer::empty(ResponseCode::NoError);
-        let owner = question.name.clone();
-        if question.query_type == RecordType::SOA {
-            answer.answers.push(Record::from_rdata(owner, NEGATIVE_TTL_S, self.soa()));
-        } else if question.query_type == RecordType::NS {
-            answer.answers.push(Record::from_rdata(owner, NODE_TTL_S, RData::NS(NS(self.server.clone()))));
-            let own = self.zone.nodes.values().find(|node| node.node == self.zone.own);
-            if let Some(node) = own {
-                answer.additionals.extend(addresses(&self.server, NODE_TTL_S, (node.v4, node.v6)));
-            }
+    /// Who serves the zone: as far as anybody here is concerned, we do.
+    fn servers(&self, owner: &Name) -> Answer {
+        let mut answer =
+            Answer::of([Record::from_rdata(owner.clone(), NODE_TTL_S, RData::NS(NS(self.server.clone())))]);
+        if let Some(node) = self.zone.nodes.values().find(|node| node.node == self.zone.own) {
+            answer.add_additionals(addresses(&self.server, NODE_TTL_S, (node.v4, node.v6)));
         }
         answer
     }
 
     /// Addresses, places or texts of instances.
-    fn instances(&self, instances: &[&Instance], question: &Query) -> Answer {
-        let owner = &question.name;
+    fn instances(&self, instances: &[&Instance], owner: &Name, wanted: Wanted) -> Answer {
         let instances = &instances[..instances.len().min(INSTANCES_MAX)];
         let ttl_s = ttl_s(instances);
         let mut answer = Answer::empty(ResponseCode::NoError);
         for instance in instances {
-            match question.query_type {
-                kind @ (RecordType::A | RecordType::AAAA) => {
-                    answer.add(address(owner, ttl_s, (instance.v4, instance.v6), kind));
-                }
-                RecordType::SRV => self.add_service(&mut answer, owner, ttl_s, instance),
-                RecordType::TXT => answer.add([Record::from_rdata(owner.clone(), ttl_s, RData::TXT(text(instance)))]),
-                _ => {}
+            if wanted == Wanted::Srv {
+                self.add_service(&mut answer, owner, ttl_s, instance);
+            } else if wanted == Wanted::Txt {
+                answer.add([Record::from_rdata(owner.clone(), ttl_s, RData::TXT(text(instance)))]);
+            } else {
+                answer.add(address(owner, ttl_s, (instance.v4, instance.v6), wanted));
             }
         }
         answer
@@ -128,7 +116,7 @@ impl Authority {
     fn browse(&self, offers: &[Offer], owner: &Name) -> Answer {
         let mut answer = Answer::empty(ResponseCode::NoError);
         let listed = &offers[..offers.len().min(BROWSED_MAX)];
-        let instances: Vec<&Instance> = listed.iter().map(|offer| self.instance(offer)).collect();
+        let instances = self.behind(listed);
         let ttl_s = ttl_s(&instances);
         for (offer, instance) in listed.iter().zip(instances) {
             let Some(name) = below(&offer.label, owner) else { continue };
@@ -142,6 +130,10 @@ impl Authority {
             answer.answers.push(Record::from_rdata(owner.clone(), ttl_s, RData::PTR(PTR(name))));
         }
         answer
+    }
+
+    fn behind<'a>(&'a self, offers: impl IntoIterator<Item = &'a Offer>) -> Vec<&'a Instance> {
+        offers.into_iter().map(|offer| self.instance(offer)).collect()
     }
 
     fn kind_names(&self) -> impl Iterator<Item = Name> {
@@ -168,6 +160,10 @@ impl Answer {
         Self { code, answers: vec![], authorities: vec![], additionals: vec![] }
     }
 
+    fn of(records: impl IntoIterator<Item = Record>) -> Self {
+        Self { answers: records.into_iter().collect(), ..Self::empty(ResponseCode::NoError) }
+    }
+
     /// Adds records that are not there yet: two instances may have one address (RFC 2181 section 5).
     fn add(&mut self, records: impl IntoIterator<Item = Record>) {
         for record in records {
@@ -188,24 +184,14 @@ impl Answer {
 
 /// To whom asks for anything, one record that says nothing (RFC 8482 section 4.2).
 fn minimal(owner: &Name) -> Answer {
-    let mut answer = Answer::empty(ResponseCode::NoError);
     let nothing = RData::HINFO(HINFO::new("RFC8482".to_owned(), String::new()));
-    answer.answers.push(Record::from_rdata(owner.clone(), NODE_TTL_S, nothing));
-    answer
+    Answer::of([Record::from_rdata(owner.clone(), NODE_TTL_S, nothing)])
 }
 
-/// The answer, if its type is one that there is at such names.
-fn only_services(answer: Answer, is_there: bool) -> Answer {
-    if is_there { answer } else { Answer::empty(ResponseCode::NoError) }
-}
-
-fn pointers(question: &Query, names: impl Iterator<Item = Name>) -> Answer {
-    let mut answer = Answer::empty(ResponseCode::NoError);
-    if question.query_type == RecordType::PTR {
-        let record = |name| Record::from_rdata(question.name.clone(), NODE_TTL_S, RData::PTR(PTR(name)));
-        answer.answers.extend(names.map(record));
-    }
-    answer
+fn pointers(owner: &Name, names: impl IntoIterator<Item = Name>) -> Answer {
+    Answer::of(
+        names.into_iter().map(|name| Record::from_rdata(owner.clone(), NODE_TTL_S, RData::PTR(PTR(name)))),
+    )
 }
 
 /// Records of one name and type have one TTL (RFC 2181 section 5.2): the shortest.
@@ -213,15 +199,12 @@ fn ttl_s(instances: &[&Instance]) -> u32 {
     instances.iter().map(|instance| instance.ttl_s).min().unwrap_or(NODE_TTL_S).min(TTL_MAX_S)
 }
 
-fn address(owner: &Name, ttl_s: u32, (v4, v6): (Ipv4Addr, Ipv6Addr), kind: RecordType) -> Option<Record> {
-    let address = match kind {
-        RecordType::A => RData::A(v4.into()),
-        RecordType::AAAA => RData::AAAA(v6.into()),
-        _ => return None,
-    };
+fn address(owner: &Name, ttl_s: u32, (v4, v6): (Ipv4Addr, Ipv6Addr), wanted: Wanted) -> Option<Record> {
+    let v4 = (wanted == Wanted::A).then(|| RData::A(v4.into()));
+    let address = v4.or_else(|| (wanted == Wanted::Aaaa).then(|| RData::AAAA(v6.into())))?;
     Some(Record::from_rdata(owner.clone(), ttl_s, address))
 }
 
 fn addresses(owner: &Name, ttl_s: u32, both: (Ipv4Addr, Ipv6Addr)) -> impl Iterator<Item = Record> {
-    [RecordType::A, RecordType::AAAA].into_iter().filter_map(move |kind| address(owner, ttl_s, both, kind))
+    [Wanted::A, Wanted::Aaaa].into_iter().filter_map(move |wanted| address(owner, ttl_s, both, wanted))
 }

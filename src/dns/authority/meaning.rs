@@ -144,7 +144,8 @@ fn below_service<'a>(service: &'a ZoneService, hosts: &[&str], nearest: &str) ->
         .or_else(|| selected(service, |instance| version_label(instance).as_deref() == Some(nearest)))
         .unwrap_or_else(|| {
             // Whoever asks for a version that is not there must not get another one.
-            let is_version = nearest.strip_prefix('v').is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()));
+            let is_version =
+                nearest.strip_prefix('v').is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()));
             if is_host(nearest) && !is_version {
                 Meaning::Instances(service.healthy().collect())
             } else {

@@ -88,10 +88,7 @@ fn a_service_says_where_it_listens_with_the_addresses_that_go_with_it() {
     for name in ["web", "_web._tcp"] {
         assert_eq!(found(name, RecordType::SRV), srv);
         let answer = ask(name, RecordType::SRV);
-        assert_eq!(
-            shown(&answer.additionals),
-            ["30 10.77.0.1", "30 fd77::1", "30 10.77.0.2", "30 fd77::2"]
-        );
+        assert_eq!(shown(&answer.additionals), ["30 10.77.0.1", "30 fd77::1", "30 10.77.0.2", "30 fd77::2"]);
         assert!(answer.additionals[0].name == named("laptop.home.internal"));
     }
     assert_eq!(negative(&ask("_web._tcp", RecordType::A)), "NODATA");
@@ -218,7 +215,9 @@ fn mesh_addresses_have_names() {
     assert_eq!(of("256.0.77.10.in-addr.arpa"), "NXDOMAIN");
     assert_eq!(of("77.10.in-addr.arpa"), "NODATA");
     assert_eq!(negative(&ask_of(&world, "2.0.77.10.in-addr.arpa", RecordType::A)), "NODATA");
-    for other in ["1.0.0.127.in-addr.arpa", "10.in-addr.arpa", "in-addr.arpa", "ip6.arpa", "1.0.78.10.in-addr.arpa"] {
+    for other in
+        ["1.0.0.127.in-addr.arpa", "10.in-addr.arpa", "in-addr.arpa", "ip6.arpa", "1.0.78.10.in-addr.arpa"]
+    {
         assert_eq!(of(other), "REFUSED", "{other}");
     }
     let zone = &ask_of(&world, "9.0.77.10.in-addr.arpa", RecordType::PTR).authorities[0].name;
@@ -228,7 +227,9 @@ fn mesh_addresses_have_names() {
 #[test]
 fn names_of_others_are_refused() {
     let world = authority(world::home());
-    for name in ["example.com", "internal", "laptop.work.internal", "laptophome.internal", "home.internal.example"] {
+    for name in
+        ["example.com", "internal", "laptop.work.internal", "laptophome.internal", "home.internal.example"]
+    {
         assert_eq!(negative(&ask_of(&world, name, RecordType::A)), "REFUSED", "{name}");
     }
     let root = world.answer(&Query::query(Name::root(), RecordType::NS));
@@ -254,7 +255,8 @@ fn whoever_asks_for_anything_gets_one_record() {
 
 #[test]
 fn the_case_of_the_question_is_kept() {
-    for (name, kind) in [("LapTop", RecordType::A), ("wEb", RecordType::SRV), ("_HtTp._tCp", RecordType::PTR)] {
+    for (name, kind) in [("LapTop", RecordType::A), ("wEb", RecordType::SRV), ("_HtTp._tCp", RecordType::PTR)]
+    {
         let answer = ask(name, kind);
         let asked = format!("{name}.home.internal.");
         assert!(answer.answers.iter().all(|record| record.name.to_ascii() == asked), "{answer:?}");
@@ -270,7 +272,10 @@ fn instances_with_one_address_are_one_record() {
     let world = authority(zone);
     assert_eq!(ask_of(&world, "two.home.internal", RecordType::A).answers.len(), 1);
     let services = ask_of(&world, "two.home.internal", RecordType::SRV);
-    assert_eq!(shown(&services.answers), ["11 0 0 80 laptop.home.internal.", "11 1 0 81 laptop.home.internal."]);
+    assert_eq!(
+        shown(&services.answers),
+        ["11 0 0 80 laptop.home.internal.", "11 1 0 81 laptop.home.internal."]
+    );
     assert_eq!(services.additionals.len(), 2);
 }
 

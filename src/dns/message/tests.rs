@@ -70,7 +70,10 @@ fn an_answer_repeats_the_question_to_the_letter() {
     let (bytes, message) = answer(&request, Transport::Udp).unwrap();
     assert_eq!(bytes[HEADER_LENGTH..request.len()], request[HEADER_LENGTH..]);
     assert!(message.queries[0].name.eq_case(&message.answers[0].name));
-    assert_eq!((message.id, message.message_type, message.response_code), (7, MessageType::Response, ResponseCode::NoError));
+    assert_eq!(
+        (message.id, message.message_type, message.response_code),
+        (7, MessageType::Response, ResponseCode::NoError)
+    );
     assert!(message.authoritative && message.recursion_desired && !message.recursion_available);
     // Header and question, then a pointer, ten bytes and an address.
     assert_eq!(bytes.len(), request.len() + 16);
@@ -98,7 +101,11 @@ fn a_message_has_one_question_and_no_records_but_additional_ones() {
     for counts in [[0, 0, 0, 0], [2, 0, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 1], [u16::MAX; 4]] {
         let request = [header(0, counts), LAPTOP.to_vec(), LAPTOP.to_vec()].concat();
         let (bytes, message) = answer(&request, Transport::Udp).unwrap();
-        assert_eq!((message.response_code, bytes.len()), (ResponseCode::FormErr, HEADER_LENGTH), "{counts:?}");
+        assert_eq!(
+            (message.response_code, bytes.len()),
+            (ResponseCode::FormErr, HEADER_LENGTH),
+            "{counts:?}"
+        );
     }
     let (_, message) = answer(&[header(0, [1, 0, 0, 0]), LAPTOP.to_vec()].concat(), Transport::Udp).unwrap();
     assert_eq!(message.answers.len(), 1);
@@ -106,7 +113,9 @@ fn a_message_has_one_question_and_no_records_but_additional_ones() {
 
 #[test]
 fn a_question_that_points_elsewhere_makes_no_sense() {
-    for name in [&b"\xc0\x0c"[..], b"\xc0\x04", b"\x01a\xc0\x0c", b"\xff\xff", b"\x40a\0", b"\x3fa\0", b"\x01", b""] {
+    for name in
+        [&b"\xc0\x0c"[..], b"\xc0\x04", b"\x01a\xc0\x0c", b"\xff\xff", b"\x40a\0", b"\x3fa\0", b"\x01", b""]
+    {
         let request = [&header(0, [1, 0, 0, 0])[..], name, b"\0\x01\0\x01"].concat();
         let (_, message) = answer(&request, Transport::Udp).unwrap();
         assert_eq!(message.response_code, ResponseCode::FormErr, "{name:?}");
@@ -133,21 +142,31 @@ fn edns_is_answered_with_edns() {
 
 #[test]
 fn an_answer_over_udp_is_cut_at_what_was_offered() {
-    for (payload_max, limit) in [(None, 512), (Some(512), 512), (Some(700), 700), (Some(1232), 1232), (Some(65_535), 1232)] {
+    for (payload_max, limit) in
+        [(None, 512), (Some(512), 512), (Some(700), 700), (Some(1232), 1232), (Some(65_535), 1232)]
+    {
         let (bytes, message) = udp(&question("wordy.home.internal", RecordType::TXT, payload_max));
         assert!(bytes.len() <= limit, "{} > {limit}", bytes.len());
         assert!(message.truncation && message.edns.is_some() == payload_max.is_some(), "{payload_max:?}");
         // Nothing stays of the record that did not fit.
         assert_eq!(message.to_vec().unwrap().len(), bytes.len());
     }
-    let opt_of_zero = [&header(0, [1, 0, 0, 1])[..], b"\x05wordy", &LAPTOP[7..22], b"\0\x10\0\x01", b"\0\0\x29\0\0\0\0\0\0\0\0"];
+    let opt_of_zero = [
+        &header(0, [1, 0, 0, 1])[..],
+        b"\x05wordy",
+        &LAPTOP[7..22],
+        b"\0\x10\0\x01",
+        b"\0\0\x29\0\0\0\0\0\0\0\0",
+    ];
     let (bytes, message) = answer(&opt_of_zero.concat(), Transport::Udp).unwrap();
     assert!(message.truncation && bytes.len() <= 512);
 }
 
 #[test]
 fn what_is_cut_over_udp_is_whole_over_tcp() {
-    for (name, kind) in [("wordy", RecordType::TXT), ("many", RecordType::SRV), ("_many._tcp", RecordType::PTR)] {
+    for (name, kind) in
+        [("wordy", RecordType::TXT), ("many", RecordType::SRV), ("_many._tcp", RecordType::PTR)]
+    {
         let request = question(&format!("{name}.home.internal"), kind, None);
         assert!(udp(&request).1.truncation, "{name}");
         let (_, message) = answer(&request.to_vec().unwrap(), Transport::Tcp).unwrap();
@@ -167,7 +186,9 @@ fn what_will_be_asked_next_is_left_out_without_a_word() {
 
 #[test]
 fn a_refusal_is_no_longer_than_the_question() {
-    for (name, kind) in [("example.com", RecordType::ANY), ("home.internal", RecordType::AXFR), ("internal", RecordType::NS)] {
+    for (name, kind) in
+        [("example.com", RecordType::ANY), ("home.internal", RecordType::AXFR), ("internal", RecordType::NS)]
+    {
         for payload_max in [None, Some(4096)] {
             let request = question(name, kind, payload_max).to_vec().unwrap();
             let (bytes, message) = answer(&request, Transport::Udp).unwrap();

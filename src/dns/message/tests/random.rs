@@ -40,7 +40,8 @@ fn any_bytes_get_an_answer_that_can_be_read_or_none() {
     let authority = authority();
     let mut random = Random(0x5eed);
     let names = ["laptop", "web", "_http._tcp", "wordy", "v1-4.web", "_services._dns-sd._udp"];
-    let kinds = [RecordType::A, RecordType::SRV, RecordType::PTR, RecordType::TXT, RecordType::ANY, RecordType::SOA];
+    let kinds =
+        [RecordType::A, RecordType::SRV, RecordType::PTR, RecordType::TXT, RecordType::ANY, RecordType::SOA];
     let mut answers = Vec::new();
     let (mut accepted, mut refused) = (0, 0);
     for round in 0..ROUNDS {
@@ -52,7 +53,8 @@ fn any_bytes_get_an_answer_that_can_be_read_or_none() {
             let Some(outcome) = respond(&bytes, transport, &authority, &mut answers) else { continue };
             assert!(answers.len() <= limit, "round {round}: {bytes:?}");
             assert_eq!(answers[..2], bytes[..2], "round {round}: {bytes:?}");
-            let message = Message::from_vec(&answers).unwrap_or_else(|error| panic!("round {round}: {error}: {bytes:?}"));
+            let message = Message::from_vec(&answers)
+                .unwrap_or_else(|error| panic!("round {round}: {error}: {bytes:?}"));
             if outcome.code == ResponseCode::NoError {
                 accepted += 1;
                 let asked = message.queries[0].name.to_lowercase().to_ascii();
