@@ -61,11 +61,6 @@ impl Authority {
         Arc::ptr_eq(&self.zone, zone)
     }
 
-    /// Whether a packet may have come from this address: this machine, or a member.
-    pub(super) fn may_ask(&self, source: std::net::IpAddr) -> bool {
-        source.is_loopback() || self.zone.addresses.contains_key(&source)
-    }
-
     fn instance(&self, offer: &Offer) -> &Instance {
         &self.zone.services[&offer.service].instances[offer.position]
     }

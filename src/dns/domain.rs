@@ -70,6 +70,12 @@ impl Domain {
         }
     }
 
+    /// Whether a question from this address may be answered: from this machine, or from the mesh, whose addresses are
+    /// checked where packets enter. An answer to a forged one ends in the mesh.
+    pub(super) fn may_ask(&self, source: IpAddr) -> bool {
+        source.is_loopback() || self.contains(source)
+    }
+
     /// Bits that the reverse zones of a family have in their names: those of the range, rounded up to whole labels.
     pub(super) fn reverse_bits(&self, is_ipv6: bool) -> u8 {
         if is_ipv6 {
@@ -113,6 +119,13 @@ mod tests {
     fn reverse_zones_end_at_labels() {
         let domain = domain("internal").unwrap();
         assert_eq!((domain.reverse_bits(false), domain.reverse_bits(true)), (24, 48));
+    }
+
+    #[test]
+    fn this_machine_and_the_mesh_may_ask() {
+        let may = |source: &str| domain("internal").unwrap().may_ask(source.parse().unwrap());
+        assert!(may("127.0.0.1") && may("::1") && may("10.77.15.255") && may("fd77::9"));
+        assert!(!may("10.77.16.0") && !may("192.168.1.1") && !may("fe80::1") && !may("fd77:0:1::1"));
     }
 
     #[test]

@@ -21,9 +21,9 @@
 //!
 //! A node hides a service of the same name, and below a service a node hides a version.
 //!
-//! hickory-proto reads and writes the messages, and is named only in this folder. Its server is not used: it takes any
-//! number of connections, reserves megabytes for a header of 12 bytes that claims many questions, forgets EDNS and leaves
-//! rubbish in answers that it cuts, logs a line for each question, and spawns a task for each (docs/dns.md has figures).
+//! hickory-proto reads and writes the messages, and is named only in this folder. hickory-server is not used, because its
+//! limits are not ours to set: it takes any number of TCP connections, reserves memory for as many questions as a header
+//! of 12 bytes claims, spawns a task and logs a line at INFO for each question. What is left is two short loops.
 //!
 //! # Example
 //!
@@ -57,6 +57,7 @@ mod server;
 #[cfg(test)]
 mod world;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -111,7 +112,7 @@ impl Dns {
     pub fn rebind(&mut self, addresses: impl IntoIterator<Item = SocketAddr>) {
         self.problems.clear();
         let mut listening = Listening::new();
-        for address in addresses {
+        for address in addresses.into_iter().collect::<BTreeSet<_>>() {
             let kept = self.listening.borrow().get(&address).cloned();
             match kept.map_or_else(|| self.open(address), |sockets| Ok((address, sockets))) {
                 Ok((address, sockets)) => drop(listening.insert(address, sockets)),

@@ -110,13 +110,12 @@ impl Server {
 
     /// Puts the answer to `request` into `answer`, and says whether there is one.
     fn respond(&self, source: IpAddr, transport: Transport, request: &[u8], answer: &mut Vec<u8>) -> bool {
-        let authority = self.authority();
-        if !authority.may_ask(source) {
+        if !self.shared.domain.may_ask(source) {
             self.shared.counters.stranger();
             return false;
         }
         self.shared.counters.question();
-        let outcome = respond(request, transport, &authority, answer);
+        let outcome = respond(request, transport, &self.authority(), answer);
         if let Some(outcome) = outcome {
             self.shared.counters.answered(outcome);
         }
@@ -125,7 +124,7 @@ impl Server {
 
     /// Admits a connection, unless the source may not ask or there are too many.
     fn admit(self: &Rc<Self>, source: IpAddr) -> Option<Seat> {
-        if !self.authority().may_ask(source) {
+        if !self.shared.domain.may_ask(source) {
             self.shared.counters.stranger();
             return None;
         }
