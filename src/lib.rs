@@ -5,6 +5,7 @@ pub mod cli;
 pub mod control;
 pub mod daemon;
 pub mod discovery;
+pub mod dns;
 pub mod health;
 pub mod io;
 pub mod paths;

@@ -5,9 +5,11 @@ use std::process::{Command, Stdio};
 use crate::privilege::Privilege;
 use crate::process::{Failure, announce, run};
 
-/// What the labs of `netns-tests` need, besides what every Debian has.
-const PACKAGES: [&str; 14] = [
+/// What the labs of `netns-tests`, and tests with programs of others, need besides what every Debian has.
+const PACKAGES: [&str; 16] = [
+    "bind9-dnsutils",
     "conntrack",
+    "dnsperf",
     "gcc",
     "iperf3",
     "iproute2",
