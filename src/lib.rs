@@ -8,4 +8,5 @@ pub mod discovery;
 pub mod io;
 pub mod paths;
 pub mod reach;
+pub mod resolver;
 pub mod store;
