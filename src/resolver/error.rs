@@ -77,7 +77,7 @@ pub enum ResolverError {
     },
     /// `resolvconf` did as told, and it came to nothing.
     #[error(
-        "{} was not given our server first, perhaps because a resolver on this machine is: let that one forward the mesh's names to it",
+        "{} was not given our server first, perhaps because a resolver on this machine or another VPN is: let that one forward the mesh's names to it",
         path.display()
     )]
     NotFirst {

@@ -122,7 +122,7 @@ mod tests {
         for undo in [
             Undo::Lines(lines),
             Undo::Dnsmasq { interface: "hm0".into() },
-            Undo::Record { name: "tun.hm0".into() },
+            Undo::Record { name: "vpn.hm0".into() },
         ] {
             write(&state, &undo).unwrap();
             assert_eq!(read(&state).unwrap(), Some(undo));
@@ -137,7 +137,7 @@ mod tests {
         let path = parent.path().join("state");
         let state = StateDirectory::open(&path).unwrap();
         for damage in [b"HOPMESH1".as_slice(), b"\0\0\0\0"] {
-            write(&state, &Undo::Record { name: "tun.hm0".into() }).unwrap();
+            write(&state, &Undo::Record { name: "vpn.hm0".into() }).unwrap();
             std::fs::write(path.join("resolver.state"), damage).unwrap();
             let error = read(&state).unwrap_err();
             assert!(matches!(error, ResolverError::JournalDamaged { .. }), "{error}");

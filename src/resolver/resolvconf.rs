@@ -23,8 +23,7 @@ pub(super) async fn apply(host: &Host, plan: &Plan, state: &StateDirectory) -> R
     let Some(program) = host.resolvconf() else { return Ok(()) };
     let name = record(&plan.interface);
     journal::write(state, &Undo::Record { name: name.clone() })?;
-    // Debian's knows no metric and reads no further than the record's name.
-    run(&program, &["-a", &name, "-m", "0"], &format!("nameserver {server}\n")).await?;
+    run(&program, &["-a", &name], &format!("nameserver {server}\n")).await?;
     let servers = host.servers();
     let path = host.resolv_conf();
     match servers.first() {
@@ -38,12 +37,14 @@ pub(super) async fn apply(host: &Host, plan: &Plan, state: &StateDirectory) -> R
 pub(super) async fn undo(host: &Host, name: &str) -> Result<(), ResolverError> {
     // With the program, its records have gone from the host.
     let Some(program) = host.resolvconf() else { return Ok(()) };
+    // openresolv is not to mind when there is none; Debian's reads no further than the name.
     run(&program, &["-d", name, "-f"], "").await
 }
 
-/// Records of tunnels come first in the order that both come with.
+/// Both put records that begin so before those of networks, unless they were told another order; a metric would put
+/// ours last with openresolv.
 fn record(interface: &str) -> String {
-    format!("tun.{interface}")
+    format!("vpn.{interface}")
 }
 
 async fn run(program: &Path, arguments: &[&str], input: &str) -> Result<(), ResolverError> {
