@@ -25,8 +25,10 @@ const CONFIGURATION: &str = r#"<busconfig>
   </policy>
 </busconfig>
 "#;
-const PATIENCE: Duration = Duration::from_secs(20);
-const LOG: &str = "/run/resolved.log";
+/// How long what must happen may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// What the service that was started last has said.
+const LOG: &str = "/run/service.log";
 
 /// A process, until it is dropped.
 pub(crate) struct Daemon(Child);
@@ -58,24 +60,22 @@ pub(crate) fn start_bus() -> Daemon {
 pub(crate) async fn start_resolved() -> Daemon {
     add_user("systemd-resolve");
     fs::create_dir_all("/run/systemd").unwrap();
+    start("/lib/systemd/systemd-resolved", &[], "org.freedesktop.resolve1").await
+}
+
+/// Starts a service and waits until it has its name on the bus.
+pub(crate) async fn start(program: &str, arguments: &[&str], name: &str) -> Daemon {
     let bus = Builder::address(BUS).build().await.unwrap();
-    let rule = MatchRule::builder()
-        .msg_type(zbus::message::Type::Signal)
-        .member("NameOwnerChanged")
-        .arg(0, "org.freedesktop.resolve1")
-        .build()
-        .unwrap();
-    let mut changes = MessageStream::for_match_rule(rule, &bus, None).await.unwrap();
-    let child = Command::new("/lib/systemd/systemd-resolved")
-        .stdout(Stdio::null())
-        .stderr(File::create(LOG).unwrap())
-        .spawn()
-        .unwrap();
-    let daemon = Daemon(child);
+    let rule = MatchRule::builder().msg_type(zbus::message::Type::Signal).member("NameOwnerChanged");
+    let mut changes =
+        MessageStream::for_match_rule(rule.arg(0, name).build().unwrap(), &bus, None).await.unwrap();
+    let log = File::create(LOG).unwrap();
+    let child = Command::new(program).args(arguments).stdout(log.try_clone().unwrap()).stderr(log).spawn();
+    let daemon = Daemon(child.unwrap());
     loop {
         let change = tokio::time::timeout(PATIENCE, changes.next()).await;
-        let change =
-            change.unwrap_or_else(|_| panic!("it did not start: {}", fs::read_to_string(LOG).unwrap()));
+        let change = change
+            .unwrap_or_else(|_| panic!("{program} did not start: {}", fs::read_to_string(LOG).unwrap()));
         let (_, _, owner): (String, String, String) = change.unwrap().unwrap().body().deserialize().unwrap();
         if !owner.is_empty() {
             return daemon;
@@ -84,7 +84,7 @@ pub(crate) async fn start_resolved() -> Daemon {
 }
 
 /// As the package's installation does.
-fn add_user(name: &str) {
+pub(crate) fn add_user(name: &str) {
     for (file, line) in [
         ("/etc/passwd", format!("{name}:x:64053:64053::/:/usr/sbin/nologin")),
         ("/etc/group", format!("{name}:x:64053:")),

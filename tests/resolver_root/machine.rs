@@ -8,7 +8,9 @@ use std::thread;
 use hopmesh::io::netlink::Netlink;
 use hopmesh::io::tun::Tun;
 use hopmesh::resolver::{Plan, Zone};
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind_recursive, mount_change};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, mount, mount_bind_recursive, mount_change, mount_remount,
+};
 use rustix::process::chroot;
 use rustix::thread::UnshareFlags;
 
@@ -59,6 +61,8 @@ fn enter_root(directory: &Path, packages: &[&str]) {
     for name in ["proc", "sys", "dev"] {
         mount_bind_recursive(format!("/{name}"), at("root").join(name)).unwrap();
     }
+    // As in a container: where it can be written to, NetworkManager waits for udev.
+    mount_remount(at("root/sys"), MountFlags::BIND | MountFlags::RDONLY, c"").unwrap();
     mount("tmpfs", at("root/run"), "tmpfs", MountFlags::empty(), Some(c"mode=755")).unwrap();
     for package in packages {
         unpack(&package_file(package), &at("root"));
