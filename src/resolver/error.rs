@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use rustix::io::Errno;
+
 use crate::store::StoreError;
 
 /// Why the host's DNS was not set, or not set back. Whatever it is, the host resolves what it resolved before.
@@ -100,14 +102,13 @@ pub enum ResolverError {
 
 /// What to do about the errors that have a reason of their own with resolv.conf.
 fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices => {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::BUSY | Errno::XDEV) => {
             "; it is mounted from outside, as in a container: give the container's own settings our DNS server"
         }
-        io::ErrorKind::PermissionDenied => {
+        Some(Errno::PERM | Errno::ACCESS) => {
             "; run hopmesh as root, and `chattr -i` the file if it is immutable"
         }
-        io::ErrorKind::ReadOnlyFilesystem => "; its file system is read-only",
         _ => "",
     }
 }

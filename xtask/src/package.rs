@@ -8,7 +8,7 @@ use crate::privilege::Privilege;
 use crate::process::{Failure, announce, run};
 
 /// What the labs of `netns-tests` need, besides what every Debian has.
-const PACKAGES: [&str; 17] = [
+const PACKAGES: [&str; 19] = [
     "conntrack",
     // The program alone: `dbus`, which would start it as a service, is another package.
     "dbus-daemon",
@@ -17,7 +17,9 @@ const PACKAGES: [&str; 17] = [
     "iproute2",
     "iputils-ping",
     "libc6-dev",
-    // Of what is downloaded, systemd-resolved needs it.
+    // What is only downloaded needs these and what is here anyhow: NetworkManager two, systemd-resolved one.
+    "libcurl3-gnutls",
+    "libglib2.0-0",
     "libsystemd-shared",
     // The program alone: `miniupnpd`, which would start it as a service, is another package.
     "miniupnpd-nftables",
