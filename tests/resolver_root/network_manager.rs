@@ -12,12 +12,13 @@ use crate::bus::{Daemon, PATIENCE, add_user, start, start_bus};
 use crate::machine::{OURS, THEIRS, alone, join_mesh, look_up, plan};
 use crate::server::{OUR_ANSWER, Server, THEIR_ANSWER};
 
-const PACKAGES: [&str; 3] = ["network-manager", "libndp0", "dnsmasq-base"];
+pub(crate) const PACKAGES: [&str; 3] = ["network-manager", "libndp0", "dnsmasq-base"];
 const CONNECTION: &str = "/etc/NetworkManager/system-connections/eth0.nmconnection";
-const OUR_FILE: &str = "/etc/NetworkManager/dnsmasq.d/hopmesh-hm0.conf";
+/// What we tell dnsmasq.
+pub(crate) const OUR_FILE: &str = "/etc/NetworkManager/dnsmasq.d/hopmesh-hm0.conf";
 
 /// NetworkManager, on a machine whose network has a DNS server.
-async fn start_network_manager(dns: &str) -> (Daemon, Daemon) {
+pub(crate) async fn start_network_manager(dns: &str) -> (Daemon, Daemon) {
     add_user("dnsmasq");
     let settings =
         format!("[main]\nplugins=keyfile\ndns={dns}\nrc-manager=symlink\nsystemd-resolved=false\n");
@@ -35,7 +36,7 @@ async fn start_network_manager(dns: &str) -> (Daemon, Daemon) {
 }
 
 /// Asks until the answer is that: NetworkManager starts dnsmasq and says nothing of when it is ready.
-fn await_answer(name: &str, answer: &str) {
+pub(crate) fn await_answer(name: &str, answer: &str) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let found = look_up(name);

@@ -13,7 +13,7 @@ use crate::machine::{
 use crate::server::{OUR_ANSWER, Server, THEIR_ANSWER};
 
 /// Debian's, as at boot.
-fn start_debian() {
+pub(crate) fn start_debian() {
     fs::create_dir_all("/run/resolvconf/interface").unwrap();
     fs::write("/run/resolvconf/enable-updates", "").unwrap();
     link_resolv_conf("/run/resolvconf/resolv.conf");

@@ -60,6 +60,8 @@ fn names_of_the_mesh_are_asked_of_us_and_no_others() {
             let ours = Server::ours(address);
             resolver.apply(&plan(tun.index(), &[address]), &state).await.unwrap();
             assert!(resolver.describe().contains("home.internal are resolved by systemd-resolved"));
+            let domains = run("resolvectl", &format!("domain {INTERFACE}"));
+            assert!(domains.ends_with(": ~home.internal ~77.10.in-addr.arpa\n"), "only routed: {domains}");
             theirs.asked();
 
             assert!(query("a.home.internal").contains(OUR_ANSWER));
