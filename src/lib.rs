@@ -10,4 +10,5 @@ pub mod health;
 pub mod io;
 pub mod paths;
 pub mod reach;
+pub mod resolver;
 pub mod store;
