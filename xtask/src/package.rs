@@ -8,7 +8,7 @@ use crate::privilege::Privilege;
 use crate::process::{Failure, announce, run};
 
 /// What the labs of `netns-tests`, and tests with programs of others, need besides what every Debian has.
-const PACKAGES: [&str; 20] = [
+const PACKAGES: [&str; 21] = [
     "bind9-dnsutils",
     "conntrack",
     // The program alone: `dbus`, which would start it as a service, is another package.
