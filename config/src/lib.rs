@@ -5,6 +5,7 @@
 //! with its default. This crate opens no file, reads no environment and depends on none of ours: who the settings
 //! are for is not its business.
 
+mod dns;
 mod error;
 mod host;
 mod key;
@@ -12,6 +13,7 @@ mod service;
 mod settings;
 mod value;
 
+pub use dns::{Dns, DnsHost};
 pub use error::ConfigError;
 pub use host::{HostPort, HostPortError, NAME_LENGTH_MAX};
 pub use key::{KEYS, Key};
@@ -21,10 +23,11 @@ pub use settings::{
     Settings, Stream, Stun,
 };
 pub use value::{
-    ADVERTISE_LENGTH_MAX, BOOTSTRAP_LENGTH_MAX, HEALTH_PATH_LENGTH_MAX, INTERFACE_NAME_LENGTH_MAX,
-    LABEL_KEY_LENGTH_MAX, LABEL_LENGTH_MAX, LABEL_VALUE_LENGTH_MAX, LABELS_LENGTH_MAX, MTU_MAX, MTU_MIN,
-    PREFIX_LENGTH_MAX, PREFIX_LENGTH_MIN, REKEY_AFTER_S_MAX, REKEY_AFTER_S_MIN, SEEDS_LENGTH_MAX,
-    STUN_SERVERS_LENGTH_MAX, TTL_S_MAX, TTL_S_MIN, VERSION_LENGTH_MAX, WITH_LENGTH_MAX,
+    ADVERTISE_LENGTH_MAX, BOOTSTRAP_LENGTH_MAX, DNS_LISTEN_LENGTH_MAX, HEALTH_PATH_LENGTH_MAX,
+    INTERFACE_NAME_LENGTH_MAX, LABEL_KEY_LENGTH_MAX, LABEL_LENGTH_MAX, LABEL_VALUE_LENGTH_MAX,
+    LABELS_LENGTH_MAX, MTU_MAX, MTU_MIN, PREFIX_LENGTH_MAX, PREFIX_LENGTH_MIN, REKEY_AFTER_S_MAX,
+    REKEY_AFTER_S_MIN, SEEDS_LENGTH_MAX, STUN_SERVERS_LENGTH_MAX, TTL_S_MAX, TTL_S_MIN, VERSION_LENGTH_MAX,
+    WITH_LENGTH_MAX,
 };
 
 use toml::de::DeTable;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use ipnet::Ipv4Net;
 use serde::Deserialize;
 
+use crate::dns::Dns;
 use crate::host::HostPort;
 use crate::service::Service;
 use crate::value;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub port_mapping: PortMapping,
     /// `[stun]`
     pub stun: Stun,
+    /// `[dns]`
+    pub dns: Dns,
     /// `[[service]]`, each once
     pub service: Vec<Service>,
 }

@@ -33,6 +33,10 @@ pub const BOOTSTRAP_LENGTH_MAX: usize = 8;
 
 /// Most STUN servers: three are enough to know a NAT by, and each is asked every 25 s.
 pub const STUN_SERVERS_LENGTH_MAX: usize = 8;
+/// Most addresses where names are answered: each is two sockets.
+pub const DNS_LISTEN_LENGTH_MAX: usize = 8;
+/// Longest suffix of names, in bytes: names below it must fit DNS.
+const SUFFIX_LENGTH_MAX: usize = 63;
 /// Longest version of a service, in bytes: what a record has room for beside the name.
 pub const VERSION_LENGTH_MAX: usize = 16;
 /// Most labels of a service: each goes to every member.
@@ -102,6 +106,16 @@ pub(crate) fn rekey_after_s<'de, D: Deserializer<'de>>(input: D) -> Result<u64, 
 pub(crate) fn stun_servers<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
     let list = Vec::<String>::deserialize(input)?;
     allowed(list.iter().all(|text| is_server(text)) && list.len() <= STUN_SERVERS_LENGTH_MAX, list)
+}
+
+pub(crate) fn suffix<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
+    let text = String::deserialize(input)?;
+    allowed(text.split('.').all(is_label) && text.len() <= SUFFIX_LENGTH_MAX, text)
+}
+
+pub(crate) fn dns_listen<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Vec<SocketAddr>>, D::Error> {
+    let list = Vec::<SocketAddr>::deserialize(input)?;
+    allowed(list.iter().all(is_dialable) && (1..=DNS_LISTEN_LENGTH_MAX).contains(&list.len()), Some(list))
 }
 
 pub(crate) fn name<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {

@@ -1,6 +1,6 @@
 //! What is accepted, and the sentence for everything that is not.
 
-use config::{LogLevel, Protocol, parse};
+use config::{DnsHost, LogLevel, Protocol, parse};
 
 fn refusal(text: &str) -> String {
     parse(text).expect_err("this configuration is wrong").to_string()
@@ -14,6 +14,7 @@ fn every_key_is_read() {
          [session]\nrekey_after_s = 2\n[log]\nlevel = 'trace'\n\
          [lan]\nenabled = false\n[dht]\nenabled = false\nbootstrap = ['dht.example:6881']\n[port_mapping]\nenabled = false\n\
          [stun]\nservers = ['stun.example.org:3478']\n\
+         [dns]\nenabled = false\nsuffix = 'mesh.example'\nlisten = ['127.0.0.1:5353']\nhost = 'off'\n\
          [[service]]\nname = 'web'\nport = 80\nprotocol = 'udp'\nversion = '2'\nlabels = { zone = 'eu' }\n\
          health = 'http:/up'\nttl_s = 5\nwith = ['any']\n[[service]]\nname = 'web'\nport = 81\n",
     )
@@ -34,6 +35,8 @@ fn every_key_is_read() {
     assert_eq!(settings.log.level, LogLevel::Trace);
     assert!(!settings.port_mapping.enabled);
     assert_eq!(settings.stun.servers, ["stun.example.org:3478"]);
+    assert_eq!((settings.dns.enabled, settings.dns.suffix.as_str()), (false, "mesh.example"));
+    assert_eq!((settings.dns.listen.unwrap().len(), settings.dns.host), (1, DnsHost::Off));
     let [web, other] = &settings.service[..] else { panic!("{:?}", settings.service) };
     assert_eq!((web.name.as_str(), web.port, web.protocol), ("web", 80, Protocol::Udp));
     assert_eq!((web.version.as_deref(), web.labels["zone"].as_str()), (Some("2"), "eu"));
@@ -72,7 +75,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
 fn an_unknown_table_is_named_with_its_line_and_the_nearest_known_one() {
     let sentence = refusal("\n[lisen]\nport = 3\n");
     assert!(sentence.starts_with("line 2: there is no table [lisen]: did you mean [listen]? The tables are [node], [listen], [stream], [hop], [interface], [network], [addresses]"), "{sentence}");
-    assert!(refusal("[dns]\n").starts_with("line 1: there is no table [dns]"));
+    assert!(refusal("[smtp]\n").starts_with("line 1: there is no table [smtp]"));
 }
 
 #[test]
@@ -180,6 +183,12 @@ fn numbers_words_and_prefixes_have_their_limits() {
             "advertise = ['[fe80::1%2]:1']",
             "advertise = ['192.0.2.1']|advertise = ['192.0.2.1:0']|advertise = ['0.0.0.0:1']|advertise = ['[::]:1']|\
              advertise = ['224.0.0.1:1']|advertise = '192.0.2.1:1'|advertise = [1]",
+        ),
+        (
+            "dns",
+            "enabled = false|suffix = 'a.b-c'|listen = ['[::1]:53']|host = 'auto'",
+            "enabled = 1|suffix = ''|suffix = 'a..b'|suffix = '.a'|listen = []|listen = ['127.0.0.1']|\
+             listen = ['0.0.0.0:53']|host = 'on'|host = true",
         ),
         ("port_mapping", "enabled = true|enabled = false", "enabled = 1|enabled = 'yes'"),
         (
