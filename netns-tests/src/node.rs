@@ -105,12 +105,15 @@ impl Machine {
         self.folder.join("state")
     }
 
-    /// Gives its daemons a configuration file from now on.
+    /// Gives its daemons a configuration file from now on. They leave the resolver of the real machine alone, which all
+    /// namespaces share, whatever else it says.
     ///
     /// # Panics
     /// When it cannot be written.
     pub fn configure(&self, toml: &str) {
         let path = self.folder.join("hopmesh.toml");
+        let dns = if toml.contains("[dns]") { "" } else { "\n[dns]\n" };
+        let toml = format!("{toml}{dns}").replace("[dns]\n", "[dns]\nhost = 'off'\n");
         fs::write(&path, toml).expect("the folder is ours");
         *self.config.borrow_mut() = Some(path);
     }
@@ -135,6 +138,9 @@ impl Machine {
     }
 
     fn words(&self, state_dir: OsString, args: &[&str]) -> Vec<OsString> {
+        if self.config.borrow().is_none() {
+            self.configure("");
+        }
         let mut words = vec![hopmesh().into(), "--state-dir".into(), state_dir];
         if let Some(path) = &*self.config.borrow() {
             words.extend(["--config".into(), path.into()]);

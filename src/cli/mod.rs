@@ -17,6 +17,7 @@ mod observe;
 mod ping;
 mod publication;
 mod qr;
+mod restore_host;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -82,6 +83,8 @@ enum Command {
     Services(service::Services),
     Resolve(service::Resolve),
     Watch(service::Watch),
+    #[command(hide = true)]
+    RestoreHost(restore_host::RestoreHost),
     DhtNode(dht_node::DhtNode),
     Version(completions::Version),
     Completions(completions::Completions),
@@ -123,6 +126,7 @@ fn dispatch(command: Command, context: &mut Context<'_>, err: &mut dyn Write) ->
         Command::Services(command) => command.run(context),
         Command::Resolve(command) => command.run(context),
         Command::Watch(command) => command.run(context),
+        Command::RestoreHost(command) => command.run(context),
         Command::DhtNode(command) => command.run(context),
         Command::Version(command) => command.run(context),
         Command::Completions(command) => command.run(context, &mut Cli::command()),

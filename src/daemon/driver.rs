@@ -23,6 +23,7 @@ use wire::{Candidate, credential::Claims};
 use super::Ready;
 use super::discovery::Discovery;
 use super::events;
+use super::names::Names;
 use super::outside::Outside;
 use super::report::{self, Surroundings};
 use super::requests::{Answer, WaitingPing};
@@ -71,6 +72,8 @@ pub(super) struct Driver {
     pub(super) discovery: Discovery,
     /// What the Node does not know of services.
     pub(super) services: Services,
+    /// Names for this machine's programs.
+    pub(super) names: Names,
     /// Addresses that the Node wants to be dialled by TCP.
     pub(super) dials: Vec<std::net::SocketAddr>,
     /// Streams that it wants no more.
@@ -105,6 +108,8 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
         (tun.name(), paths.socket),
     )?;
     driver.configure_host(&netlink).await?;
+    let (own, zone, link) = (driver.own(), driver.zone.clone(), (tun.name(), tun.index()));
+    driver.names = Names::start(&settings.dns, zone, &own, link, &driver.directory).await;
     driver.discovery.look_at_links(&netlink).await;
     driver.look_at_addresses(&netlink).await;
     driver.node.handle_carriers(driver.discovery.carriers(), clock::now());
@@ -128,6 +133,7 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     tracing::info!(interface = %driver.interface, "up");
     driver.turn((&netlink, &mut outside), signals, from_worker, requested).await?;
     outside.close().await;
+    std::mem::take(&mut driver.names).close(&driver.directory).await;
     let outcome = driver.finish(worker);
     drop(shutdown);
     server.await.context("the control server failed")?;
@@ -192,6 +198,7 @@ impl Driver {
             outside: report::Outside::default(),
             discovery,
             services: Services::new(),
+            names: Names::default(),
             dials: vec![],
             closed_streams: vec![],
             to_worker,
@@ -250,6 +257,7 @@ impl Driver {
             self.pump_outside(outside);
             if std::mem::take(&mut self.new_addresses) {
                 self.readdress_host(netlink).await;
+                self.names.readdress(&self.own(), &self.directory).await;
                 self.look_after_services();
             }
         }
@@ -381,7 +389,14 @@ impl Driver {
             uptime: now.saturating_duration_since(self.started),
             drops: &self.shared.drops,
             outside: &self.outside(),
-            problems: problems.into_iter().flatten().cloned().chain(self.service_problems()).collect(),
+            problems: problems
+                .into_iter()
+                .flatten()
+                .cloned()
+                .chain(self.service_problems())
+                .chain(self.names.problems())
+                .collect(),
+            names: self.names.view(),
         };
         report::status(&view, around)
     }

@@ -39,6 +39,8 @@ fn status_and_peers() {
             "uptime_s": 7500,
             "peers": peers,
             "drops": { "no route": 30, "replay": 2 },
+            "names": { "domain": "home.internal", "listen": ["10.7.0.1:53"],
+                       "host": "names under home.internal are resolved by systemd-resolved" },
             "problems": ["UDP is blocked: open port 41641"],
         })
     );

@@ -13,7 +13,7 @@ use super::{FakeDaemon, hopmesh};
 use crate::control::{Command, Reply, Role};
 
 /// Every command with the arguments it needs.
-const COMMANDS: [&[&str]; 21] = [
+const COMMANDS: [&[&str]; 22] = [
     &["up"],
     &["invite"],
     &["join", "hopmesh1x"],
@@ -32,6 +32,7 @@ const COMMANDS: [&[&str]; 21] = [
     &["services"],
     &["resolve", "web"],
     &["watch"],
+    &["restore-host"],
     &["dht-node"],
     &["version"],
     &["completions", "bash"],
@@ -145,7 +146,7 @@ fn no_daemon_is_a_clear_failure_of_every_command_that_needs_one() {
     let directory = tempfile::tempdir().unwrap();
     let state_dir = directory.path().to_str().unwrap();
     for words in COMMANDS {
-        if ["up", "join", "leave", "dht-node", "version", "completions"].contains(&words[0]) {
+        if ["up", "join", "leave", "restore-host", "dht-node", "version", "completions"].contains(&words[0]) {
             continue;
         }
         let done = hopmesh(&[&["--state-dir", state_dir, "--json"], words].concat());
