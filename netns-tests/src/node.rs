@@ -106,14 +106,21 @@ impl Machine {
     }
 
     /// Gives its daemons a configuration file from now on. They leave the resolver of the real machine alone, which all
-    /// namespaces share, whatever else it says.
+    /// namespaces share.
     ///
     /// # Panics
     /// When it cannot be written.
     pub fn configure(&self, toml: &str) {
-        let path = self.folder.join("hopmesh.toml");
         let dns = if toml.contains("[dns]") { "" } else { "\n[dns]\n" };
-        let toml = format!("{toml}{dns}").replace("[dns]\n", "[dns]\nhost = 'off'\n");
+        self.configure_resolver(&format!("{toml}{dns}").replace("[dns]\n", "[dns]\nhost = 'off'\n"));
+    }
+
+    /// As [`Machine::configure`] for daemons that are started where `/etc` and `/run` are their own.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn configure_resolver(&self, toml: &str) {
+        let path = self.folder.join("hopmesh.toml");
         fs::write(&path, toml).expect("the folder is ours");
         *self.config.borrow_mut() = Some(path);
     }

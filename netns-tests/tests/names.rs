@@ -1,5 +1,7 @@
 //! Names by DNS, asked of the real daemon: machines and services, at the mesh address and at the loopback one.
 
+use std::fs;
+
 use netns_tests::{DEADLINE, Lab, Machine, wait_until};
 
 /// What `dig` says is there.
@@ -38,7 +40,9 @@ fn machines_and_services_have_names() {
     let service = dig(&a, &own, "_web._tcp.home.internal", "SRV");
     assert!(service.iter().any(|line| line.contains(" 8080 ")), "{service:?}");
     let _ = b.json(&["unpublish", "web"]);
-    wait_until("web is withdrawn", DEADLINE, || dig(&a, &own, "web.home.internal", "A").is_empty().then_some(()));
+    wait_until("web is withdrawn", DEADLINE, || {
+        dig(&a, &own, "web.home.internal", "A").is_empty().then_some(())
+    });
 
     a.stop();
     a.configure("[dns]\nsuffix = 'mesh.example'\nlisten = ['127.0.0.1:5353']\n");
@@ -49,4 +53,39 @@ fn machines_and_services_have_names() {
     a.configure("[dns]\nenabled = false\n");
     a.up();
     assert_eq!(a.status()["names"], serde_json::Value::Null);
+}
+
+/// Runs its arguments with the folder `$0` as `/etc` and nothing in `/run`: no resolver but a bare resolv.conf.
+const OWN_ETC: &str = r#"mount --bind "$0" /etc && mount -t tmpfs none /run && exec "$@""#;
+
+#[test]
+fn the_host_asks_for_names_and_is_left_as_it_was() {
+    const BEFORE: &str = "nameserver 192.0.2.53\n";
+    let lab = Lab::new();
+    let a = lab.machine("a");
+    let etc = a.folder().join("etc");
+    fs::create_dir(&etc).unwrap();
+    fs::write(etc.join("resolv.conf"), BEFORE).unwrap();
+    fs::copy("/etc/nsswitch.conf", etc.join("nsswitch.conf")).unwrap();
+    let etc_text = etc.to_str().expect("a temporary folder");
+    let wrap = ["unshare", "--mount", "--propagation", "private", "sh", "-c", OWN_ETC, etc_text];
+    let resolv = || fs::read_to_string(etc.join("resolv.conf")).unwrap();
+    a.configure_resolver("");
+
+    a.adopt(a.launch(&wrap, &["up", "--node-name", "a"], None));
+    assert!(resolv().contains("nameserver 127.77."), "{}", resolv());
+    assert!(resolv().ends_with(BEFORE), "who was asked before is asked still: {}", resolv());
+    let host = a.status()["names"]["host"].as_str().map(str::to_owned);
+    assert!(
+        host.as_deref().is_some_and(|host| host.contains("are resolved by /etc/resolv.conf")),
+        "{host:?}"
+    );
+    a.stop();
+    assert_eq!(resolv(), BEFORE);
+
+    a.adopt(a.launch(&wrap, &["up", "--node-name", "a"], None));
+    a.kill();
+    assert_ne!(resolv(), BEFORE, "nobody was there to undo it");
+    let _ = a.launch(&wrap, &["restore-host"], None).done(DEADLINE).ok();
+    assert_eq!(resolv(), BEFORE);
 }
