@@ -119,8 +119,8 @@ pub const LEASE_SLACK: Duration = Duration::from_millis(500);
 pub const LEASES_DELAY: Duration = Duration::from_secs(30);
 /// Between two zones.
 pub const ZONE_PAUSE: Duration = Duration::from_millis(50);
-/// And longer for each instance that it has: making it takes about a microsecond for each, a tenth of this.
-pub const ZONE_PAUSE_PER_SERVICE: Duration = Duration::from_micros(10);
+/// And longer for each instance that it has: making it takes up to 3 µs for each, a tenth of this.
+pub const ZONE_PAUSE_PER_SERVICE: Duration = Duration::from_micros(30);
 /// Round trips are looked at this often, while there are instances to put in order.
 pub const ROUND_TRIP_INTERVAL: Duration = Duration::from_secs(5);
 /// A member that answers from another port of its own is asked to do so this often.

@@ -6,6 +6,9 @@
 //! * of one key the highest sequence stays, and of one sequence the higher bytes;
 //! * when there are more keys than a quota of [`limits`] allows, the lowest keys stay.
 //!
+//! Records are until they are replaced, but leases end, and what has ended is remembered for a while so that it does not come
+//! back. Of leases [`Services`] and the [`Zone`] are made: who holds a name ([`claim`]), and whose instances count.
+//!
 //! Spread has two halves. News is flooded: what [`Registry::insert`] calls [`Merge::is_news`] goes on to other
 //! nodes; to which ones is the caller's choice (all of them now, a partial view later), not this crate's. What was
 //! missed is found by anti-entropy: nodes compare [`Registry::digest`], and while it differs they exchange
@@ -17,7 +20,9 @@
 //! strings are the owner's word. Whoever is shown both keeps the higher, and the owner's next sequence ends it.
 //!
 //! Nobody's record is judged here beyond its signature, which every [`wire::Record`] has: callers ask
-//! [`wire::Record::content`] first. Lives of records are the caller's business too; this crate has no clock.
+//! [`wire::Record::content`] first. There is no clock here: `now` is given, and the age of a lease is what the caller
+//! believes of it. A member that lies about ages can end a lease early, where it is the first to bring it and until its
+//! publisher renews it, or let it live for an hour and its time to live; for longer no wall clock lets it.
 
 mod anti_entropy;
 pub mod claim;

@@ -19,6 +19,8 @@ use wire::{Claims, Kind, Name, NodeId, Record};
 pub struct Services {
     claims: BTreeMap<Name, BTreeMap<NodeId, Sharing>>,
     offers: BTreeMap<Name, BTreeMap<(NodeId, Option<Version>), Offer>>,
+    /// Number of all offers.
+    count: usize,
     /// The instances in use: they stay first while they are well.
     chosen: BTreeMap<(Name, Option<Version>), NodeId>,
 }
@@ -60,6 +62,7 @@ impl Services {
                 };
                 let offers = self.offers.entry(name.clone()).or_default();
                 let before = offers.insert((*node, version.clone()), offer.clone());
+                self.count += usize::from(before.is_none());
                 before.as_ref() != Some(&offer)
             }
             Content::Withdrawn { key } => self.handle_end(key),
@@ -79,7 +82,11 @@ impl Services {
         let Ok(name) = name.parse::<Name>() else { return false };
         match key.kind {
             Kind::Claim => remove(&mut self.claims, &name, &key.owner),
-            Kind::Service => remove(&mut self.offers, &name, &(key.owner, version)),
+            Kind::Service => {
+                let was_there = remove(&mut self.offers, &name, &(key.owner, version));
+                self.count -= usize::from(was_there);
+                was_there
+            }
             Kind::Member | Kind::Revocation | Kind::Reissue | Kind::LinkState => false,
         }
     }
@@ -90,6 +97,7 @@ impl Services {
         self.claims.retain(|_, claims| !claims.is_empty());
         self.offers.values_mut().for_each(|offers| offers.retain(|(owner, _), _| *owner != node));
         self.offers.retain(|_, offers| !offers.is_empty());
+        self.count = self.offers.values().map(BTreeMap::len).sum();
     }
 
     /// Who holds a name, as far as the credentials say that count.
@@ -127,7 +135,7 @@ impl Services {
     /// Number of instances, those included that do not count.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.offers.values().map(BTreeMap::len).sum()
+        self.count
     }
 
     /// Whether nobody claims or publishes anything.

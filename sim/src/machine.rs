@@ -61,6 +61,19 @@ pub struct Disk {
 }
 
 impl Disk {
+    /// All files as they are.
+    #[must_use]
+    pub fn files(&self) -> &BTreeMap<StateFile, Vec<u8>> {
+        &self.files
+    }
+
+    /// Sets all files back but the keys: those of a machine that was restored from a backup, or that lies.
+    pub fn restore(&mut self, mut files: BTreeMap<StateFile, Vec<u8>>) {
+        files.retain(|file, _| *file != StateFile::Identity);
+        self.files.retain(|file, _| *file == StateFile::Identity);
+        self.files.extend(files);
+    }
+
     /// Whether the latest write of a file failed, or is not finished.
     #[must_use]
     pub fn has_failed(&self, file: StateFile) -> bool {

@@ -102,7 +102,8 @@ pub fn network(machines: usize, random: &mut Random) -> Result<World, Violation>
     Err(Violation("the network does not come together".to_owned()))
 }
 
-/// What a machine has seen of an instance: the lowest number that it may see from now on, and whether it saw it go.
+/// What a machine has seen of an instance: the lowest number that it may see from now on, and whether it sees it since its
+/// start. Instances are not written, so that one is not there after a start says nothing of it.
 type Floors = BTreeMap<Key, (u64, bool)>;
 
 struct History {
@@ -172,7 +173,10 @@ impl History {
                 self.world.kill(machine);
                 self.floors[machine].clear();
             }
-            16 => self.world.stop(machine),
+            16 => {
+                self.world.stop(machine);
+                self.floors[machine].values_mut().for_each(|(_, is_there)| *is_there = false);
+            }
             _ => (0..MACHINES).for_each(|machine| self.world.start(machine)),
         }
     }
@@ -224,19 +228,21 @@ impl History {
         let Some(picture) = picture(&self.world, machine) else { return Ok(()) };
         let floors = &mut self.floors[machine];
         for (key, (number, _)) in &picture.instances {
-            let (floor, is_gone) = floors.entry(key.clone()).or_default();
+            let (floor, is_there) = floors.entry(key.clone()).or_default();
             if number < floor {
                 let text = format!("machine {machine} sees {} {number} of {:?} after {floor}", key.0, key.1);
                 return Err(Violation(text));
             }
-            (*floor, *is_gone) = (*number, false);
+            (*floor, *is_there) = (*number, true);
         }
-        for ((name, node), (floor, is_gone)) in floors.iter_mut() {
+        for ((name, node), (floor, was_there)) in floors.iter_mut() {
             let publisher = self.world.machine_of(node).expect("nodes are machines");
             let is_current = self.published[publisher].get(name).is_some_and(|(number, _)| number >= floor);
-            if !is_current && !*is_gone && !picture.instances.contains_key(&(name.clone(), *node)) {
-                // It saw that this one was withdrawn.
-                (*floor, *is_gone) = (*floor + 1, true);
+            // Instances of a name's owner count in any case: that one is not there means that it was seen to go.
+            let would_count = picture.owners.get(name) == Some(node);
+            let is_there = picture.instances.contains_key(&(name.clone(), *node));
+            if !is_current && would_count && !is_there && *was_there {
+                (*floor, *was_there) = (*floor + 1, false);
             }
         }
         Ok(())
@@ -283,7 +289,11 @@ impl History {
                     Standing::Held if truth.owners.get(name) == Some(&node) && owned.insert(name) => {}
                     Standing::Shared(owner) if truth.owners.get(name) == Some(&owner) => {}
                     Standing::Taken(owner) if truth.owners.get(name) == Some(&owner) => continue,
-                    _ => return None,
+                    Standing::Held
+                    | Standing::Shared(_)
+                    | Standing::Taken(_)
+                    | Standing::Waiting
+                    | Standing::NodeName(_) => return None,
                 }
                 truth.instances.insert((name.clone(), node), *seen);
             }

@@ -69,7 +69,10 @@ fn play_all(test: &str, seeds: u64, run: Play) {
     #[expect(clippy::disallowed_methods, reason = "seeds have nothing to do with each other")]
     let failed: Vec<String> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().expect("panics are caught where a seed is played"))
+            .collect()
     });
     assert!(failed.is_empty(), "{} of {seeds} seeds failed:\n{}", failed.len(), failed.join("\n"));
 }

@@ -12,7 +12,8 @@ use wire::handshake::{InitiationPayload, ResponsePayload, Suite};
 use wire::hint::{self, Hint, HintBody, SealKey};
 use wire::invite::InviteRole;
 use wire::mailbox::{self, Slot};
-use wire::record::{self, Content, Link, LinkState};
+use wire::record::{self, Content, Lease, Link, LinkState};
+use wire::service::{Protocol, Sharing};
 use wire::{
     Candidate, Chain, Claims, Dependence, Invite, InviteId, NatProfile, NetworkId, NetworkSecret, NodeId,
     NoisePublicKey, Ports, Record, Roles, address, cbor, credential, enrolment, handshake, invite, secret,
@@ -127,6 +128,12 @@ fn constants_are_those_of_the_code() {
         ("RECORD_LENGTH_MAX", record::RECORD_LENGTH_MAX),
         ("NAME_LENGTH_MAX", record::NAME_LENGTH_MAX),
         ("LABELS_MAX", record::LABELS_MAX),
+        ("LABEL_KEY_LENGTH_MAX", record::LABEL_KEY_LENGTH_MAX),
+        ("LABEL_VALUE_LENGTH_MAX", record::LABEL_VALUE_LENGTH_MAX),
+        ("TTL_S_MIN", record::TTL_S_MIN as usize),
+        ("TTL_S_MAX", record::TTL_S_MAX as usize),
+        ("SHARED_NODES_MAX", record::SHARED_NODES_MAX),
+        ("SERVICES_MAX", credential::SERVICES_MAX),
         ("CANDIDATES_MAX", record::CANDIDATES_MAX),
         ("ADDRESSES_MAX", invite::ADDRESSES_MAX),
         ("HAVE_ENTRIES_MAX", HAVE_ENTRIES_MAX),
@@ -349,6 +356,7 @@ fn example_messages() -> Vec<(&'static str, Vec<u8>)> {
         ("have", cbor::encode(&Message::Have { from: 0, to: 9, entries })),
         ("want", cbor::encode(&Message::Want { keys: vec![1, 2] })),
         ("record message", cbor::encode(&Message::Record { bytes: vec![1].into(), age_s: None })),
+        ("lease message", cbor::encode(&Message::Record { bytes: vec![1].into(), age_s: Some(7) })),
         ("close", cbor::encode(&Message::Close)),
     ]
 }
@@ -397,6 +405,26 @@ fn link_state_record() -> Record {
     Content::LinkState { node, state }.sign(1, 100, &root(), None).unwrap()
 }
 
+/// A service with a label, a claim to its name, and a tombstone of it.
+fn leases() -> [(&'static str, Record); 3] {
+    let (node, name) = (NodeId(root().verifying_key().to_bytes()), || "web".parse().unwrap());
+    let version = Some("2".parse().unwrap());
+    let key = record::key_of_service(node, &name(), version.as_ref());
+    let service =
+        Content::Service { node, name: name(), version, protocol: Protocol::Tcp, port: 80, is_healthy: true };
+    let claim = Content::Claim { node, name: name(), sharing: Sharing::Nodes(vec![NodeId([6; 32])]) };
+    let label = BTreeMap::from([("k".to_owned(), "v".to_owned())]);
+    [
+        ("service record", service, 60, label),
+        ("claim record", claim, record::TTL_S_MAX, BTreeMap::new()),
+        ("tombstone", Content::Withdrawn { key }, record::TTL_S_MAX, BTreeMap::new()),
+    ]
+    .map(|(name, content, ttl_s, labels)| {
+        let lease = Lease { sequence: 1, not_before_s: 100, ttl_s, labels };
+        (name, content.sign_lease(lease, &root()).unwrap())
+    })
+}
+
 #[test]
 fn examples_are_what_the_code_writes() {
     let invite = Invite {
@@ -436,6 +464,7 @@ fn examples_are_what_the_code_writes() {
         ("hint, sealed for the LAN", hex(&hint(None).seal(&lan, [6; 12]))),
         ("hint with stream port 443", hex(&hint(Some(443)).seal(&lan, [6; 12]))),
     ]);
+    code.extend(leases().iter().map(|(name, record)| (*name, hex(record.bytes()))));
     let document = table("Examples");
     for (name, value) in &code {
         let row = document.get(name).map_or("nothing", |cells| cells[0]);

@@ -244,8 +244,13 @@ impl Node {
         if let Some(name) = promised {
             return if free(name) { Ok(name.clone()) } else { Err(Refusal::NameTaken) };
         }
+        // A machine called like a service would take its name from it.
+        let is_of_service =
+            |name: &Name| self.services.holding(name, |node| self.credentials(node)).is_some();
         let free = |name: &Name| {
-            free(name) && !self.invites.iter().any(|i| i.used_by.is_none() && i.name.as_ref() == Some(name))
+            free(name)
+                && !is_of_service(name)
+                && !self.invites.iter().any(|i| i.used_by.is_none() && i.name.as_ref() == Some(name))
         };
         if free(&joiner.name) {
             return Ok(joiner.name.clone());

@@ -173,7 +173,7 @@ impl Node {
                 Err(PublishError::Taken { name: name.clone(), holder: self.name_of(&holder) })
             }
             Standing::NodeName(_) => Err(PublishError::NodeName(name.clone())),
-            _ => Ok(()),
+            Standing::Waiting | Standing::Held | Standing::Shared(_) | Standing::Taken(_) => Ok(()),
         }
     }
 

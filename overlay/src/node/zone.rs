@@ -51,7 +51,7 @@ impl Node {
     }
 
     pub(super) fn zone_deadline(&self) -> Option<Instant> {
-        let look = (self.services.len() > 0).then_some(self.zone.next_round_trips);
+        let look = (!self.services.is_empty()).then_some(self.zone.next_round_trips);
         let made = self.zone.is_old.then(|| self.zone_pause_ends().unwrap_or(self.started));
         look.into_iter().chain(made).min()
     }

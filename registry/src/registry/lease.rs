@@ -22,12 +22,12 @@ impl Registry {
     /// Ends the leases whose time has come; their keys.
     pub fn end_leases(&mut self, now: Instant) -> Vec<Key> {
         let mut ended = vec![];
-        while let Some((_, hash)) = self.agenda.first().copied().filter(|(at, _)| *at <= now) {
+        while let Some((at, hash)) = self.agenda.first().copied().filter(|(at, _)| *at <= now) {
             let place = self.places.get(&hash).expect("what is planned has a place");
             let (key, sequence, is_held) = (place.key(), place.sequence(), place.record().is_some());
             self.remove(hash);
             if is_held {
-                self.add(hash, Place::ended(key.clone(), sequence, now));
+                self.add(hash, Place::ended(key.clone(), sequence, at));
                 ended.push(key);
             }
         }

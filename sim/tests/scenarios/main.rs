@@ -5,6 +5,7 @@
 mod homes;
 mod membership;
 mod paths;
+mod services;
 
 use overlay::{InviteRequest, JoinError, PeerState};
 use sim::scenario::{self, apart, is_together};

@@ -59,6 +59,7 @@ fn chains_of_one_and_two_verify() {
     let mut rich = claims(network.id(), &SigningKey::from_bytes(&[3; 32]), "b", "10.7.0.2/16", false);
     rich.prefixes = vec!["192.168.1.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
     rich.tags = vec!["web".parse().unwrap()];
+    rich.services = vec!["db".parse().unwrap(), "web".parse().unwrap()];
     let chain = network.chain.extend(rich.clone(), &network.admin).unwrap();
     assert_eq!(Chain::verify(&chain.encode(), &network.id()).unwrap().claims(), &rich);
 }
