@@ -18,10 +18,12 @@ mod generated {
 
 pub use connect::{ConnectError, ControlClient, connect};
 pub use generated::{
-    Anchor, AssignReply, AssignRequest, Attempt, Dependence, Dht, DownReply, DownRequest, Interface,
-    InviteReply, InviteRequest, Ipv6, Lan, LeaveReply, LeaveRequest, NatProfile, NetcheckReply,
-    NetcheckRequest, Network, Node, Observed, Path, PathKind, Peer, PeerState, PingReply, PingRequest,
-    PortMapping, PortMappingState, Ports, Reach, RevokeReply, RevokeRequest, Role, StatusReply,
-    StatusRequest, WhyReply, WhyRequest,
+    Anchor, AssignReply, AssignRequest, Attempt, ChangeKind, DelegateReply, DelegateRequest, Dependence, Dht,
+    DownReply, DownRequest, Instance, Interface, InviteReply, InviteRequest, Ipv6, Lan, LeaveReply,
+    LeaveRequest, Names, NatProfile, NetcheckReply, NetcheckRequest, Network, Node, Observed, Path, PathKind,
+    Peer, PeerState, PingReply, PingRequest, PortMapping, PortMappingState, Ports, Protocol, PublishReply,
+    PublishRequest, Reach, ResolveReply, ResolveRequest, RevokeReply, RevokeRequest, Role, Service,
+    ServicesReply, ServicesRequest, Sharing, StatusReply, StatusRequest, UnpublishReply, UnpublishRequest,
+    WatchReply, WatchRequest, WhyReply, WhyRequest,
 };
 pub use generated::{control_client, control_server};

@@ -17,17 +17,23 @@ pub enum ConfigError {
     #[error("line {line}: there is no table [{table}]{hint} The tables are {known}")]
     UnknownTable { line: usize, table: String, hint: String, known: String },
     /// There is no such key in this table.
-    #[error("line {line}: there is no key `{key}` in [{table}]{hint} It has {known}")]
-    UnknownKey { line: usize, key: String, table: String, hint: String, known: String },
+    #[error("line {line}: there is no key `{key}` in [{heading}]{hint} It has {known}")]
+    UnknownKey { line: usize, key: String, heading: &'static str, hint: String, known: String },
     /// A key stands before the first table, where there are none.
     #[error("line {line}: `{key}` stands outside of every table{hint}")]
     StrayKey { line: usize, key: String, hint: String },
     /// A table was given a value as if it were a key.
-    #[error("line {line}: `{table}` is a table: write [{table}] and its keys below it")]
-    NoTable { line: usize, table: String },
+    #[error("line {line}: `{name}` is a table: write [{heading}] and its keys below it")]
+    NoTable { line: usize, name: &'static str, heading: &'static str },
+    /// A key is not there that must be.
+    #[error("line {line}: this [{heading}] has no `{key}`: add it")]
+    Missing { line: usize, key: &'static str, heading: &'static str },
+    /// Two tables declare the same service.
+    #[error("line {line}: {service} is declared twice: give one of them another name or version")]
+    Twice { line: usize, service: String },
     /// A key has a value that is not allowed.
-    #[error("line {line}: `{key}` in [{table}] cannot be {found}: it takes {allowed}")]
-    Value { line: usize, key: &'static str, table: &'static str, found: String, allowed: &'static str },
+    #[error("line {line}: `{key}` in [{heading}] cannot be {found}: it takes {allowed}")]
+    Value { line: usize, key: &'static str, heading: &'static str, found: String, allowed: &'static str },
 }
 
 /// Longest piece of the user's text that an error repeats, in characters.
@@ -43,14 +49,14 @@ pub(crate) fn syntax(text: &str, error: &Error) -> ConfigError {
 pub(crate) fn value(text: &str, document: &DeTable<'_>, error: &Error) -> ConfigError {
     let Some(at) = error.span() else { return syntax(text, error) };
     let refused = KEYS.iter().find_map(|key| {
-        let span = key::span(document, key.table, key.name)?;
-        (span.start <= at.start && at.end <= span.end).then_some((key, span))
+        let mut spans = key::spans(document, key).into_iter();
+        spans.find(|span| span.start <= at.start && at.end <= span.end).map(|span| (key, span))
     });
     let Some((key, span)) = refused else { return syntax(text, error) };
     ConfigError::Value {
         line: line(text, at.start),
         key: key.name,
-        table: key.table,
+        heading: key::heading(key.table),
         found: shown(found(text, at, span)),
         allowed: key.allowed,
     }

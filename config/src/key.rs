@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use crate::error::{self, ConfigError};
 
@@ -16,6 +16,11 @@ pub struct Key {
     /// What it takes, to follow the words "it takes".
     pub allowed: &'static str,
 }
+
+/// The table that may be there several times, written `[[service]]`.
+const LIST: &str = "service";
+/// What each of these must have: nobody could guess it.
+const REQUIRED: [&str; 2] = ["name", "port"];
 
 const fn key(table: &'static str, name: &'static str, allowed: &'static str) -> Key {
     Key { table, name, allowed }
@@ -57,54 +62,103 @@ pub const KEYS: &[Key] = &[
         "servers",
         "at most 8 hosts with ports, like [\"stun.example.org:3478\", \"[2001:db8::7]:3478\"]",
     ),
+    key("dns", "enabled", "true or false"),
+    key("dns", "suffix", "DNS labels with dots between, at most 63 characters, like \"internal\""),
+    key("dns", "listen", "1 to 8 addresses with ports, like [\"127.0.0.1:5353\"]"),
+    key("dns", "host", "\"auto\" or \"off\""),
+    key(LIST, "name", "one DNS label: 1 to 63 letters, digits and inner hyphens"),
+    key(LIST, "port", "a port from 1 to 65535"),
+    key(LIST, "protocol", "\"tcp\" or \"udp\""),
+    key(LIST, "version", "1 to 16 letters, digits, dots and hyphens"),
+    key(
+        LIST,
+        "labels",
+        "at most 16 words with a text each, like { zone = \"eu\" }: a word has lower-case letters, digits, '-', '.' and '_'",
+    ),
+    key(LIST, "health", "\"none\", \"tcp\", or \"http:\" and a path, like \"http:/healthz\""),
+    key(LIST, "ttl_s", "a number of seconds from 5 to 3600"),
+    key(LIST, "with", "at most 24 names or ids of nodes, like [\"laptop\"], or [\"any\"]"),
 ];
 
-/// Finds the first table or key, in the order of the text, that does not exist.
+/// A table as it is written, without the outer brackets.
+pub(crate) fn heading(table: &'static str) -> &'static str {
+    if table == LIST { "[service]" } else { table }
+}
+
+/// Finds the first table or key, in the order of the text, that does not exist, or must and does not.
 pub(crate) fn check(text: &str, document: &DeTable<'_>) -> Result<(), ConfigError> {
     let mut unknown: Vec<(usize, ConfigError)> = Vec::new();
     for (table, value) in document {
         let (at, name) = (table.span().start, table.get_ref().as_ref());
         let line = error::line(text, at);
-        let known = KEYS.iter().any(|key| key.table == name);
-        match (known, value.get_ref().as_table()) {
-            (true, Some(keys)) => {
-                for found in keys.keys() {
-                    let (at, key) = (found.span().start, found.get_ref().as_ref());
-                    if !keys_of(name).any(|known| known == key) {
-                        unknown.push((at, unknown_key(error::line(text, at), name, key)));
-                    }
+        let known = tables().find(|known| *known == name);
+        match (known, tables_in(name, value.get_ref())) {
+            (Some(name), Some(tables)) => {
+                for table in tables {
+                    unknown.extend(wrong_keys(text, name, at, table));
                 }
             }
-            (true, None) => unknown.push((at, ConfigError::NoTable { line, table: error::shown(name) })),
-            (false, Some(_)) => unknown.push((at, unknown_table(line, name))),
-            (false, None) => unknown.push((at, stray_key(line, name))),
+            (Some(name), None) => {
+                unknown.push((at, ConfigError::NoTable { line, name, heading: heading(name) }));
+            }
+            (None, Some(_)) => unknown.push((at, unknown_table(line, name))),
+            (None, None) => unknown.push((at, stray_key(line, name))),
         }
     }
     unknown.into_iter().min_by_key(|(at, _)| *at).map_or(Ok(()), |(_, error)| Err(error))
 }
 
-/// Where in the text the value of a key lies, in bytes.
-pub(crate) fn span(document: &DeTable<'_>, table: &str, name: &str) -> Option<Range<usize>> {
-    document.get(table)?.get_ref().as_table()?.get(name).map(toml::Spanned::span)
+/// Keys of one table that do not exist, or must and do not, each with its place in the text.
+fn wrong_keys(text: &str, name: &'static str, at: usize, table: &DeTable<'_>) -> Vec<(usize, ConfigError)> {
+    let mut wrong = Vec::new();
+    for found in table.keys() {
+        let (at, key) = (found.span().start, found.get_ref().as_ref());
+        if !keys_of(name).any(|known| known == key) {
+            wrong.push((at, unknown_key(error::line(text, at), name, key)));
+        }
+    }
+    let required = REQUIRED.into_iter().filter(|_| name == LIST);
+    let first = table.keys().map(|key| key.span().start).min().unwrap_or(at);
+    let missing = required.filter(|key| !table.contains_key(*key));
+    let line = error::line(text, first);
+    wrong.extend(missing.map(|key| (first, ConfigError::Missing { line, key, heading: heading(name) })));
+    wrong
 }
 
-fn unknown_key(line: usize, table: &str, name: &str) -> ConfigError {
+/// Where in the text the values of a key lie, in bytes.
+pub(crate) fn spans(document: &DeTable<'_>, key: &Key) -> Vec<Range<usize>> {
+    let tables = document.get(key.table).and_then(|value| tables_in(key.table, value.get_ref()));
+    let values = tables.into_iter().flatten().filter_map(|table| table.get(key.name));
+    values.map(toml::Spanned::span).collect()
+}
+
+/// What stands under a name, where it is a table, or as many tables as one likes.
+fn tables_in<'d, 'i>(name: &str, value: &'d DeValue<'i>) -> Option<Vec<&'d DeTable<'i>>> {
+    if name == LIST {
+        value.as_array()?.iter().map(|element| element.get_ref().as_table()).collect()
+    } else {
+        Some(vec![value.as_table()?])
+    }
+}
+
+fn unknown_key(line: usize, table: &'static str, name: &str) -> ConfigError {
     let here = nearest(name, keys_of(table)).map(|known| format!(": did you mean `{known}`?"));
     let elsewhere = KEYS.iter().find(|key| key.name == name);
-    let elsewhere = elsewhere.map(|key| format!(": that key stands in [{}].", key.table));
+    let elsewhere = elsewhere.map(|key| format!(": that key stands in [{}].", heading(key.table)));
     ConfigError::UnknownKey {
         line,
         key: error::shown(name),
-        table: error::shown(table),
+        heading: heading(table),
         hint: here.or(elsewhere).unwrap_or_else(no_hint),
         known: keys_of(table).map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", "),
     }
 }
 
 fn unknown_table(line: usize, name: &str) -> ConfigError {
-    let hint =
-        nearest(name, tables()).map(|known| format!(": did you mean [{known}]?")).unwrap_or_else(no_hint);
-    let known = tables().map(|known| format!("[{known}]")).collect::<Vec<_>>().join(", ");
+    let hint = nearest(name, tables())
+        .map(|known| format!(": did you mean [{}]?", heading(known)))
+        .unwrap_or_else(no_hint);
+    let known = tables().map(|known| format!("[{}]", heading(known))).collect::<Vec<_>>().join(", ");
     ConfigError::UnknownTable { line, table: error::shown(name), hint, known }
 }
 
@@ -112,7 +166,7 @@ fn unknown_table(line: usize, name: &str) -> ConfigError {
 fn stray_key(line: usize, name: &str) -> ConfigError {
     let hint = nearest(name, KEYS.iter().map(|key| key.name));
     let hint = hint.and_then(|known| KEYS.iter().find(|key| key.name == known));
-    let hint = hint.map(|key| format!(": did you mean `{}` in [{}]?", key.name, key.table));
+    let hint = hint.map(|key| format!(": did you mean `{}` in [{}]?", key.name, heading(key.table)));
     ConfigError::StrayKey { line, key: error::shown(name), hint: hint.unwrap_or_else(no_hint) }
 }
 

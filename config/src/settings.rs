@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use ipnet::Ipv4Net;
 use serde::Deserialize;
 
+use crate::dns::Dns;
 use crate::host::HostPort;
+use crate::service::Service;
 use crate::value;
 
 /// What the daemon runs on, checked.
@@ -40,6 +42,10 @@ pub struct Settings {
     pub port_mapping: PortMapping,
     /// `[stun]`
     pub stun: Stun,
+    /// `[dns]`
+    pub dns: Dns,
+    /// `[[service]]`, each once
+    pub service: Vec<Service>,
 }
 
 /// `[node]`: this machine.
@@ -277,7 +283,9 @@ mod tests {
 
     #[test]
     fn every_field_is_a_known_key_and_every_known_key_a_field() {
-        let json = serde_json::to_value(Settings::default()).unwrap();
+        let mut json = serde_json::to_value(Settings::default()).unwrap();
+        let service = crate::parse("[[service]]\nname = 'web'\nport = 80\n").unwrap().service.remove(0);
+        json["service"] = serde_json::to_value(service).unwrap();
         let mut fields = BTreeSet::new();
         for (table, keys) in json.as_object().unwrap() {
             for key in keys.as_object().unwrap().keys() {

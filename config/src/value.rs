@@ -1,5 +1,6 @@
 //! What each value may be. A refusal here says nothing by itself: [`crate::key::KEYS`] has the words.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use ipnet::Ipv4Net;
@@ -32,6 +33,26 @@ pub const BOOTSTRAP_LENGTH_MAX: usize = 8;
 
 /// Most STUN servers: three are enough to know a NAT by, and each is asked every 25 s.
 pub const STUN_SERVERS_LENGTH_MAX: usize = 8;
+/// Most addresses where names are answered: each is two sockets.
+pub const DNS_LISTEN_LENGTH_MAX: usize = 8;
+/// Longest suffix of names, in bytes: names below it must fit DNS.
+const SUFFIX_LENGTH_MAX: usize = 63;
+/// Longest version of a service, in bytes: what a record has room for beside the name.
+pub const VERSION_LENGTH_MAX: usize = 16;
+/// Most labels of a service: each goes to every member.
+pub const LABELS_LENGTH_MAX: usize = 16;
+/// Longest key of a label, in bytes: as a DNS label.
+pub const LABEL_KEY_LENGTH_MAX: usize = 63;
+/// Longest value of a label, in bytes: key and value are one string of a TXT record, which has 255.
+pub const LABEL_VALUE_LENGTH_MAX: usize = 191;
+/// Longest path of a health check, in bytes: a request stays one small segment.
+pub const HEALTH_PATH_LENGTH_MAX: usize = 255;
+/// Shortest time to live, in seconds: a renewal comes several times within it, to everybody.
+pub const TTL_S_MIN: u32 = 5;
+/// Longest time to live, in seconds: so long a crash may lead others astray.
+pub const TTL_S_MAX: u32 = 3600;
+/// Most nodes that are named to share a name with; more is what `any` is for.
+pub const WITH_LENGTH_MAX: usize = 24;
 /// Longest DNS name, in bytes, as text (RFC 1035 section 2.3.4).
 const DNS_NAME_LENGTH_MAX: usize = 253;
 
@@ -85,6 +106,65 @@ pub(crate) fn rekey_after_s<'de, D: Deserializer<'de>>(input: D) -> Result<u64, 
 pub(crate) fn stun_servers<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
     let list = Vec::<String>::deserialize(input)?;
     allowed(list.iter().all(|text| is_server(text)) && list.len() <= STUN_SERVERS_LENGTH_MAX, list)
+}
+
+pub(crate) fn suffix<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
+    let text = String::deserialize(input)?;
+    allowed(text.split('.').all(is_label) && text.len() <= SUFFIX_LENGTH_MAX, text)
+}
+
+pub(crate) fn dns_listen<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Vec<SocketAddr>>, D::Error> {
+    let list = Vec::<SocketAddr>::deserialize(input)?;
+    allowed(list.iter().all(is_dialable) && (1..=DNS_LISTEN_LENGTH_MAX).contains(&list.len()), Some(list))
+}
+
+pub(crate) fn name<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
+    let text = String::deserialize(input)?;
+    allowed(is_label(&text), text)
+}
+
+pub(crate) fn port<'de, D: Deserializer<'de>>(input: D) -> Result<u16, D::Error> {
+    let port = u16::deserialize(input)?;
+    allowed(port != 0, port)
+}
+
+pub(crate) fn version<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(input)?;
+    let inner = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+    allowed(inner && (1..=VERSION_LENGTH_MAX).contains(&text.len()), Some(text))
+}
+
+pub(crate) fn labels<'de, D: Deserializer<'de>>(input: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let labels = BTreeMap::<String, String>::deserialize(input)?;
+    let is_word = |key: &str| {
+        let inner = key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b));
+        inner && (1..=LABEL_KEY_LENGTH_MAX).contains(&key.len())
+    };
+    let is_text = |value: &str| {
+        value.len() <= LABEL_VALUE_LENGTH_MAX && value.bytes().all(|b| matches!(b, b' '..=b'~'))
+    };
+    let good = labels.iter().all(|(key, value)| is_word(key) && is_text(value));
+    allowed(good && labels.len() <= LABELS_LENGTH_MAX, labels)
+}
+
+pub(crate) fn health<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
+    let text = String::deserialize(input)?;
+    let is_path = |path: &str| {
+        let inner = path.bytes().all(|b| b.is_ascii_graphic());
+        path.starts_with('/') && path.len() <= HEALTH_PATH_LENGTH_MAX && inner
+    };
+    allowed(["none", "tcp"].contains(&&*text) || text.strip_prefix("http:").is_some_and(is_path), text)
+}
+
+pub(crate) fn ttl_s<'de, D: Deserializer<'de>>(input: D) -> Result<u32, D::Error> {
+    let seconds = u32::deserialize(input)?;
+    allowed((TTL_S_MIN..=TTL_S_MAX).contains(&seconds), seconds)
+}
+
+pub(crate) fn with<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
+    let list = Vec::<String>::deserialize(input)?;
+    // Names are labels, and so are ids and their beginnings.
+    allowed(list.iter().all(|text| is_label(text)) && list.len() <= WITH_LENGTH_MAX, list)
 }
 
 fn is_label(text: &str) -> bool {

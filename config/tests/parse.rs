@@ -1,6 +1,6 @@
 //! What is accepted, and the sentence for everything that is not.
 
-use config::{LogLevel, parse};
+use config::{DnsHost, LogLevel, Protocol, parse};
 
 fn refusal(text: &str) -> String {
     parse(text).expect_err("this configuration is wrong").to_string()
@@ -13,7 +13,10 @@ fn every_key_is_read() {
          [network]\nipv4_range = '10.8.0.0/24'\n[addresses]\nadvertise = ['198.51.100.7:1']\nseeds = ['Host.example:7', '[2001:db8::1]:8']\n\
          [session]\nrekey_after_s = 2\n[log]\nlevel = 'trace'\n\
          [lan]\nenabled = false\n[dht]\nenabled = false\nbootstrap = ['dht.example:6881']\n[port_mapping]\nenabled = false\n\
-         [stun]\nservers = ['stun.example.org:3478']\n",
+         [stun]\nservers = ['stun.example.org:3478']\n\
+         [dns]\nenabled = false\nsuffix = 'mesh.example'\nlisten = ['127.0.0.1:5353']\nhost = 'off'\n\
+         [[service]]\nname = 'web'\nport = 80\nprotocol = 'udp'\nversion = '2'\nlabels = { zone = 'eu' }\n\
+         health = 'http:/up'\nttl_s = 5\nwith = ['any']\n[[service]]\nname = 'web'\nport = 81\n",
     )
     .unwrap();
     assert_eq!(settings.node.name.as_deref(), Some("laptop-2"));
@@ -32,6 +35,13 @@ fn every_key_is_read() {
     assert_eq!(settings.log.level, LogLevel::Trace);
     assert!(!settings.port_mapping.enabled);
     assert_eq!(settings.stun.servers, ["stun.example.org:3478"]);
+    assert_eq!((settings.dns.enabled, settings.dns.suffix.as_str()), (false, "mesh.example"));
+    assert_eq!((settings.dns.listen.unwrap().len(), settings.dns.host), (1, DnsHost::Off));
+    let [web, other] = &settings.service[..] else { panic!("{:?}", settings.service) };
+    assert_eq!((web.name.as_str(), web.port, web.protocol), ("web", 80, Protocol::Udp));
+    assert_eq!((web.version.as_deref(), web.labels["zone"].as_str()), (Some("2"), "eu"));
+    assert_eq!((web.health.as_str(), web.ttl_s, &web.with[..]), ("http:/up", 5, &["any".to_owned()][..]));
+    assert_eq!((other.port, &other.version), (81, &None));
 }
 
 #[test]
@@ -65,7 +75,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
 fn an_unknown_table_is_named_with_its_line_and_the_nearest_known_one() {
     let sentence = refusal("\n[lisen]\nport = 3\n");
     assert!(sentence.starts_with("line 2: there is no table [lisen]: did you mean [listen]? The tables are [node], [listen], [stream], [hop], [interface], [network], [addresses]"), "{sentence}");
-    assert!(refusal("[dns]\n").starts_with("line 1: there is no table [dns]"));
+    assert!(refusal("[smtp]\n").starts_with("line 1: there is no table [smtp]"));
 }
 
 #[test]
@@ -174,6 +184,12 @@ fn numbers_words_and_prefixes_have_their_limits() {
             "advertise = ['192.0.2.1']|advertise = ['192.0.2.1:0']|advertise = ['0.0.0.0:1']|advertise = ['[::]:1']|\
              advertise = ['224.0.0.1:1']|advertise = '192.0.2.1:1'|advertise = [1]",
         ),
+        (
+            "dns",
+            "enabled = false|suffix = 'a.b-c'|listen = ['[::1]:53']|host = 'auto'",
+            "enabled = 1|suffix = ''|suffix = 'a..b'|suffix = '.a'|listen = []|listen = ['127.0.0.1']|\
+             listen = ['0.0.0.0:53']|host = 'on'|host = true",
+        ),
         ("port_mapping", "enabled = true|enabled = false", "enabled = 1|enabled = 'yes'"),
         (
             "stun",
@@ -199,6 +215,78 @@ fn limits(table: &str, good: &[String], bad: &[String]) {
         let sentence = refusal(&format!("[{table}]\n{line}\n"));
         assert!(sentence.starts_with(&format!("line 2: `{key}` in [{table}] cannot be ")), "{sentence}");
     }
+}
+
+#[test]
+fn a_service_has_its_limits_too() {
+    let many = |n: usize| (0..n).map(|i| format!("k{i} = 'v'")).collect::<Vec<_>>().join(", ");
+    let nodes = |n: usize| format!("with = [{}]", vec!["'b'"; n].join(", "));
+    for (good, bad) in [
+        ("protocol = 'tcp'|protocol = 'udp'", "protocol = 'TCP'|protocol = 'http'|protocol = 6"),
+        (
+            "version = '1.4-RC1'|version = '1234567890123456'",
+            "version = ''|version = '12345678901234567'|version = 'a b'|version = 1",
+        ),
+        (
+            "labels = {}|labels = { a = '' }|labels = { 'a.b_c-1' = 'x = y' }",
+            "labels = { A = 'x' }|labels = { a = \"\\u001b\" }|labels = { a = 1 }|labels = 'a=b'|labels = { '' = 'x' }",
+        ),
+        (
+            "health = 'none'|health = 'tcp'|health = 'http:/'",
+            "health = ''|health = 'https:/'|health = 'http:'|health = 'http:up'|health = 'http:/a b'|health = true",
+        ),
+        ("ttl_s = 5|ttl_s = 3600", "ttl_s = 4|ttl_s = 3601|ttl_s = '60s'"),
+        (
+            &format!("labels = {{ {} }}|with = []|{}", many(16), nodes(24)),
+            &format!("labels = {{ {} }}|{}|with = 'b'|with = ['a b']", many(17), nodes(25)),
+        ),
+    ] {
+        for line in good.split('|') {
+            let parsed = parse(&format!("[[service]]\nname = 'web'\nport = 80\n{line}\n"));
+            assert!(parsed.is_ok(), "{line}: {parsed:?}");
+        }
+        for line in bad.split('|') {
+            let (key, _) = line.split_once(" = ").expect("every line is `key = value`");
+            let sentence = refusal(&format!("[[service]]\nname = 'web'\nport = 80\n{line}\n"));
+            assert!(
+                sentence.starts_with(&format!("line 4: `{key}` in [[service]] cannot be ")),
+                "{sentence}"
+            );
+        }
+    }
+    limits_of_required();
+}
+
+fn limits_of_required() {
+    let second = |line: &str| refusal(&format!("[[service]]\nname = 'a'\nport = 1\n[[service]]\n{line}\n"));
+    for line in ["name = 'a.b'\nport = 1", "name = ''\nport = 1"] {
+        assert!(second(line).starts_with("line 5: `name` in [[service]] cannot be "), "{}", second(line));
+    }
+    for line in ["name = 'b'\nport = 0", "name = 'b'\nport = 65536"] {
+        assert!(second(line).starts_with("line 6: `port` in [[service]] cannot be "), "{}", second(line));
+    }
+    assert_eq!(second("name = 'b'"), "line 5: this [[service]] has no `port`: add it");
+    assert_eq!(second("port = 1"), "line 5: this [[service]] has no `name`: add it");
+    assert_eq!(refusal("[[service]]\n"), "line 1: this [[service]] has no `name`: add it");
+}
+
+#[test]
+fn services_that_are_no_list_or_are_there_twice_are_explained() {
+    assert_eq!(
+        refusal("[service]\nname = 'a'\n"),
+        "line 1: `service` is a table: write [[service]] and its keys below it"
+    );
+    let sentence = refusal("[[service]]\nname = 'a'\nport = 1\nprot = 2\n");
+    assert!(
+        sentence.starts_with(
+            "line 4: there is no key `prot` in [[service]]: did you mean `port`? It has `name`, "
+        ),
+        "{sentence}"
+    );
+    assert_eq!(
+        refusal("[[service]]\nname = 'a'\nport = 1\n[[service]]\nport = 2\nname = 'A'\n"),
+        "line 6: a is declared twice: give one of them another name or version"
+    );
 }
 
 #[test]

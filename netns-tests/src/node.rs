@@ -105,11 +105,21 @@ impl Machine {
         self.folder.join("state")
     }
 
-    /// Gives its daemons a configuration file from now on.
+    /// Gives its daemons a configuration file from now on. They leave the resolver of the real machine alone, which all
+    /// namespaces share.
     ///
     /// # Panics
     /// When it cannot be written.
     pub fn configure(&self, toml: &str) {
+        let dns = if toml.contains("[dns]") { "" } else { "\n[dns]\n" };
+        self.configure_resolver(&format!("{toml}{dns}").replace("[dns]\n", "[dns]\nhost = 'off'\n"));
+    }
+
+    /// As [`Machine::configure`] for daemons that are started where `/etc` and `/run` are their own.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn configure_resolver(&self, toml: &str) {
         let path = self.folder.join("hopmesh.toml");
         fs::write(&path, toml).expect("the folder is ours");
         *self.config.borrow_mut() = Some(path);
@@ -135,6 +145,9 @@ impl Machine {
     }
 
     fn words(&self, state_dir: OsString, args: &[&str]) -> Vec<OsString> {
+        if self.config.borrow().is_none() {
+            self.configure("");
+        }
         let mut words = vec![hopmesh().into(), "--state-dir".into(), state_dir];
         if let Some(path) = &*self.config.borrow() {
             words.extend(["--config".into(), path.into()]);

@@ -9,6 +9,7 @@ mod door;
 mod drops;
 pub mod fastpath;
 mod forwarding;
+mod health_check;
 mod hint_gate;
 mod identity;
 mod joiner;
@@ -27,6 +28,7 @@ pub mod state;
 mod tables;
 
 pub use drops::{DropReason, Drops};
+pub use health_check::{HealthCheck, HealthCheckError, HttpPath};
 pub use identity::Identity;
 pub use joiner::{JoinError, JoinOutput, Joiner, MailboxParams};
 pub use membership::found;
@@ -40,6 +42,7 @@ pub use node::{
 pub use peer::PeerState;
 pub use registry::Sequence;
 pub use registry::zone::{Instance, Zone, ZoneNode, ZoneService};
+pub use registry::zone_change::{ZoneChange, ZoneChangeKind, changes};
 pub use replay::{ReplayWindow, WINDOW};
 pub use routing::range::{RangeError, choose_ipv4_range};
 pub use sent::{Sent, Tally};

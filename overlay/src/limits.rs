@@ -309,3 +309,5 @@ pub const JOINER_PUT_AGAIN: Duration = Duration::from_secs(20);
 pub const JOINER_WORDS_KEPT: usize = 3;
 /// A joiner that has left word for the issuer gives up after this long.
 pub const MAILBOX_PATIENCE: Duration = Duration::from_secs(120);
+/// Longest path of a health check, in bytes: longer than any that people choose, and a request stays one small segment.
+pub const HEALTH_PATH_LENGTH_MAX: usize = 255;

@@ -1,5 +1,6 @@
 //! What a node offers to the others: publications, as people and the configuration state them.
 
+use crate::health_check::HealthCheck;
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 use wire::Name;
@@ -30,4 +31,7 @@ pub struct Publication {
     /// under it decides for all versions.
     #[n(6)]
     pub sharing: Sharing,
+    /// How this node finds out whether it is well.
+    #[n(7)]
+    pub health: HealthCheck,
 }

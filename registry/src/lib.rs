@@ -34,6 +34,7 @@ mod registry;
 mod services;
 pub mod views;
 pub mod zone;
+pub mod zone_change;
 
 pub use anti_entropy::Difference;
 pub use broadcast::{Broadcast, BroadcastOutput};

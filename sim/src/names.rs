@@ -9,7 +9,7 @@ use crate::network::Conditions;
 use crate::random::Random;
 use crate::scenario::{Failure, is_together};
 use crate::world::{Violation, World, any_member};
-use overlay::{Publication, Sharing, Standing};
+use overlay::{HealthCheck, Publication, Sharing, Standing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -74,6 +74,7 @@ pub fn numbered(name: &str, number: u64, sharing: Sharing) -> Publication {
         labels: [(NUMBER.to_owned(), number.to_string())].into(),
         ttl_s: 60,
         sharing,
+        health: HealthCheck::None,
     }
 }
 

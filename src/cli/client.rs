@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::{ConnectError, ControlClient};
 use tokio::runtime::{Builder, Runtime};
-use tonic::{Response, Status};
+use tonic::{Response, Status, Streaming};
 
 use super::context::Context;
 use super::failure::Failure;
@@ -56,6 +56,11 @@ impl Daemon {
         let answer = runtime.block_on(async { tokio::time::timeout(timeout, call(client)).await });
         let late = |_| Status::unavailable("the daemon does not answer: look at its log");
         answer.map_err(late)?.map(Response::into_inner)
+    }
+
+    /// Waits for the next message of a stream, however long that takes; `None` when the daemon ends it.
+    pub(super) fn next<R>(&mut self, stream: &mut Streaming<R>) -> Result<Option<R>, Status> {
+        self.runtime.block_on(stream.message())
     }
 
     /// Waits, keeping the connection alive.

@@ -1,4 +1,4 @@
-//! `invite`, `assign`, `revoke`: what an admin decides about other machines.
+//! `invite`, `assign`, `delegate`, `revoke`: what an admin decides about other machines.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -28,6 +28,9 @@ pub(super) struct Invite {
     /// How long the invite is good for: 30s, 10m, 1h, 7d
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = value::expires)]
     expires: Duration,
+    /// Service name that the machine will own, and nobody else; may be given several times
+    #[arg(long, value_name = "NAME", value_parser = value::label)]
+    service: Vec<String>,
 }
 
 /// Role of the machine that is invited.
@@ -47,6 +50,18 @@ pub(super) struct Assign {
     /// IPv4 address in the network's range
     #[arg(value_name = "ADDRESS")]
     address: IpAddr,
+}
+
+/// Give a machine service names that nobody else can own then, in place of those it was given before
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hopmesh delegate laptop web db\n  hopmesh delegate laptop")]
+pub(super) struct Delegate {
+    /// Name, mesh address or beginning of the id of a node
+    #[arg(value_name = "NODE", value_parser = value::node)]
+    node: String,
+    /// All service names that it is to have; none: no names any more
+    #[arg(value_name = "NAME", value_parser = value::label)]
+    services: Vec<String>,
 }
 
 /// Remove a machine from the network, for good
@@ -69,6 +84,7 @@ impl Invite {
             address: self.address.map(|address| address.to_string()),
             role: role.into(),
             expires_s: self.expires.as_secs(),
+            services: self.service,
         };
         let reply =
             Daemon::reach(context)?.ask(ANSWER_TIMEOUT, async |client| client.invite(request).await)?;
@@ -89,6 +105,22 @@ impl Assign {
             return context.print_json(&json!({ "node": reply.node, "address": reply.address }));
         }
         context.say(format!("{} has {}", reply.node, reply.address))
+    }
+}
+
+impl Delegate {
+    pub(super) fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let request = api::DelegateRequest { node: self.node, services: self.services };
+        let reply =
+            Daemon::reach(context)?.ask(ANSWER_TIMEOUT, async |client| client.delegate(request).await)?;
+        if context.json() {
+            return context
+                .print_json(&json!({ "node": reply.node, "id": reply.id, "services": reply.services }));
+        }
+        match &reply.services[..] {
+            [] => context.say(format!("{} has no service names of its own any more", reply.node)),
+            names => context.say(format!("{} owns {}", reply.node, names.join(", "))),
+        }
     }
 }
 

@@ -15,7 +15,10 @@ mod log;
 mod membership;
 mod observe;
 mod ping;
+mod publication;
 mod qr;
+mod restore_host;
+mod service;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -73,7 +76,15 @@ enum Command {
     Netcheck(diagnosis::Netcheck),
     Why(diagnosis::Why),
     Assign(membership::Assign),
+    Delegate(membership::Delegate),
     Revoke(membership::Revoke),
+    Publish(publication::Publish),
+    Unpublish(publication::Unpublish),
+    Services(service::Services),
+    Resolve(service::Resolve),
+    Watch(service::Watch),
+    #[command(hide = true)]
+    RestoreHost(restore_host::RestoreHost),
     DhtNode(dht_node::DhtNode),
     Version(completions::Version),
     Completions(completions::Completions),
@@ -108,7 +119,14 @@ fn dispatch(command: Command, context: &mut Context<'_>, err: &mut dyn Write) ->
         Command::Netcheck(command) => command.run(context),
         Command::Why(command) => command.run(context),
         Command::Assign(command) => command.run(context),
+        Command::Delegate(command) => command.run(context),
         Command::Revoke(command) => command.run(context),
+        Command::Publish(command) => command.run(context),
+        Command::Unpublish(command) => command.run(context),
+        Command::Services(command) => command.run(context),
+        Command::Resolve(command) => command.run(context),
+        Command::Watch(command) => command.run(context),
+        Command::RestoreHost(command) => command.run(context),
         Command::DhtNode(command) => command.run(context),
         Command::Version(command) => command.run(context),
         Command::Completions(command) => command.run(context, &mut Cli::command()),

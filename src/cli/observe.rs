@@ -14,7 +14,7 @@ use super::text::{self, Table};
 use super::view;
 
 /// Peers that `status` shows, so that it fits a screen of 24 lines with all else.
-const STATUS_PEERS_MAX: usize = 6;
+const STATUS_PEERS_MAX: usize = 5;
 /// Problems that `status` shows, for the same reason.
 const STATUS_PROBLEMS_MAX: usize = 4;
 /// Drop reasons that `status` shows, the most frequent first.
@@ -97,6 +97,9 @@ fn summary(reply: &StatusReply) -> Vec<String> {
         row("interface", format!("{}  MTU {}", interface.name, interface.mtu));
     }
     row("listening", reply.listen.join("  "));
+    if let Some(names) = &reply.names {
+        row("names", names.host.clone());
+    }
     row("up", format!("{}  version {}", text::duration(Duration::from_secs(reply.uptime_s)), reply.version));
     row("peers", peer_counts(&reply.peers));
     if !reply.drops.is_empty() {

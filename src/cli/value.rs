@@ -1,9 +1,12 @@
 //! Values on the command line, parsed at the edge: what is malformed here ends with exit code 2.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Longest an invite may be good for; the daemon's own limit.
 const EXPIRES_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Times to live that a lease may have.
+const TTL: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(3600);
 /// Longest text that can name a node: a DNS name is no longer.
 const NODE_TEXT_MAX: usize = 255;
 
@@ -21,8 +24,40 @@ pub(super) fn node(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// A time such as 30s, 10m, 1h or 7d, at most 30 days.
+/// A version of a service.
+pub(super) fn version(text: &str) -> Result<String, String> {
+    text.parse::<wire::service::Version>()
+        .map(|version| version.to_string())
+        .map_err(|error| error.to_string())
+}
+
+/// A label such as zone=eu.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        Some(_) | None => Err("write a key and its value: zone=eu".to_owned()),
+    }
+}
+
+/// How long an invite is good for, at most 30 days.
 pub(super) fn expires(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Some(Duration::ZERO) => Err("an invite must be good for at least one second".to_owned()),
+        Some(duration) if duration <= EXPIRES_MAX => Ok(duration),
+        Some(_) | None => Err("an invite is good for at most 30d".to_owned()),
+    }
+}
+
+/// A time to live.
+pub(super) fn ttl(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Some(duration) if TTL.contains(&duration) => Ok(duration),
+        Some(_) | None => Err("a time to live is 5s to 1h".to_owned()),
+    }
+}
+
+/// A time such as 30s, 10m, 1h or 7d; `None`: more than can be counted.
+fn duration(text: &str) -> Result<Option<Duration>, String> {
     let malformed = || "write a number and a unit: 30s, 10m, 1h or 7d".to_owned();
     let unit_s = match text.chars().last() {
         Some('s') => 1,
@@ -36,11 +71,7 @@ pub(super) fn expires(text: &str) -> Result<Duration, String> {
         return Err(malformed());
     }
     let seconds = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(unit_s));
-    match seconds.map(Duration::from_secs) {
-        Some(Duration::ZERO) => Err("an invite must be good for at least one second".to_owned()),
-        Some(duration) if duration <= EXPIRES_MAX => Ok(duration),
-        Some(_) | None => Err("an invite is good for at most 30d".to_owned()),
-    }
+    Ok(seconds.map(Duration::from_secs))
 }
 
 #[cfg(test)]
@@ -58,6 +89,25 @@ mod tests {
         }
         assert!(expires("99999999999999999999d").is_err());
         assert!(expires("18446744073709551615d").is_err());
+    }
+
+    #[test]
+    fn times_to_live_are_those_of_leases() {
+        assert_eq!(ttl("60s"), Ok(Duration::from_secs(60)));
+        assert_eq!(ttl("1h"), Ok(Duration::from_secs(3600)));
+        for text in ["0s", "4s", "61m", "60", "99999999999999999999d"] {
+            assert!(ttl(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn labels_are_pairs_whose_value_may_have_anything() {
+        assert_eq!(pair("zone=eu"), Ok(("zone".to_owned(), "eu".to_owned())));
+        assert_eq!(pair("k=a=b"), Ok(("k".to_owned(), "a=b".to_owned())));
+        assert_eq!(pair("k="), Ok(("k".to_owned(), String::new())));
+        for text in ["", "zone", "=eu"] {
+            assert!(pair(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

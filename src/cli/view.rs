@@ -1,6 +1,7 @@
 //! The JSON that programs read: field names are a promise, later versions add and never rename.
 
 mod diagnosis;
+mod service;
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,7 @@ use api::{PathKind, PeerState};
 use serde::Serialize;
 
 pub(super) use diagnosis::{Netcheck, Why, dependence_word, ports_word, reach_word};
+pub(super) use service::{Change, Instance, Service, protocol_word};
 
 /// `status`.
 #[derive(Debug, Serialize)]
@@ -20,6 +22,8 @@ pub(super) struct Status<'a> {
     uptime_s: u64,
     peers: Vec<Peer<'a>>,
     drops: &'a BTreeMap<String, u64>,
+    /// Absent where names are not answered.
+    names: Option<Names<'a>>,
     problems: &'a [String],
 }
 
@@ -37,6 +41,13 @@ struct Node<'a> {
     id: &'a str,
     addresses: &'a [String],
     roles: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+struct Names<'a> {
+    domain: &'a str,
+    listen: &'a [String],
+    host: &'a str,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -98,6 +109,11 @@ impl<'a> From<&'a api::StatusReply> for Status<'a> {
             uptime_s: reply.uptime_s,
             peers: reply.peers.iter().map(Peer::from).collect(),
             drops: &reply.drops,
+            names: reply.names.as_ref().map(|names| Names {
+                domain: &names.domain,
+                listen: &names.listen,
+                host: &names.host,
+            }),
             problems: &reply.problems,
         }
     }

@@ -8,17 +8,25 @@
 //! 2. [`serve`] accepts, within `CONNECTIONS_MAX`, and notes who is at the other end;
 //! 3. the door lets root, the daemon's own user and members of the group pass;
 //! 4. the service parses the message into a [`Command`] and awaits the [`Reply`] or [`Refusal`].
+//!
+//! What names mean is a value, the [`overlay::Zone`]: the service is given it and makes answers of it itself (`zone`),
+//! one after the other for those who watch (`watch`).
 
 mod accounts;
 mod door;
+mod publication;
 mod request;
 mod server;
 mod service;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod watch;
+mod zone;
 
-pub use request::{Command, REQUESTS_MAX, Refusal, RefusalKind, Reply, Request, Role};
+pub use request::{
+    Command, REQUESTS_MAX, Refusal, RefusalKind, Reply, Request, Role, WATCHERS_MAX, Watching, ZONES_MAX,
+};
 pub use server::serve;
 pub use socket::{Socket, SocketError};
 

@@ -2,13 +2,21 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use overlay::{Publication, Zone};
+use tokio::sync::{broadcast, oneshot};
+use wire::Name;
+use wire::service::Version;
 
 /// Requests that may wait for the control thread; more are refused at once, so that callers cannot
 /// make the daemon grow. Size of the channel given to [`serve`](super::serve).
 pub const REQUESTS_MAX: usize = 64;
+/// Watchers at once: each holds a connection for long, of which there must be some left for people.
+pub const WATCHERS_MAX: usize = 16;
+/// Zones that a watcher may be behind; one that is further behind is told so and ended. A zone is shared by all watchers.
+pub const ZONES_MAX: usize = 32;
 
 /// One call, and where its answer goes.
 ///
@@ -28,14 +36,16 @@ pub enum Command {
     Status,
     /// A new invite: answer [`Reply::Invite`].
     Invite {
-        /// Name the joiner must have, a valid DNS label.
-        node_name: Option<String>,
+        /// Name the joiner must have.
+        node_name: Option<Name>,
         /// Mesh address the joiner is to have.
         address: Option<IpAddr>,
         /// Role of the joiner.
         role: Role,
         /// How long the invite is good for.
         expires: Duration,
+        /// Service names that the joiner is given.
+        services: Vec<Name>,
     },
     /// One overlay ping: answer [`Reply::Ping`], or a refusal of kind [`RefusalKind::Timeout`].
     Ping {
@@ -51,6 +61,13 @@ pub enum Command {
         /// Its new address.
         address: IpAddr,
     },
+    /// Service names for a node: answer [`Reply::Delegated`].
+    Delegate {
+        /// Whom.
+        node: String,
+        /// All that it is to have.
+        services: Vec<Name>,
+    },
     /// The end of a node's membership: answer [`Reply::Revoked`].
     Revoke {
         /// Whom.
@@ -63,6 +80,24 @@ pub enum Command {
         /// Whom.
         node: String,
     },
+    /// An instance of a service: answer [`Reply::Published`].
+    Publish {
+        /// What is published; of [`overlay::Sharing::Nodes`] the nodes are still to be looked up.
+        publication: Box<Publication>,
+        /// These, each a NODE text.
+        sharing_nodes: Vec<String>,
+    },
+    /// No instance any more: answer [`Reply::Unpublished`].
+    Unpublish {
+        /// Of which service.
+        name: Name,
+        /// Only of this version.
+        version: Option<Version>,
+    },
+    /// What names mean: answer [`Reply::Zone`].
+    Zone,
+    /// What names mean, now and from now on: answer [`Reply::Watching`].
+    Watch,
     /// Stop: answer [`Reply::Done`] once the host is left as it was found, before the process ends.
     Down,
     /// Stop and give up membership: answer [`Reply::Done`] as for `Down`.
@@ -82,7 +117,7 @@ pub enum Role {
 }
 
 /// The answer to a [`Command`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub enum Reply {
     /// To [`Command::Status`].
     Status(Box<api::StatusReply>),
@@ -92,14 +127,33 @@ pub enum Reply {
     Ping(api::PingReply),
     /// To [`Command::Assign`].
     Assigned(api::AssignReply),
+    /// To [`Command::Delegate`].
+    Delegated(api::DelegateReply),
     /// To [`Command::Revoke`].
     Revoked(api::RevokeReply),
     /// To [`Command::Netcheck`].
     Netcheck(Box<api::NetcheckReply>),
     /// To [`Command::Why`].
     Why(Box<api::WhyReply>),
+    /// To [`Command::Publish`].
+    Published(api::PublishReply),
+    /// To [`Command::Unpublish`].
+    Unpublished(api::UnpublishReply),
+    /// To [`Command::Zone`].
+    Zone(Arc<Zone>),
+    /// To [`Command::Watch`].
+    Watching(Watching),
     /// To [`Command::Down`] and [`Command::Leave`].
     Done,
+}
+
+/// A zone, and all that follow it.
+#[derive(Debug)]
+pub struct Watching {
+    /// The present one.
+    pub zone: Arc<Zone>,
+    /// Those to come, within [`ZONES_MAX`]; they end with the daemon.
+    pub zones: broadcast::Receiver<Arc<Zone>>,
 }
 
 /// Why a command was not carried out.
@@ -116,12 +170,14 @@ pub struct Refusal {
 pub enum RefusalKind {
     /// The request makes no sense whatever the state (the command line exits with 2; all others 1).
     InvalidArgument,
-    /// No such node.
+    /// No such node or service.
     NotFound,
     /// Not in this state, or not by this node.
     Precondition,
     /// No answer in time.
     Timeout,
+    /// Too much at once.
+    Exhausted,
     /// Something here failed.
     Internal,
 }
@@ -146,6 +202,7 @@ impl From<Refusal> for tonic::Status {
             RefusalKind::NotFound => tonic::Code::NotFound,
             RefusalKind::Precondition => tonic::Code::FailedPrecondition,
             RefusalKind::Timeout => tonic::Code::DeadlineExceeded,
+            RefusalKind::Exhausted => tonic::Code::ResourceExhausted,
             RefusalKind::Internal => tonic::Code::Internal,
         };
         Self::new(code, refusal.message)

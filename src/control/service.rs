@@ -8,7 +8,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Request as Call, Response, Status};
 
+use super::publication::{parse_publish, parse_unpublish};
 use super::request::{Command, Refusal, RefusalKind, Reply, Request, Role};
+use super::watch::{self, Changes};
+use super::zone::{self, Query};
 
 /// Longest text that names a node: a DNS name is no longer.
 const NODE_TEXT_MAX: usize = 255;
@@ -40,7 +43,7 @@ impl Service {
     }
 }
 
-fn going_down() -> Status {
+pub(super) fn going_down() -> Status {
     Status::unavailable("the daemon is going down")
 }
 
@@ -75,6 +78,16 @@ impl api::control_server::Control for Service {
         Ok(Response::new(reply))
     }
 
+    async fn delegate(
+        &self,
+        call: Call<api::DelegateRequest>,
+    ) -> Result<Response<api::DelegateReply>, Status> {
+        let api::DelegateRequest { node, services } = call.into_inner();
+        let command = Command::Delegate { node: parse_node(node)?, services: parse_names(&services)? };
+        let Reply::Delegated(reply) = self.ask(command).await? else { return Err(mismatch()) };
+        Ok(Response::new(reply))
+    }
+
     async fn revoke(&self, call: Call<api::RevokeRequest>) -> Result<Response<api::RevokeReply>, Status> {
         let command = Command::Revoke { node: parse_node(call.into_inner().node)? };
         let Reply::Revoked(reply) = self.ask(command).await? else { return Err(mismatch()) };
@@ -90,6 +103,40 @@ impl api::control_server::Control for Service {
         let command = Command::Why { node: parse_node(call.into_inner().node)? };
         let Reply::Why(reply) = self.ask(command).await? else { return Err(mismatch()) };
         Ok(Response::new(*reply))
+    }
+
+    async fn publish(&self, call: Call<api::PublishRequest>) -> Result<Response<api::PublishReply>, Status> {
+        let command = parse_publish(call.into_inner())?;
+        let Reply::Published(reply) = self.ask(command).await? else { return Err(mismatch()) };
+        Ok(Response::new(reply))
+    }
+
+    async fn unpublish(
+        &self,
+        call: Call<api::UnpublishRequest>,
+    ) -> Result<Response<api::UnpublishReply>, Status> {
+        let command = parse_unpublish(&call.into_inner())?;
+        let Reply::Unpublished(reply) = self.ask(command).await? else { return Err(mismatch()) };
+        Ok(Response::new(reply))
+    }
+
+    async fn services(&self, _: Call<api::ServicesRequest>) -> Result<Response<api::ServicesReply>, Status> {
+        let Reply::Zone(zone) = self.ask(Command::Zone).await? else { return Err(mismatch()) };
+        Ok(Response::new(zone::services(&zone)))
+    }
+
+    async fn resolve(&self, call: Call<api::ResolveRequest>) -> Result<Response<api::ResolveReply>, Status> {
+        let query = Query::parse(call.into_inner())?;
+        let Reply::Zone(zone) = self.ask(Command::Zone).await? else { return Err(mismatch()) };
+        Ok(Response::new(query.answer(&zone)?))
+    }
+
+    type WatchStream = Changes;
+
+    async fn watch(&self, call: Call<api::WatchRequest>) -> Result<Response<Changes>, Status> {
+        let name = call.into_inner().name.map(|name| name.parse().map_err(invalid)).transpose()?;
+        let Reply::Watching(watching) = self.ask(Command::Watch).await? else { return Err(mismatch()) };
+        Ok(Response::new(watch::stream(watching, name)))
     }
 
     async fn down(&self, _: Call<api::DownRequest>) -> Result<Response<api::DownReply>, Status> {
@@ -109,13 +156,14 @@ fn parse_invite(request: api::InviteRequest) -> Result<Command, Refusal> {
         api::Role::Unspecified | api::Role::Member => Role::Member,
         api::Role::Admin => Role::Admin,
     };
-    let node_name = request.node_name.map(|name| name.parse::<wire::Name>().map_err(invalid)).transpose()?;
+    let node_name = request.node_name.map(|name| name.parse().map_err(invalid)).transpose()?;
     let address = request.address.map(|address| parse_address(&address)).transpose()?;
     let expires = Duration::from_secs(request.expires_s);
     if expires.is_zero() || expires > INVITE_AGE_MAX {
         return Err(invalid("an invite is good for one second to 30 days"));
     }
-    Ok(Command::Invite { node_name: node_name.map(|name| name.to_string()), address, role, expires })
+    let services = parse_names(&request.services)?;
+    Ok(Command::Invite { node_name, address, role, expires, services })
 }
 
 fn parse_ping(request: api::PingRequest) -> Result<Command, Refusal> {
@@ -126,17 +174,21 @@ fn parse_ping(request: api::PingRequest) -> Result<Command, Refusal> {
     Ok(Command::Ping { node: parse_node(request.node)?, timeout })
 }
 
-fn parse_node(text: String) -> Result<String, Refusal> {
+pub(super) fn parse_node(text: String) -> Result<String, Refusal> {
     if text.is_empty() || text.len() > NODE_TEXT_MAX || text.contains(char::is_control) {
         return Err(invalid("a node is given by its name, mesh address or the beginning of its id"));
     }
     Ok(text)
 }
 
+fn parse_names(texts: &[String]) -> Result<Vec<wire::Name>, Refusal> {
+    texts.iter().map(|text| text.parse().map_err(invalid)).collect()
+}
+
 fn parse_address(text: &str) -> Result<IpAddr, Refusal> {
     text.parse().map_err(|_| invalid(format!("{text:?} is no IP address")))
 }
 
-fn invalid(message: impl ToString) -> Refusal {
+pub(super) fn invalid(message: impl ToString) -> Refusal {
     Refusal::new(RefusalKind::InvalidArgument, message.to_string())
 }

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use overlay::{Zone, ZoneService};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tonic::Code;
+use wire::NodeId;
 
 use super::door::Admission;
 use super::server::{CONNECTIONS_MAX, converse};
@@ -86,12 +89,14 @@ async fn every_call_becomes_its_command_and_every_reply_its_message() {
         address: Some("10.7.0.9".to_owned()),
         role: api::Role::Admin.into(),
         expires_s: 60,
+        services: vec!["Web".to_owned()],
     };
     let command = Command::Invite {
-        node_name: Some("web-1".to_owned()),
+        node_name: Some("web-1".parse().unwrap()),
         address: Some(IpAddr::from([10, 7, 0, 9])),
         role: Role::Admin,
         expires: Duration::from_mins(1),
+        services: vec!["web".parse().unwrap()],
     };
     let invite = api::InviteReply { invite: "hm1-x".to_owned(), expires_unix: 5 };
     let reply = call!(house, invite, request, command, Ok(Reply::Invite(invite.clone())));
@@ -109,6 +114,7 @@ async fn every_call_becomes_its_command_and_every_reply_its_message() {
     let reply = call!(house, assign, request, command, Ok(Reply::Assigned(assigned.clone())));
     assert_eq!(reply.unwrap(), assigned);
 
+    services_go_both_ways(&mut house).await;
     let command = Command::Revoke { node: node("b") };
     let revoked = api::RevokeReply { node: node("b"), id: "abcd".to_owned() };
     let request = api::RevokeRequest { node: node("b") };
@@ -131,6 +137,72 @@ async fn every_call_becomes_its_command_and_every_reply_its_message() {
     assert!(call!(house, leave, request, Command::Leave { force: true }, Ok(Reply::Done)).is_ok());
 }
 
+async fn services_go_both_ways(house: &mut House) {
+    let name = || "web".parse::<wire::Name>().unwrap();
+    let request = api::DelegateRequest { node: node("b"), services: vec!["Web".to_owned()] };
+    let command = Command::Delegate { node: node("b"), services: vec![name()] };
+    let delegated = api::DelegateReply { node: node("b"), ..api::DelegateReply::default() };
+    let reply = call!(house, delegate, request, command, Ok(Reply::Delegated(delegated.clone())));
+    assert_eq!(reply.unwrap(), delegated);
+    let request = api::UnpublishRequest { name: "Web".to_owned(), version: Some("2".to_owned()) };
+    let command = Command::Unpublish { name: name(), version: Some("2".parse().unwrap()) };
+    let gone = api::UnpublishReply { withdrawn: 1, ..api::UnpublishReply::default() };
+    let reply = call!(house, unpublish, request, command, Ok(Reply::Unpublished(gone.clone())));
+    assert_eq!(reply.unwrap(), gone);
+
+    let request = api::PublishRequest { name: "web".to_owned(), port: 80, ..api::PublishRequest::default() };
+    let published = api::PublishReply { name: "web".to_owned(), ..api::PublishReply::default() };
+    let mut client = house.client().await;
+    let call = tokio::spawn(async move { client.publish(request).await });
+    let Request { command, reply } = house.requests.recv().await.unwrap();
+    let Command::Publish { publication, sharing_nodes } = command else { panic!("{command:?}") };
+    assert_eq!((publication.name, publication.port, publication.ttl_s), (name(), 80, 60));
+    assert_eq!((publication.sharing, sharing_nodes), (overlay::Sharing::Owner, vec![]));
+    reply.send(Ok(Reply::Published(published.clone()))).unwrap();
+    assert_eq!(call.await.unwrap().unwrap().into_inner(), published);
+
+    let mut zone = Zone::empty(name(), NodeId([1; 32]));
+    zone.services.insert(name(), ZoneService { owner: NodeId([1; 32]), instances: vec![] });
+    let zone = Arc::new(zone);
+    let reply = call!(house, services, api::ServicesRequest {}, Command::Zone, Ok(Reply::Zone(zone.clone())));
+    assert_eq!(reply.unwrap().services[0].name, "web");
+    let request = api::ResolveRequest { name: "web".to_owned(), ..api::ResolveRequest::default() };
+    let reply = call!(house, resolve, request, Command::Zone, Ok(Reply::Zone(zone)));
+    assert_eq!(reply.unwrap_err().code(), Code::FailedPrecondition);
+    let request = api::ResolveRequest { name: "db".to_owned(), ..api::ResolveRequest::default() };
+    let zone = Arc::new(Zone::empty(name(), NodeId([1; 32])));
+    let reply = call!(house, resolve, request, Command::Zone, Ok(Reply::Zone(zone)));
+    assert_eq!(reply.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_watcher_that_goes_leaves_nothing_behind() {
+    let mut house = House::new(REQUESTS_MAX);
+    let mut client = house.client().await;
+    let zone = Arc::new(Zone::empty("home".parse().unwrap(), NodeId([1; 32])));
+    let (sender, zones) = broadcast::channel(ZONES_MAX);
+    let reply = Ok(Reply::Watching(Watching { zone, zones }));
+    let (stream, ()) =
+        tokio::join!(client.watch(api::WatchRequest { name: None }), house.answer(&Command::Watch, reply));
+    let mut stream = stream.unwrap().into_inner();
+    let first = stream.message().await.unwrap().unwrap();
+    assert_eq!(first.kind(), api::ChangeKind::Present);
+    assert_eq!(sender.receiver_count(), 1);
+    drop(stream);
+    while sender.receiver_count() > 0 {
+        tokio::task::yield_now().await;
+    }
+    // The daemon's end is the stream's end.
+    let zone = Arc::new(Zone::empty("home".parse().unwrap(), NodeId([1; 32])));
+    let reply = Ok(Reply::Watching(Watching { zone, zones: sender.subscribe() }));
+    let (stream, ()) =
+        tokio::join!(client.watch(api::WatchRequest { name: None }), house.answer(&Command::Watch, reply));
+    let mut stream = stream.unwrap().into_inner();
+    assert!(stream.message().await.unwrap().is_some());
+    drop(sender);
+    assert_eq!(stream.message().await.unwrap_err().code(), Code::Unavailable);
+}
+
 #[tokio::test]
 async fn refusals_keep_kind_and_words() {
     let mut house = House::new(REQUESTS_MAX);
@@ -139,6 +211,7 @@ async fn refusals_keep_kind_and_words() {
         (RefusalKind::NotFound, Code::NotFound),
         (RefusalKind::Precondition, Code::FailedPrecondition),
         (RefusalKind::Timeout, Code::DeadlineExceeded),
+        (RefusalKind::Exhausted, Code::ResourceExhausted),
         (RefusalKind::Internal, Code::Internal),
     ] {
         let refusal = Refusal::new(kind, "no node is called b");
@@ -158,6 +231,7 @@ async fn malformed_requests_never_reach_the_control_thread() {
         api::InviteRequest { expires_s: 0, ..good.clone() },
         api::InviteRequest { expires_s: u64::MAX, ..good.clone() },
         api::InviteRequest { node_name: Some("no.label".to_owned()), ..good.clone() },
+        api::InviteRequest { services: vec!["a.b".to_owned()], ..good.clone() },
         api::InviteRequest { address: Some("10.0.0".to_owned()), ..good.clone() },
     ] {
         assert_eq!(client.invite(request).await.unwrap_err().code(), Code::InvalidArgument);
@@ -168,6 +242,27 @@ async fn malformed_requests_never_reach_the_control_thread() {
         let request = api::WhyRequest { node: name.to_owned() };
         assert_eq!(client.why(request).await.unwrap_err().code(), Code::InvalidArgument, "{name:?}");
     }
+    let good = api::PublishRequest { name: node("web"), port: 80, ..api::PublishRequest::default() };
+    for request in [
+        api::PublishRequest { name: node("no.label"), ..good.clone() },
+        api::PublishRequest { port: 0, ..good.clone() },
+        api::PublishRequest { port: 65_536, ..good.clone() },
+        api::PublishRequest { version: Some(node("a b")), ..good.clone() },
+        api::PublishRequest { health: node("ping"), ..good.clone() },
+        api::PublishRequest { health: node("http:/a\r\nb"), ..good.clone() },
+        api::PublishRequest { sharing: api::Sharing::Nodes.into(), ..good.clone() },
+        api::PublishRequest { sharing_nodes: vec![node("b")], ..good.clone() },
+        api::PublishRequest {
+            sharing: api::Sharing::Nodes.into(),
+            sharing_nodes: vec![node("b"); 25],
+            ..good.clone()
+        },
+    ] {
+        let status = client.publish(request.clone()).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{request:?}");
+    }
+    let request = api::WatchRequest { name: Some(node("a.b")) };
+    assert_eq!(client.watch(request).await.unwrap_err().code(), Code::InvalidArgument);
     for timeout_ms in [0, 60_001] {
         let request = api::PingRequest { node: node("b"), timeout_ms };
         assert_eq!(client.ping(request).await.unwrap_err().code(), Code::InvalidArgument);

@@ -23,9 +23,11 @@ use wire::{Candidate, credential::Claims};
 use super::Ready;
 use super::discovery::Discovery;
 use super::events;
+use super::names::Names;
 use super::outside::Outside;
 use super::report::{self, Surroundings};
 use super::requests::{Answer, WaitingPing};
+use super::services::Services;
 use super::start::{Started, advertised, quick_suites};
 use super::state::{self, Loaded};
 use super::worker::{RELEASED_MAX, SLOW_MAX, Shared, ToNode, ToWorker, Worker};
@@ -68,6 +70,10 @@ pub(super) struct Driver {
     pub(super) outside: report::Outside,
     /// The carriers of hints.
     pub(super) discovery: Discovery,
+    /// What the Node does not know of services.
+    pub(super) services: Services,
+    /// Names for this machine's programs.
+    pub(super) names: Names,
     /// Addresses that the Node wants to be dialled by TCP.
     pub(super) dials: Vec<std::net::SocketAddr>,
     /// Streams that it wants no more.
@@ -102,6 +108,8 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
         (tun.name(), paths.socket),
     )?;
     driver.configure_host(&netlink).await?;
+    let (own, zone, link) = (driver.own(), driver.zone.clone(), (tun.name(), tun.index()));
+    driver.names = Names::start(&settings.dns, zone, &own, link, &driver.directory).await;
     driver.discovery.look_at_links(&netlink).await;
     driver.look_at_addresses(&netlink).await;
     driver.node.handle_carriers(driver.discovery.carriers(), clock::now());
@@ -114,6 +122,7 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
         from_node,
         stun_budget: RefCell::new(Budget::new(clock::now())),
     })?;
+    driver.declare(settings.service);
     let (requests, requested) = channel::channel(REQUESTS_MAX);
     let (shutdown, shut) = oneshot::channel::<()>();
     let server = tokio::spawn(control::serve(socket, requests, async move {
@@ -124,6 +133,7 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     tracing::info!(interface = %driver.interface, "up");
     driver.turn((&netlink, &mut outside), signals, from_worker, requested).await?;
     outside.close().await;
+    std::mem::take(&mut driver.names).close(&driver.directory).await;
     let outcome = driver.finish(worker);
     drop(shutdown);
     server.await.context("the control server failed")?;
@@ -187,6 +197,8 @@ impl Driver {
             zone,
             outside: report::Outside::default(),
             discovery,
+            services: Services::new(),
+            names: Names::default(),
             dials: vec![],
             closed_streams: vec![],
             to_worker,
@@ -233,7 +245,11 @@ impl Driver {
                     outside.look_at_gateway(netlink).await;
                 }
                 happening = outside.next() => self.take_outside(outside, happening),
-                _ = wall_clock.tick() => self.node.handle_wall_clock(clock::unix_s(), clock::now()),
+                verdict = self.services.health.next() => self.take_verdict(&verdict),
+                _ = wall_clock.tick() => {
+                    self.node.handle_wall_clock(clock::unix_s(), clock::now());
+                    self.declare_again();
+                }
                 () = tokio::time::sleep_until(deadline) => self.pump(),
                 _ = interrupt.recv() => self.end(Ending::Down, None),
                 _ = terminate.recv() => self.end(Ending::Down, None),
@@ -241,6 +257,8 @@ impl Driver {
             self.pump_outside(outside);
             if std::mem::take(&mut self.new_addresses) {
                 self.readdress_host(netlink).await;
+                self.names.readdress(&self.own(), &self.directory).await;
+                self.look_after_services();
             }
         }
         Ok(())
@@ -291,7 +309,10 @@ impl Driver {
                     tracing::info!(?addresses, "an admin has given this machine other mesh addresses");
                     self.new_addresses = true;
                 }
-                Output::Zone(zone) => self.zone.store(zone),
+                Output::Zone(zone) => {
+                    self.services.handle_zone(zone.clone());
+                    self.zone.store(zone);
+                }
                 Output::Event(event) => events::log(&event),
                 Output::Wait(deadline, _) => {
                     self.deadline = deadline;
@@ -368,7 +389,14 @@ impl Driver {
             uptime: now.saturating_duration_since(self.started),
             drops: &self.shared.drops,
             outside: &self.outside(),
-            problems: problems.into_iter().flatten().cloned().collect(),
+            problems: problems
+                .into_iter()
+                .flatten()
+                .cloned()
+                .chain(self.service_problems())
+                .chain(self.names.problems())
+                .collect(),
+            names: self.names.view(),
         };
         report::status(&view, around)
     }

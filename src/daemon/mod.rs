@@ -18,10 +18,12 @@ mod driver;
 mod enrol;
 mod events;
 mod machine;
+mod names;
 mod outside;
 mod progress;
 mod report;
 mod requests;
+mod services;
 mod start;
 mod state;
 mod worker;
@@ -35,6 +37,7 @@ use anyhow::Context;
 
 use crate::io::host;
 use crate::paths::Paths;
+use crate::resolver::{Host, restore};
 use crate::store::StateDirectory;
 
 /// How a node comes up.
@@ -135,6 +138,19 @@ pub fn leave_offline(state_dir: &Path, force: bool) -> anyhow::Result<()> {
         tracing::warn!(left = ?wiped.left, "files in the state directory that are not ours were left");
     }
     Ok(())
+}
+
+/// Undoes what a node that was killed has left on this machine, and says whether there was anything.
+///
+/// # Errors
+/// When the node runs, or something cannot be undone.
+pub fn restore_host(state_dir: &Path) -> anyhow::Result<bool> {
+    if !state_dir.exists() {
+        return Ok(false);
+    }
+    let directory = StateDirectory::open(state_dir)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(restore(&Host::default(), &directory))?)
 }
 
 /// The paths of a launch; an invite names its network when the command line does not.

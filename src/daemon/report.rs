@@ -20,6 +20,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) drops: &'a Drops,
     pub(super) outside: &'a Outside,
     pub(super) problems: Vec<String>,
+    pub(super) names: Option<api::Names>,
 }
 
 /// What of paths the Node does not know; the default is that nobody knows it.
@@ -57,6 +58,7 @@ pub(super) fn status(view: &View, around: Surroundings<'_>) -> api::StatusReply 
         peers: view.peers.iter().map(|view| peer(view, around.outside)).collect(),
         drops: around.drops.counted().map(|(reason, count)| (reason.to_owned(), count)).collect(),
         problems,
+        names: around.names,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Commands of people: each becomes a wish to the Node, and its answer a reply.
 
+use std::net::IpAddr;
+
 use overlay::{CommandError, InviteRequest, PathView, Remote, Selected};
 use tokio::sync::oneshot;
 use wire::invite::InviteRole;
@@ -26,27 +28,16 @@ impl Driver {
         let Request { command, reply } = request;
         let answer = match command {
             Command::Status => Ok(Reply::Status(Box::new(self.status()))),
-            Command::Invite { node_name, address, role, expires } => {
-                let request =
-                    node_name.map(|name| name.parse::<Name>()).transpose().map(|name| InviteRequest {
-                        name,
-                        address,
-                        role: match role {
-                            Role::Member => InviteRole::Member,
-                            Role::Admin => InviteRole::Admin,
-                        },
-                        life: expires,
-                        services: vec![],
-                    });
-                match request {
-                    Ok(request) => self.invite(&request).map(|invite| {
-                        Reply::Invite(api::InviteReply {
-                            invite: invite.to_string(),
-                            expires_unix: invite.expires_s,
-                        })
-                    }),
-                    Err(error) => Err(Refusal::new(RefusalKind::InvalidArgument, error.to_string())),
-                }
+            Command::Invite { node_name, address, role, expires, services } => {
+                let role = match role {
+                    Role::Member => InviteRole::Member,
+                    Role::Admin => InviteRole::Admin,
+                };
+                let request = InviteRequest { name: node_name, address, role, life: expires, services };
+                self.invite(&request).map(|invite| {
+                    let (invite, expires_unix) = (invite.to_string(), invite.expires_s);
+                    Reply::Invite(api::InviteReply { invite, expires_unix })
+                })
             }
             Command::Ping { node, timeout } => match self.node.ping(&node, timeout, clock::now()) {
                 Ok((ticket, selected)) => {
@@ -55,25 +46,9 @@ impl Driver {
                 }
                 Err(error) => Err(refusal(&error)),
             },
-            Command::Assign { node, address } => {
-                let assigned = self.node.assign(&node, address, clock::now());
-                self.answer_written(assigned, |selected| {
-                    Reply::Assigned(api::AssignReply {
-                        node: selected.name.to_string(),
-                        id: selected.node.to_string(),
-                        address: address.to_string(),
-                    })
-                })
-            }
-            Command::Revoke { node } => {
-                let revoked = self.node.revoke(&node, clock::now());
-                self.answer_written(revoked, |selected| {
-                    Reply::Revoked(api::RevokeReply {
-                        node: selected.name.to_string(),
-                        id: selected.node.to_string(),
-                    })
-                })
-            }
+            Command::Assign { node, address } => self.assign(&node, address),
+            Command::Delegate { node, services } => self.delegate(&node, services),
+            Command::Revoke { node } => self.revoke(&node),
             Command::Netcheck => {
                 let netcheck = self.node.netcheck(clock::now());
                 Ok(Reply::Netcheck(Box::new(report::netcheck(&netcheck, &self.outside()))))
@@ -81,6 +56,10 @@ impl Driver {
             Command::Why { node } => {
                 self.why(&node).map(|why| Reply::Why(Box::new(why))).map_err(|error| refusal(&error))
             }
+            Command::Publish { publication, sharing_nodes } => self.publish(*publication, &sharing_nodes),
+            Command::Unpublish { name, version } => self.unpublish(&name, version.as_ref()),
+            Command::Zone => Ok(Reply::Zone(self.node.zone())),
+            Command::Watch => self.watch(),
             Command::Down => return self.end(Ending::Down, Some(reply)),
             Command::Leave { force } => match self.node.leave(force, clock::now()) {
                 Ok(()) => return self.end(Ending::Leave, Some(reply)),
@@ -105,6 +84,33 @@ impl Driver {
                 Err(Refusal::new(RefusalKind::Internal, format!("the invite cannot be kept: {failure}")))
             }
         }
+    }
+
+    fn assign(&mut self, node: &str, address: IpAddr) -> Result<Reply, Refusal> {
+        let assigned = self.node.assign(node, address, clock::now());
+        self.answer_written(assigned, |Selected { node, name }| {
+            let (node, id, address) = (name.to_string(), node.to_string(), address.to_string());
+            Reply::Assigned(api::AssignReply { node, id, address })
+        })
+    }
+
+    fn delegate(&mut self, node: &str, services: Vec<Name>) -> Result<Reply, Refusal> {
+        let names = services.iter().map(ToString::to_string).collect();
+        let delegated = self.node.delegate(node, services, clock::now());
+        self.answer_written(delegated, |Selected { node, name }| {
+            Reply::Delegated(api::DelegateReply {
+                node: name.to_string(),
+                id: node.to_string(),
+                services: names,
+            })
+        })
+    }
+
+    fn revoke(&mut self, node: &str) -> Result<Reply, Refusal> {
+        let revoked = self.node.revoke(node, clock::now());
+        self.answer_written(revoked, |Selected { node, name }| {
+            Reply::Revoked(api::RevokeReply { node: name.to_string(), id: node.to_string() })
+        })
     }
 
     fn answer_written(
@@ -177,7 +183,7 @@ impl Driver {
     }
 }
 
-fn refusal(error: &CommandError) -> Refusal {
+pub(super) fn refusal(error: &CommandError) -> Refusal {
     let kind = match error {
         CommandError::NoSuchNode(_) | CommandError::Ambiguous(_) => RefusalKind::NotFound,
         CommandError::Expiry | CommandError::TooManyServices => RefusalKind::InvalidArgument,

@@ -13,7 +13,7 @@ use wire::{Invite, Name};
 use super::discovery::dht_settings;
 use super::enrol::{DhtWay, Joined, Ways};
 use super::state::{self, Loaded};
-use super::{Launch, LaunchParams, Progress, enrol, paths_of};
+use super::{Launch, LaunchParams, Progress, enrol, names, paths_of};
 use crate::control::Socket;
 use crate::io::multicast::Asker;
 use crate::io::netlink::Netlink;
@@ -48,6 +48,7 @@ pub(super) async fn start(params: LaunchParams, on_progress: &mut dyn FnMut(&Pro
     check_invite(&params, invite.as_ref())?;
     let paths = paths_of(&params, invite.as_ref().map(|invite| invite.network_name.as_str()));
     let directory = StateDirectory::open(&paths.state_dir)?;
+    names::restore_host(&directory).await;
     let loaded = state::load(&directory)?;
     if let Some(loaded) = &loaded {
         check_membership(&params, loaded, invite.as_ref())?;

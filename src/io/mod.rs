@@ -4,6 +4,7 @@
 //! taken, no message is parsed, and what goes wrong comes back as a closed error that says what to do about it.
 
 pub mod clock;
+pub mod dns;
 pub mod entropy;
 mod epoll;
 pub mod host;

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic that names the line is what is wanted")]
 
+mod dns;
 mod multicast;
 mod namespace;
 mod netlink;

@@ -1,34 +1,57 @@
 //! The Debian packages that the tests and benchmarks run.
 
+use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::privilege::Privilege;
 use crate::process::{Failure, announce, run};
 
-/// What the labs of `netns-tests` need, besides what every Debian has.
-const PACKAGES: [&str; 14] = [
+/// What the labs of `netns-tests`, and tests with programs of others, need besides what every Debian has.
+const PACKAGES: [&str; 21] = [
+    "bind9-dnsutils",
     "conntrack",
+    // The program alone: `dbus`, which would start it as a service, is another package.
+    "dbus-daemon",
+    "dnsperf",
     "gcc",
     "iperf3",
     "iproute2",
     "iputils-ping",
     "libc6-dev",
+    // What is only downloaded needs these and what is here anyhow: NetworkManager two, systemd-resolved one.
+    "libcurl3-gnutls",
+    "libglib2.0-0",
+    "libsystemd-shared",
     // The program alone: `miniupnpd`, which would start it as a service, is another package.
     "miniupnpd-nftables",
     "netcat-openbsd",
     "nftables",
     "procps",
     "python3-libtorrent",
+    "strace",
     "tcpdump",
     "wireguard-go",
     "wireguard-tools",
 ];
 
-/// Installs those that are missing, and only those.
+/// What `tests/resolver_root` unpacks where it harms nobody. They are never installed: systemd-resolved would replace
+/// this machine's resolv.conf, NetworkManager take its interfaces, and the two that have `resolvconf` exclude each other.
+const DOWNLOADED: [&str; 6] =
+    ["dnsmasq-base", "libndp0", "network-manager", "openresolv", "resolvconf", "systemd-resolved"];
+/// Where they are looked for, below the checkout.
+const DOWNLOADS: &str = "target/debian";
+
+/// Installs and downloads those that are missing, and only those.
 ///
 /// # Errors
 /// When apt-get fails, or is needed and we may not run it.
 pub(crate) fn install() -> Result<(), Failure> {
+    install_missing()?;
+    download_missing()
+}
+
+fn install_missing() -> Result<(), Failure> {
     let mut query = Command::new("dpkg-query");
     query.args(["--show", "--showformat", "${Package} ${Status}\n"]).args(PACKAGES).stderr(Stdio::null());
     let Ok(known) = query.output() else {
@@ -63,9 +86,42 @@ fn missing(status: &str) -> Vec<&'static str> {
     PACKAGES.into_iter().filter(|package| !installed(package)).collect()
 }
 
+fn download_missing() -> Result<(), Failure> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(DOWNLOADS);
+    let failed = |error| Failure::Failed(format!("cannot use {}: {error}", folder.display()));
+    fs::create_dir_all(&folder).map_err(failed)?;
+    let entries = fs::read_dir(&folder).map_err(failed)?.filter_map(Result::ok);
+    let files: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let wanted = not_downloaded(&files);
+    if wanted.is_empty() || Command::new("apt-get").arg("--version").stdout(Stdio::null()).status().is_err() {
+        return Ok(());
+    }
+    announce(&format!("downloading {}", wanted.join(" ")));
+    run(Privilege::find("reading Debian's lists of packages")?.command("apt-get").arg("update"))?;
+    run(Command::new("apt-get").arg("download").args(wanted).current_dir(&folder))
+}
+
+/// Which packages are in none of these files.
+fn not_downloaded(files: &[String]) -> Vec<&'static str> {
+    let is_there = |package: &str| {
+        let begin = format!("{package}_");
+        files.iter().any(|file| file.starts_with(&begin) && file.ends_with(".deb"))
+    };
+    DOWNLOADED.into_iter().filter(|package| !is_there(package)).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{PACKAGES, missing};
+    use super::{DOWNLOADED, PACKAGES, missing, not_downloaded};
+
+    #[test]
+    fn what_was_cut_off_is_downloaded_again() {
+        assert_eq!(not_downloaded(&[]), DOWNLOADED);
+        let all: Vec<String> = DOWNLOADED.iter().map(|package| format!("{package}_1_all.deb")).collect();
+        assert!(not_downloaded(&all).is_empty());
+        let cut = all.iter().map(|file| file.replace("resolvconf_1_all.deb", "resolvconf_1_all.deb.part"));
+        assert_eq!(not_downloaded(&cut.collect::<Vec<_>>()), ["resolvconf"]);
+    }
 
     #[test]
     fn removed_unknown_and_half_installed_packages_are_missing() {

@@ -45,6 +45,12 @@ level = """info"""
 
 [dht]
 enabled = false
+
+[[service]]
+name = "web"
+port = 8080
+labels = { zone = "eu" }
+health = "http:/healthz"
 "#;
 
 /// One input: its target, its name, its bytes. What is to be refused has a name that says so.
@@ -439,6 +445,7 @@ fn states() -> Vec<Seed> {
         labels: BTreeMap::from([("tier".to_owned(), "a".to_owned())]),
         ttl_s: 60,
         sharing: Sharing::Nodes(vec![identity.node()]),
+        health: "http:/healthz".parse().expect("a check"),
     };
     let claim = leases().swap_remove(1).2;
     let sequence = overlay::Sequence { key: claim.key(), floor: 1 };

@@ -123,6 +123,7 @@ mod tests {
             labels: [("tier".to_owned(), "a".to_owned())].into(),
             ttl_s: 60,
             sharing: Sharing::Nodes(vec![NodeId([1; 32])]),
+            health: "http:/up".parse().unwrap(),
         };
         let plain = Publication { version: None, sharing: Sharing::Members, ..publication.clone() };
         let all = vec![publication, plain];

@@ -39,6 +39,8 @@ fn status_and_peers() {
             "uptime_s": 7500,
             "peers": peers,
             "drops": { "no route": 30, "replay": 2 },
+            "names": { "domain": "home.internal", "listen": ["10.7.0.1:53"],
+                       "host": "names under home.internal are resolved by systemd-resolved" },
             "problems": ["UDP is blocked: open port 41641"],
         })
     );
@@ -100,15 +102,26 @@ fn invite_assign_revoke_down_leave() {
         Command::Assign { node, address } => {
             Ok(Reply::Assigned(api::AssignReply { node, id: text("b0"), address: address.to_string() }))
         }
+        Command::Delegate { node, services } => Ok(Reply::Delegated(api::DelegateReply {
+            node,
+            id: "b0".to_owned(),
+            services: services.iter().map(ToString::to_string).collect(),
+        })),
         Command::Revoke { node } => Ok(Reply::Revoked(api::RevokeReply { node, id: text("b0") })),
         Command::Down | Command::Leave { .. } => Ok(Reply::Done),
-        Command::Status | Command::Ping { .. } | Command::Netcheck | Command::Why { .. } => {
-            Err(Refusal::new(RefusalKind::Internal, "not asked for"))
-        }
+        Command::Status
+        | Command::Ping { .. }
+        | Command::Netcheck
+        | Command::Why { .. }
+        | Command::Publish { .. }
+        | Command::Unpublish { .. }
+        | Command::Zone
+        | Command::Watch => Err(Refusal::new(RefusalKind::Internal, "not asked for")),
     });
     for (arguments, golden) in [
         (&["invite"][..], json!({ "invite": "hopmesh1x", "expires_unix": 1_800_000_000 })),
         (&["assign", "b", "10.7.0.9"], json!({ "node": "b", "address": "10.7.0.9" })),
+        (&["delegate", "b", "web"], json!({ "node": "b", "id": "b0", "services": ["web"] })),
         (&["revoke", "b"], json!({ "ok": true, "node": "b", "id": "b0" })),
         (&["down"], json!({ "ok": true })),
         (&["leave"], json!({ "ok": true })),

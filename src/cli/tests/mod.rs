@@ -3,6 +3,7 @@
 mod diagnosis;
 mod golden;
 mod people;
+mod services;
 mod usage;
 
 use std::thread::JoinHandle;
@@ -134,6 +135,11 @@ fn status() -> api::StatusReply {
             peer("d", "d0d1", 4, api::PeerState::Revoked, None),
         ],
         drops: [("replay", 2), ("no route", 30)].map(|(reason, count)| (text(reason), count)).into(),
+        names: Some(api::Names {
+            domain: text("home.internal"),
+            listen: vec![text("10.7.0.1:53")],
+            host: text("names under home.internal are resolved by systemd-resolved"),
+        }),
         problems: vec![text("UDP is blocked: open port 41641")],
     }
 }

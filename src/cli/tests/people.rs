@@ -22,6 +22,7 @@ node       a  admin  id a0a1a2a3a4
 addresses  10.7.0.1  fd12::1
 interface  hm-home  MTU 1420
 listening  0.0.0.0:41641  [::]:41641
+names      names under home.internal are resolved by systemd-resolved
 up         2 h 5 min  version 0.1.0
 peers      1 connected, 1 offline, 1 revoked
 drops      30 no route, 2 replay
@@ -43,7 +44,7 @@ fn a_status_fits_a_screen_whatever_the_network() {
     let lines = status_lines(&reply, "hopmesh peers");
     assert!(lines.len() < 24, "{} lines", lines.len());
     let shown = lines.join("\n");
-    for words in ["! and 46 more: see them with --json", "and 494 more: `hopmesh peers`", "49 reason 49, "] {
+    for words in ["! and 46 more: see them with --json", "and 495 more: `hopmesh peers`", "49 reason 49, "] {
         assert!(shown.contains(words), "no {words:?} in\n{shown}");
     }
     // A daemon that says nothing at all is no reason to fail.
@@ -128,15 +129,27 @@ fn an_admins_commands_answer_in_one_line() {
             address: address.to_string(),
             ..api::AssignReply::default()
         })),
+        Command::Delegate { node, services } => Ok(Reply::Delegated(api::DelegateReply {
+            node,
+            id: "b0".to_owned(),
+            services: services.iter().map(ToString::to_string).collect(),
+        })),
         Command::Revoke { node } => Ok(Reply::Revoked(api::RevokeReply { node, id: "b0".to_owned() })),
         Command::Down | Command::Leave { .. } => Ok(Reply::Done),
-        Command::Status | Command::Ping { .. } | Command::Netcheck | Command::Why { .. } => {
-            Err(Refusal::new(RefusalKind::Internal, "not asked for"))
-        }
+        Command::Status
+        | Command::Ping { .. }
+        | Command::Netcheck
+        | Command::Why { .. }
+        | Command::Publish { .. }
+        | Command::Unpublish { .. }
+        | Command::Zone
+        | Command::Watch => Err(Refusal::new(RefusalKind::Internal, "not asked for")),
     });
     for (arguments, said) in [
         (&["invite"][..], "hopmesh1x\n"),
         (&["assign", "b", "10.7.0.9"], "b has 10.7.0.9\n"),
+        (&["delegate", "b", "web", "db"], "b owns web, db\n"),
+        (&["delegate", "b"], "b has no service names of its own any more\n"),
         (&["revoke", "b"], "b is no member any more (id b0)\n"),
         (&["down"], "network home is down\n"),
         (&["leave"], "network home is left: this machine is no member any more\n"),

@@ -1,17 +1,19 @@
 //! Arguments: what parses to what, and which mistakes end with which code.
 
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
+use overlay::Zone;
+use wire::NodeId;
 
 use super::super::{Cli, Command as Parsed};
 use super::{FakeDaemon, hopmesh};
 use crate::control::{Command, Reply, Role};
 
 /// Every command with the arguments it needs.
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 22] = [
     &["up"],
     &["invite"],
     &["join", "hopmesh1x"],
@@ -23,7 +25,14 @@ const COMMANDS: [&[&str]; 15] = [
     &["netcheck"],
     &["why", "b"],
     &["assign", "b", "10.7.0.9"],
+    &["delegate", "b", "web"],
     &["revoke", "b"],
+    &["publish", "web", "--port", "80"],
+    &["unpublish", "web"],
+    &["services"],
+    &["resolve", "web"],
+    &["watch"],
+    &["restore-host"],
     &["dht-node"],
     &["version"],
     &["completions", "bash"],
@@ -100,6 +109,25 @@ fn mistakes_in_the_arguments_end_with_2() {
         &["assign", "b"],
         &["assign", "b", "300.1.1.1"],
         &["revoke", ""],
+        &["delegate"],
+        &["delegate", "b", "a.b"],
+        &["invite", "--service", "a b"],
+        &["publish", "web"],
+        &["publish", "web", "--port", "0"],
+        &["publish", "web", "--port", "65536"],
+        &["publish", "web.home", "--port", "80"],
+        &["publish", "web", "--port", "80", "--protocol", "sctp"],
+        &["publish", "web", "--port", "80", "--version", "a b"],
+        &["publish", "web", "--port", "80", "--label", "zone"],
+        &["publish", "web", "--port", "80", "--label", "a=1", "--label", "a=2"],
+        &["publish", "web", "--port", "80", "--health", "http:up"],
+        &["publish", "web", "--port", "80", "--ttl", "2s"],
+        &["publish", "web", "--port", "80", "--with", "a b"],
+        &["unpublish"],
+        &["services", "web"],
+        &["resolve"],
+        &["resolve", "web", "--label", "=x"],
+        &["watch", "web", "db"],
         &["completions", "tcsh9"],
     ] {
         let done = hopmesh(arguments);
@@ -118,7 +146,7 @@ fn no_daemon_is_a_clear_failure_of_every_command_that_needs_one() {
     let directory = tempfile::tempdir().unwrap();
     let state_dir = directory.path().to_str().unwrap();
     for words in COMMANDS {
-        if ["up", "join", "leave", "dht-node", "version", "completions"].contains(&words[0]) {
+        if ["up", "join", "leave", "restore-host", "dht-node", "version", "completions"].contains(&words[0]) {
             continue;
         }
         let done = hopmesh(&[&["--state-dir", state_dir, "--json"], words].concat());
@@ -154,21 +182,31 @@ fn a_configuration_that_is_missing_or_wrong_is_a_failure() {
     assert!(!state_dir.exists(), "nothing was touched");
 }
 
+/// Any answer of the right kind.
+fn some_answer(command: &Command) -> Reply {
+    match command {
+        Command::Invite { .. } => Reply::Invite(<_>::default()),
+        Command::Ping { .. } => Reply::Ping(<_>::default()),
+        Command::Assign { .. } => Reply::Assigned(<_>::default()),
+        Command::Revoke { .. } => Reply::Revoked(<_>::default()),
+        Command::Delegate { .. } => Reply::Delegated(<_>::default()),
+        Command::Netcheck => Reply::Netcheck(<_>::default()),
+        Command::Why { .. } => Reply::Why(<_>::default()),
+        Command::Status => Reply::Status(<_>::default()),
+        Command::Zone => Reply::Zone(Arc::new(Zone::empty("home".parse().unwrap(), NodeId([1; 32])))),
+        Command::Publish { .. } => Reply::Published(<_>::default()),
+        Command::Unpublish { .. } => Reply::Unpublished(<_>::default()),
+        Command::Watch => panic!("it would not end"),
+        Command::Down | Command::Leave { .. } => Reply::Done,
+    }
+}
+
 #[test]
 fn arguments_reach_the_daemon() {
     let (sender, asked) = mpsc::channel();
     let daemon = FakeDaemon::new(move |command| {
         sender.send(command.clone()).unwrap();
-        Ok(match command {
-            Command::Invite { .. } => Reply::Invite(<_>::default()),
-            Command::Ping { .. } => Reply::Ping(<_>::default()),
-            Command::Assign { .. } => Reply::Assigned(<_>::default()),
-            Command::Revoke { .. } => Reply::Revoked(<_>::default()),
-            Command::Netcheck => Reply::Netcheck(<_>::default()),
-            Command::Why { .. } => Reply::Why(<_>::default()),
-            Command::Status => Reply::Status(<_>::default()),
-            Command::Down | Command::Leave { .. } => Reply::Done,
-        })
+        Ok(some_answer(&command))
     });
     let node = || "b".to_owned();
     let plain = Command::Invite {
@@ -176,26 +214,48 @@ fn arguments_reach_the_daemon() {
         address: None,
         role: Role::Member,
         expires: Duration::from_secs(3600),
+        services: vec![],
     };
     let full = Command::Invite {
-        node_name: Some("web-1".to_owned()),
+        node_name: Some("web-1".parse().unwrap()),
         address: Some("10.7.0.9".parse().unwrap()),
         role: Role::Admin,
         expires: Duration::from_secs(7 * 86_400),
+        services: vec!["web".parse().unwrap()],
     };
     let address = "fd12::9".parse().unwrap();
-    let full_words =
-        ["invite", "--node-name", "Web-1", "--address", "10.7.0.9", "--role", "admin", "--expires", "7d"];
+    let full_words = [
+        "invite",
+        "--node-name",
+        "Web-1",
+        "--address",
+        "10.7.0.9",
+        "--role",
+        "admin",
+        "--expires",
+        "7d",
+        "--service",
+        "Web",
+    ];
     for (words, command) in [
         (&["invite"][..], plain),
         (&full_words, full),
         (&["ping", "b", "-c", "1"], Command::Ping { node: node(), timeout: Duration::from_secs(3) }),
         (&["assign", "b", "fd12::9"], Command::Assign { node: node(), address }),
         (&["revoke", "b"], Command::Revoke { node: node() }),
+        (
+            &["delegate", "b", "Web", "db"],
+            Command::Delegate {
+                node: node(),
+                services: ["web", "db"].map(|name| name.parse().unwrap()).to_vec(),
+            },
+        ),
         (&["status"], Command::Status),
         (&["peers"], Command::Status),
         (&["netcheck"], Command::Netcheck),
         (&["why", "b"], Command::Why { node: node() }),
+        (&["services"], Command::Zone),
+        (&["unpublish", "web"], Command::Unpublish { name: "web".parse().unwrap(), version: None }),
         (&["down"], Command::Down),
         (&["leave"], Command::Leave { force: false }),
         (&["leave", "--force"], Command::Leave { force: true }),

@@ -2,7 +2,7 @@
 
 use super::lab::{Lab, any_member};
 use crate::state::StateFile;
-use crate::{Event, InviteRequest, Publication, PublishError, Sharing, Standing};
+use crate::{Event, HealthCheck, InviteRequest, Publication, PublishError, Sharing, Standing};
 use std::time::Duration;
 use wire::record::{LabelError, key_of_service};
 use wire::service::Protocol;
@@ -23,6 +23,7 @@ fn web() -> Publication {
         labels: [("tier".to_owned(), "a".to_owned())].into(),
         ttl_s: 60,
         sharing: Sharing::Owner,
+        health: HealthCheck::None,
     }
 }
 

@@ -1,0 +1,96 @@
+//! Changes of services, as a stream: first what is there, then the difference from each zone to the next.
+//!
+//! The control thread puts zones into a bounded ring and waits for nobody. A watcher takes them out at the pace at which
+//! its caller reads; one that the ring has overtaken would miss changes, so it is told and ended.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use overlay::{Zone, ZoneChange, ZoneChangeKind, changes};
+use tokio::sync::broadcast::{self, error::RecvError};
+use tonic::Status;
+use wire::{Name, NodeId};
+
+use super::request::Watching;
+use super::service::going_down;
+use super::zone::{instance, names_of};
+
+/// What a caller reads.
+pub(super) type Changes = Pin<Box<dyn Stream<Item = Result<api::WatchReply, Status>> + Send>>;
+
+/// Changes of the service `name`, or of all.
+pub(super) fn stream(watching: Watching, name: Option<Name>) -> Changes {
+    let Watching { zone, zones } = watching;
+    let nothing = Zone::empty(zone.network.clone(), zone.own);
+    let mut said: VecDeque<_> = replies(&nothing, &zone, name.as_ref()).into();
+    said.push_back(reply(api::ChangeKind::Present, String::new()));
+    let watcher = Watcher { zone, zones, name, said };
+    Box::pin(unfold(Some(watcher), |watcher| async {
+        let mut watcher = watcher?;
+        match watcher.next().await {
+            Ok(change) => Some((Ok(change), Some(watcher))),
+            Err(end) => Some((Err(end), None)),
+        }
+    }))
+}
+
+/// One caller.
+struct Watcher {
+    /// All changes up to this one are in `said`, or were read.
+    zone: Arc<Zone>,
+    zones: broadcast::Receiver<Arc<Zone>>,
+    name: Option<Name>,
+    /// Not read yet: at most what two zones differ in.
+    said: VecDeque<api::WatchReply>,
+}
+
+impl Watcher {
+    async fn next(&mut self) -> Result<api::WatchReply, Status> {
+        loop {
+            if let Some(change) = self.said.pop_front() {
+                return Ok(change);
+            }
+            let next = self.zones.recv().await.map_err(|error| match error {
+                RecvError::Closed => going_down(),
+                RecvError::Lagged(_) => Status::resource_exhausted(
+                    "changes came faster than they were read, and some are lost: watch again",
+                ),
+            })?;
+            self.said = replies(&self.zone, &next, self.name.as_ref()).into();
+            self.zone = next;
+        }
+    }
+}
+
+fn replies(before: &Zone, after: &Zone, name: Option<&Name>) -> Vec<api::WatchReply> {
+    let owners = names_of(after);
+    let wanted = |change: &ZoneChange<'_>| name.is_none_or(|name| change.service == name);
+    let owned = |service, owner: NodeId| api::WatchReply {
+        owner: owners.get(&owner).map_or_else(String::new, ToString::to_string),
+        owner_id: owner.to_string(),
+        ..reply(api::ChangeKind::Owned, service)
+    };
+    let of_instance =
+        |kind, service, what| api::WatchReply { instance: Some(instance(what)), ..reply(kind, service) };
+    changes(before, after)
+        .into_iter()
+        .filter(wanted)
+        .map(|ZoneChange { service, kind }| {
+            let service = service.to_string();
+            match kind {
+                ZoneChangeKind::Owned(owner) => owned(service, owner),
+                ZoneChangeKind::Released => reply(api::ChangeKind::Released, service),
+                ZoneChangeKind::Added(what) => of_instance(api::ChangeKind::Added, service, what),
+                ZoneChangeKind::Changed(what) => of_instance(api::ChangeKind::Changed, service, what),
+                ZoneChangeKind::Removed(what) => of_instance(api::ChangeKind::Removed, service, what),
+            }
+        })
+        .collect()
+}
+
+fn reply(kind: api::ChangeKind, service: String) -> api::WatchReply {
+    api::WatchReply { kind: kind.into(), service, ..api::WatchReply::default() }
+}

@@ -1,0 +1,78 @@
+//! One check of one instance: a connection, or an HTTP request on it.
+
+use std::io;
+use std::net::SocketAddr;
+
+use overlay::{HealthCheck, HttpPath};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, sink};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::limits::{CHECK_TIMEOUT, HEAD_LENGTH_MAX, REST_LENGTH_MAX, REST_TIMEOUT};
+
+/// What an answer may have as its status: success, or a redirection, which is as much alive.
+const GOOD_STATUS: std::ops::RangeInclusive<u16> = 200..=399;
+
+/// Why a check failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CheckFailure {
+    /// No connection, or one that broke.
+    #[error("{0}")]
+    Connection(#[from] io::Error),
+    /// Nothing came in time.
+    #[error("no answer within {} s", CHECK_TIMEOUT.as_secs())]
+    Timeout,
+    /// Something came that is no HTTP.
+    #[error("what it answers is no HTTP")]
+    NoHttp,
+    /// It says that it is not well.
+    #[error("it answers with status {0}")]
+    Status(u16),
+}
+
+/// Carries out a check at the first of `addresses` that takes a connection.
+pub(super) async fn check(health: &HealthCheck, addresses: &[SocketAddr]) -> Result<(), CheckFailure> {
+    let path = match health {
+        HealthCheck::None => return Ok(()),
+        HealthCheck::Tcp => None,
+        HealthCheck::Http(path) => Some(path),
+    };
+    let checked = async {
+        let stream = TcpStream::connect(addresses).await?;
+        match path {
+            None => Ok(None),
+            Some(path) => status(stream, path).await.map(Some),
+        }
+    };
+    match timeout(CHECK_TIMEOUT, checked).await.map_err(|_| CheckFailure::Timeout)?? {
+        None => Ok(()),
+        Some((code, stream)) => {
+            let _cut_off = timeout(REST_TIMEOUT, copy(&mut stream.take(REST_LENGTH_MAX), &mut sink())).await;
+            if GOOD_STATUS.contains(&code) { Ok(()) } else { Err(CheckFailure::Status(code)) }
+        }
+    }
+}
+
+/// Asks for `path`, and reads no further than to the status of the answer.
+async fn status(mut stream: TcpStream, path: &HttpPath) -> Result<(u16, TcpStream), CheckFailure> {
+    let (path, host, version) = (path.as_str(), stream.peer_addr()?, env!("CARGO_PKG_VERSION"));
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: hopmesh/{version}\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut head = Vec::with_capacity(HEAD_LENGTH_MAX);
+    while head.len() < HEAD_LENGTH_MAX {
+        if (&mut stream).take((HEAD_LENGTH_MAX - head.len()) as u64).read_buf(&mut head).await? == 0 {
+            break;
+        }
+        // Headers are of no interest, so there is no place for any.
+        let mut response = httparse::Response::new(&mut []);
+        let parsed = response.parse(&head);
+        match (response.code, parsed) {
+            (Some(code), _) => return Ok((code, stream)),
+            (None, Ok(_)) => {}
+            (None, Err(_)) => break,
+        }
+    }
+    Err(CheckFailure::NoHttp)
+}
