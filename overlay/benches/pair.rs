@@ -96,6 +96,7 @@ impl Pair {
                 | Output::CloseSockets { .. }
                 | Output::Beacon(_)
                 | Output::Dht(_)
+                | Output::Zone(_)
                 | Output::Release(_)
                 | Output::Unreachable { .. }
                 | Output::Persist { .. }
@@ -129,6 +130,8 @@ fn node(identity: Identity, network: Network, suite: Suite, now: Instant) -> Nod
         invites: vec![],
         records: vec![],
         contacts: vec![],
+        publications: vec![],
+        leases: overlay::state::Leases::default(),
         rekey_after: Duration::from_secs(120),
         suites: vec![suite],
         hop: HopParams::default(),
