@@ -96,6 +96,7 @@ impl Pair {
                 | Output::CloseSockets { .. }
                 | Output::Beacon(_)
                 | Output::Dht(_)
+                | Output::Zone(_)
                 | Output::Release(_)
                 | Output::Unreachable { .. }
                 | Output::Persist { .. }

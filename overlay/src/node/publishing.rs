@@ -92,6 +92,11 @@ impl Node {
         self.publishing.standings.get(name).copied().unwrap_or(Standing::Waiting)
     }
 
+    /// How all services of ours stand, by name.
+    pub(super) fn standings(&self) -> impl Iterator<Item = (&Name, Standing)> {
+        self.publishing.standings.iter().map(|(name, standing)| (name, *standing))
+    }
+
     /// Takes that claims, instances or members are different, others' or our own.
     pub(super) fn services_changed(&mut self, now: Instant) {
         self.zone.is_old = true;

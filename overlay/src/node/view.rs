@@ -1,7 +1,7 @@
 //! What people and programs are shown of a Node.
 
-use super::Node;
 use super::diagnosis::PathView;
+use super::{Node, Standing};
 use crate::peer::PeerState;
 use nat::Remote;
 use std::net::IpAddr;
@@ -112,11 +112,22 @@ impl Node {
                 Refusal::Expired | Refusal::NotYetValid => format!("{name} finds our credentials out of date. Its clock and ours are {difference} s apart: set the clock that is wrong."),
             });
         }
+        problems.extend(self.names_of_others());
         let unreachable = peers.iter().filter(|p| p.state == PeerState::Offline).count();
         if unreachable > 0 && peers.iter().all(|p| p.state != PeerState::Connected) {
             problems.push("No peer answers. Check that this machine is on a network, and that UDP to the peers' ports is not blocked.".to_owned());
         }
         problems
+    }
+}
+
+impl Node {
+    /// Names that are published here and are other nodes'.
+    fn names_of_others(&self) -> impl Iterator<Item = String> {
+        self.standings().filter_map(|(name, standing)| match standing {
+            Standing::Taken(holder) | Standing::NodeName(holder) => Some(format!("The service name {name} belongs to {}: what is published here under it does not count. Publish it under another name, or have it shared with this machine or delegated to it.", self.name_of(&holder))),
+            Standing::Waiting | Standing::Held | Standing::Shared(_) => None,
+        })
     }
 }
 

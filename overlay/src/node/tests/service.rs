@@ -144,6 +144,7 @@ fn delegation_takes_a_name_and_its_loser_waits_for_it() {
     assert!((0..3).all(|at| seen(&lab, at) == Some((c_id, vec![c_id]))));
     assert!(lab.machines[1].events.contains(&Event::NameLost(name("web"), c_id, name("c"))));
     assert_eq!(lab.machines[1].node.standing(&name("web")), Standing::Taken(c_id));
+    assert!(lab.view(1).problems.iter().any(|problem| problem.contains("web belongs to c")));
     lab.command(c, |node, now| node.unpublish(&name("web"), None, now)).unwrap();
     lab.run(SECOND);
     assert!((0..3).all(|at| seen(&lab, at) == Some((b, vec![b]))), "and it comes back");
@@ -263,7 +264,10 @@ fn a_revoked_owner_loses_its_names_at_once() {
     lab.command(0, |node, now| node.revoke("b", now)).unwrap();
     lab.run(SECOND);
     assert!([0, 2].into_iter().all(|at| seen(&lab, at).is_none()));
-    assert!(!lab.machines[0].node.zone().nodes.contains_key(&name("b")));
+    let node = &lab.machines[0].node;
+    assert!(!node.zone().nodes.contains_key(&name("b")));
+    assert!(node.services.is_empty(), "nothing of it is kept");
+    assert!(node.registry.iter().all(|record| !record.body().kind.is_lease()));
     assert_eq!(publish(&mut lab, 2, web()), Ok(()));
     let refused = publish(&mut lab, 1, web());
     assert_eq!(refused, Err(PublishError::Revoked));
