@@ -120,6 +120,9 @@ pub(crate) const SHUFFLE_INTERVAL_MIN: Duration = Duration::from_secs(10);
 /// A node asks somebody beyond its neighbours to be one this often. Parts of a network that were apart, and in the meantime
 /// have filled their views among themselves, would else stay apart; the larger they are, the sooner one of them asks.
 pub(crate) const MIX_INTERVAL: Duration = Duration::from_secs(1800);
+/// The first time it is after this, then after twice as long, and so on: who takes a newcomer in may be as new, and a few of
+/// them may know nobody but each other.
+pub(crate) const MIX_INTERVAL_MIN: Duration = Duration::from_secs(60);
 /// Somebody whom the caller recalls for that comes within this time.
 pub(crate) const MIX_RECALL_TIME: Duration = Duration::from_secs(1);
 /// Joins that are told to others: one in this time...

@@ -1,8 +1,8 @@
 //! How often something is tried, and how often others may make us do something.
 
 use crate::limits::{
-    JOIN_INTERVAL, JOINS_AT_ONCE, MIX_INTERVAL, MIX_RECALL_TIME, PROMOTION_PAUSE, PROMOTION_PAUSE_FEW,
-    PROMOTION_PAUSE_MAX, START_DELAY,
+    JOIN_INTERVAL, JOINS_AT_ONCE, MIX_INTERVAL, MIX_INTERVAL_MIN, MIX_RECALL_TIME, PROMOTION_PAUSE,
+    PROMOTION_PAUSE_FEW, PROMOTION_PAUSE_MAX, START_DELAY,
 };
 use crate::random::Random;
 use std::time::{Duration, Instant};
@@ -44,6 +44,7 @@ impl Search {
 #[derive(Debug)]
 pub(super) struct Mixing {
     next: Instant,
+    interval: Duration,
     /// Whether the next member that is recalled will be asked.
     is_recalling: bool,
 }
@@ -57,7 +58,8 @@ pub(super) enum Mix {
 
 impl Mixing {
     pub(super) fn new(random: &mut Random, now: Instant) -> Self {
-        Self { next: now + random.jitter(MIX_INTERVAL), is_recalling: false }
+        let interval = MIX_INTERVAL_MIN;
+        Self { next: now + random.jitter(interval), interval, is_recalling: false }
     }
 
     pub(super) fn next(&self) -> Instant {
@@ -80,7 +82,8 @@ impl Mixing {
     pub(super) fn take(&mut self, random: &mut Random, now: Instant) -> bool {
         let is_time = std::mem::take(&mut self.is_recalling);
         if is_time {
-            self.next = now + random.jitter(MIX_INTERVAL);
+            self.interval = (self.interval * 2).min(MIX_INTERVAL);
+            self.next = now + random.jitter(self.interval);
         }
         is_time
     }
