@@ -44,6 +44,15 @@ pub enum ResolverError {
         /// The file.
         path: PathBuf,
     },
+    /// The servers are asked in turn.
+    #[error(
+        "{} has `options rotate`, by which names of the mesh would be asked of others too: take it out, or install systemd-resolved",
+        path.display()
+    )]
+    Rotates {
+        /// The file.
+        path: PathBuf,
+    },
     /// Two networks are there already.
     #[error(
         "{} has room for the servers of two networks: install systemd-resolved, which has no such limit",

@@ -58,6 +58,7 @@ fn refused(refusal: Refusal, path: &Path) -> ResolverError {
     let path = path.to_owned();
     match refusal {
         Refusal::NoOtherServer => ResolverError::NoOtherServer { path },
+        Refusal::Rotates => ResolverError::Rotates { path },
         Refusal::TooManyNetworks => ResolverError::TooManyNetworks { path },
     }
 }

@@ -12,7 +12,7 @@
 //! # use hopmesh::store::StateDirectory;
 //! # async fn example(state: &StateDirectory) -> Result<(), hopmesh::resolver::ResolverError> {
 //! let host = Host::default();
-//! restore(&host, state).await?; // at the start, before the TUN is made
+//! restore(&host, state).await?; // at the start, before the TUN is made; an error is a warning, no reason not to start
 //! let mut resolver = Resolver::detect(host).await;
 //! let zones = Zone::new("home.internal").into_iter().chain(Zone::reverse("10.77.0.0/16".parse().expect("a prefix")));
 //! let servers = vec!["127.0.0.77".parse().expect("an address"), "10.77.0.1".parse().expect("an address")];

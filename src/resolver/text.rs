@@ -18,6 +18,8 @@ const REASON: &str =
 pub(super) enum Refusal {
     /// Nobody else is named: behind ours there would be nobody to answer all other names.
     NoOtherServer,
+    /// The servers are asked in turn: names of the mesh would be asked of others.
+    Rotates,
     /// So many networks have put theirs first that the C library would not get to anybody else's.
     TooManyNetworks,
 }
@@ -35,6 +37,9 @@ pub(super) fn insert(text: &[u8], interface: &str, server: IpAddr) -> Result<Vec
     }
     if others == 0 {
         return Err(Refusal::NoOtherServer);
+    }
+    if lines(text).any(rotates) {
+        return Err(Refusal::Rotates);
     }
     // One more of ours, and at least one of the others'.
     if ours + 2 > SERVERS_MAX {
@@ -97,6 +102,11 @@ fn trimmed(line: &[u8]) -> &[u8] {
 fn is_server(line: &[u8]) -> bool {
     line.strip_prefix(b"nameserver")
         .is_some_and(|rest| rest.first().is_some_and(|b| matches!(b, b' ' | b'\t')))
+}
+
+fn rotates(line: &[u8]) -> bool {
+    let options = line.strip_prefix(b"options").unwrap_or_default();
+    options.split(u8::is_ascii_whitespace).any(|option| option == b"rotate")
 }
 
 fn names(line: &[u8], server: IpAddr) -> bool {
@@ -165,6 +175,13 @@ mod tests {
         let ours_alone =
             remove_server(put("nameserver 192.0.2.1\n", "hm0").as_bytes(), "192.0.2.1".parse().unwrap());
         assert_eq!(insert(&ours_alone, "hm1", SERVER), Err(Refusal::NoOtherServer));
+    }
+
+    #[test]
+    fn servers_that_are_asked_in_turn_are_refused() {
+        let text = b"nameserver 192.0.2.1\noptions edns0 rotate\n";
+        assert_eq!(insert(text, "hm0", SERVER), Err(Refusal::Rotates));
+        assert!(insert(b"nameserver 192.0.2.1\n#options rotate\n", "hm0", SERVER).is_ok());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use hopmesh::resolver::{Host, Kind, Resolver, restore};
 use hopmesh::store::StateDirectory;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::bus::{Daemon, PATIENCE, add_user, start, start_bus};
 use crate::machine::{OURS, THEIRS, alone, join_mesh, look_up, plan};
@@ -17,8 +18,20 @@ const CONNECTION: &str = "/etc/NetworkManager/system-connections/eth0.nmconnecti
 /// What we tell dnsmasq.
 pub(crate) const OUR_FILE: &str = "/etc/NetworkManager/dnsmasq.d/hopmesh-hm0.conf";
 
+/// The dnsmasq that NetworkManager leaves behind when it ends.
+pub(crate) struct Dnsmasq;
+
+impl Drop for Dnsmasq {
+    fn drop(&mut self) {
+        let id = fs::read_to_string("/run/NetworkManager/dnsmasq.pid").ok();
+        if let Some(id) = id.and_then(|id| Pid::from_raw(id.trim().parse().ok()?)) {
+            let _ = kill_process(id, Signal::TERM);
+        }
+    }
+}
+
 /// NetworkManager, on a machine whose network has a DNS server.
-pub(crate) async fn start_network_manager(dns: &str) -> (Daemon, Daemon) {
+pub(crate) async fn start_network_manager(dns: &str) -> (Daemon, Dnsmasq, Daemon) {
     add_user("dnsmasq");
     let settings =
         format!("[main]\nplugins=keyfile\ndns={dns}\nrc-manager=symlink\nsystemd-resolved=false\n");
@@ -32,7 +45,8 @@ pub(crate) async fn start_network_manager(dns: &str) -> (Daemon, Daemon) {
     fs::set_permissions(CONNECTION, fs::Permissions::from_mode(0o600)).unwrap();
     let bus = start_bus();
     let manager = start("/usr/sbin/NetworkManager", &["--no-daemon"], "org.freedesktop.NetworkManager").await;
-    (bus, manager)
+    // Which is the order in which they end.
+    (manager, Dnsmasq, bus)
 }
 
 /// Asks until the answer is that: NetworkManager starts dnsmasq and says nothing of when it is ready.
