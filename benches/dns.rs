@@ -8,6 +8,7 @@ mod world;
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -111,14 +112,14 @@ fn latencies(report: &str) -> Vec<u32> {
 
 /// Processor time of the server's thread, in seconds.
 fn thread_seconds() -> f64 {
-    let threads = fs::read_dir("/proc/self/task").expect("procfs");
-    let paths = threads.filter_map(Result::ok).map(|thread| thread.path());
-    let path = paths
-        .into_iter()
-        .find(|path| fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "dns"));
-    let schedule =
-        fs::read_to_string(path.expect("the server's thread").join("schedstat")).expect("schedstat");
-    let nanoseconds: f64 =
-        schedule.split_whitespace().next().and_then(|first| first.parse().ok()).expect("a number");
-    nanoseconds / 1e9
+    let find = || {
+        let mut threads = fs::read_dir("/proc/self/task").expect("procfs").filter_map(Result::ok);
+        let is_server = |path: &Path| fs::read_to_string(path.join("comm")).is_ok_and(|name| name == "dns\n");
+        threads.find_map(|thread| Some(thread.path()).filter(|path| is_server(path)))
+    };
+    // A thread gets its name when it first runs.
+    let path = std::iter::repeat_with(find).flatten().next().expect("there is a server");
+    let schedule = fs::read_to_string(path.join("schedstat")).expect("schedstat");
+    let nanoseconds = schedule.split_whitespace().next().and_then(|first| first.parse::<f64>().ok());
+    nanoseconds.expect("a number") / 1e9
 }

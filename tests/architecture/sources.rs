@@ -1,7 +1,7 @@
 //! Where packages come from: this checkout and crates.io, never git; and some that deny.toml bans never come.
 
-use crate::assert_none;
 use crate::graph::Graph;
+use crate::{assert_none, root, sources_below, text};
 
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
@@ -46,4 +46,18 @@ fn git_foreign_paths_and_banned_packages_are_noticed() {
     assert_eq!(from(None), ["libc is a path outside of the workspace"]);
     let renamed = graph.altered("libc", |package| package.name = "openssl-sys".to_owned());
     assert_eq!(wrong_sources(&renamed, &banned()), ["openssl-sys is banned by deny.toml"]);
+}
+
+/// Sources below a folder of the checkout that name a library, but for those in the one folder that may.
+fn named_outside(library: &str, folder: &str, only: &str) -> Vec<String> {
+    let sources = sources_below(&root().join(folder)).into_iter();
+    let outside = sources.filter(|path| !path.starts_with(root().join(only)));
+    let naming = outside.filter(|path| text(path).contains(library));
+    naming.map(|path| format!("{} names {library}, which is for {only} alone", path.display())).collect()
+}
+
+#[test]
+fn dns_messages_are_read_and_written_in_one_folder() {
+    assert_none(&named_outside("hickory", "src", "src/dns"));
+    assert!(!named_outside("hickory", "src", "src/dns/server").is_empty());
 }
