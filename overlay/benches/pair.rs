@@ -96,7 +96,6 @@ impl Pair {
                 | Output::CloseSockets { .. }
                 | Output::Beacon(_)
                 | Output::Dht(_)
-                | Output::Zone(_)
                 | Output::Release(_)
                 | Output::Unreachable { .. }
                 | Output::Persist { .. }
