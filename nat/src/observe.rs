@@ -292,16 +292,19 @@ fn majority<T: Ord + Copy>(votes: impl Iterator<Item = T>) -> Option<T> {
     votes.iter().copied().find(|said| count(said) >= VOTES_MIN && 2 * count(said) > votes.len())
 }
 
-/// What most say; while they are divided, what they said last, as long as enough of them still say so. A NAT that
-/// serves somebody by a port of his own divides them at every word of his.
+/// What most say. While they are divided, or begin to say something else, it is what they said last, as long as enough of them
+/// go on saying so: a NAT that serves some by a port of their own changes the majority at every word of theirs.
 fn agreed(family: &Family, now: Instant) -> Option<Candidate> {
-    let still_said = |said: &Candidate| {
-        let saying = || live(&family.main, now).filter(|observation| observation.observed == *said);
-        let witnesses: BTreeSet<_> = saying().map(|observation| observation.witness).collect();
-        let networks: BTreeSet<_> = saying().map(|observation| network(observation.asked)).collect();
+    let saying = |said: Candidate| live(&family.main, now).filter(move |seen| seen.observed == said);
+    let is_said_since = |said: &Candidate, since: Option<Instant>| {
+        let saying = || saying(*said).filter(|seen| since.is_none_or(|since| seen.at > since));
+        let witnesses: BTreeSet<_> = saying().map(|seen| seen.witness).collect();
+        let networks: BTreeSet<_> = saying().map(|seen| network(seen.asked)).collect();
         witnesses.len().min(networks.len()) >= VOTES_MIN
     };
-    majority(votes(family, now).map(|vote| vote.observed)).or(family.agreed.filter(still_said))
+    let most = majority(votes(family, now).map(|vote| vote.observed));
+    let first_said = most.and_then(|most| saying(most).map(|seen| seen.since).min());
+    family.agreed.filter(|before| most == Some(*before) || is_said_since(before, first_said)).or(most)
 }
 
 fn agreed_ip(family: &Family, now: Instant) -> Option<IpAddr> {

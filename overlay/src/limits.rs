@@ -139,6 +139,8 @@ pub const ANCHOR_COMPANY_MAX: usize = 16;
 pub const COMPANY_INTERVAL: Duration = Duration::from_secs(5);
 /// A peer is wanted for so long after the last packet, ping or handshake: programs come back, and a session is 2 kB of handshakes.
 pub const USED_LIFE: Duration = Duration::from_secs(180);
+/// And for so long after a handshake by which nothing has come yet: a node that looks for neighbours asks and goes.
+pub const GREETED_LIFE: Duration = Duration::from_secs(30);
 /// Who wants no session says so this often, while the other does not agree.
 pub const REST_INTERVAL: Duration = Duration::from_secs(60);
 /// Initiations to somebody who may become a neighbour; then the next one is tried. A circuit through hops is found by then.

@@ -271,7 +271,7 @@ impl Peer {
 
     /// Whether a session with it is wanted.
     pub(crate) fn is_wanted(&self, now: Instant) -> bool {
-        self.need.is_kept || self.need.is_used(USED_LIFE, now)
+        self.need.is_kept || self.need.is_used(now)
     }
 
     /// Whether there is no session although there should be one.
@@ -279,9 +279,9 @@ impl Peer {
         !self.is_connected() && self.seeking != Seeking::Resting
     }
 
-    /// A packet, a ping or the peer itself wants a session.
+    /// A packet or a ping wants a session.
     pub(crate) fn use_it(&mut self, now: Instant) {
-        self.need.used = Some(now);
+        self.need.note(USED_LIFE, now);
     }
 
     /// Begins to ask for a session, at once; goes on asking as before when it does already. Rests when none is wanted.

@@ -89,6 +89,23 @@ fn an_address_stays_while_witnesses_are_divided_and_enough_still_say_it() {
 }
 
 #[test]
+fn an_address_stays_while_enough_go_on_saying_it_whatever_is_said_last() {
+    let mut f = Fixture::new();
+    let other = "203.0.113.1:5000";
+    let neighbour =
+        |number: u8| (Witness::Member(NodeId([10 + number; 32])), address(&format!("198.{number}.9.9:7")));
+    // Two in each of two networks: of each network the latest word counts.
+    for round in 0..3 {
+        [1, 2].map(member).into_iter().for_each(|witness| f.says(witness, OURS));
+        assert_eq!(f.reflexive(), [if round == 0 { OURS } else { other }]);
+        [1, 2].map(neighbour).into_iter().for_each(|witness| f.says(witness, other));
+        assert_eq!(f.reflexive(), [other], "it may have been a change; it is none back");
+    }
+    [1, 2].map(neighbour).into_iter().for_each(|witness| f.says(witness, OURS));
+    assert_eq!(f.reflexive(), [OURS], "nobody says the other any more");
+}
+
+#[test]
 fn no_single_member_sets_our_address_or_class() {
     let mut f = Fixture::new();
     for port in 1..=60 {

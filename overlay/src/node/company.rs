@@ -88,6 +88,13 @@ impl Node {
         kept
     }
 
+    /// Whether a link is told of: one that lasts. Sessions that come and go with packets are nobody else's business.
+    pub(super) fn is_lasting(&self, node: &NodeId) -> bool {
+        let is_anchor = || self.topology.state(node).is_some_and(|state| state.is_anchor);
+        let is_kept = || self.peers.get(node).is_some_and(|peer| peer.need.is_kept);
+        self.keeps_everybody() || self.neighbours.is_active(node) || (is_anchor() && is_kept())
+    }
+
     /// The anchors that are kept: those that we have, then those that are nearest to us in the order of ids, which is another
     /// order for every node, so that no anchor is everybody's. Anchors keep each other, so that they lead everywhere.
     fn kept_anchors(&self) -> BTreeSet<NodeId> {
@@ -174,8 +181,8 @@ impl Node {
 pub(crate) struct Need {
     /// We keep it whether it is used or not.
     pub(crate) is_kept: bool,
-    /// A packet, a ping or the peer itself wanted it then.
-    pub(crate) used: Option<Instant>,
+    /// Until then a packet, a ping or the peer itself wants it.
+    until: Option<Instant>,
     /// What had flowed at the latest look.
     traffic: nat::Traffic,
     /// When we last said that we do not want it.
@@ -184,7 +191,12 @@ pub(crate) struct Need {
 
 impl Need {
     /// Whether it was used so lately that it may be used again.
-    pub(crate) fn is_used(&self, life: Duration, now: Instant) -> bool {
-        self.used.is_some_and(|at| now < at + life)
+    pub(crate) fn is_used(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
+
+    /// It is wanted for so long at least.
+    pub(crate) fn note(&mut self, life: Duration, now: Instant) {
+        self.until = self.until.max(Some(now + life));
     }
 }

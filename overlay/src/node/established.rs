@@ -3,6 +3,7 @@
 use super::reach::is_for_tests;
 use super::{Event, Node, Output};
 use crate::drops::DropReason;
+use crate::limits::GREETED_LIFE;
 use crate::peer::Seeking;
 use nat::Remote;
 use std::sync::atomic::Ordering::Relaxed;
@@ -18,7 +19,7 @@ impl Node {
         let is_rekey = was_connected && peer.paths.primary() == Some(remote);
         peer.seeking = Seeking::Content;
         // Whoever asked for it, somebody wants it.
-        peer.use_it(now);
+        peer.need.note(GREETED_LIFE, now);
         peer.last_handshake = Some(now);
         peer.refusal = None;
         peer.digest = None;

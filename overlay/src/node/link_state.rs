@@ -115,6 +115,7 @@ impl Node {
 
     fn own_link_state(&self, told: Option<&LinkState>) -> LinkState {
         let mut links = self.links();
+        links.retain(|(node, _)| self.is_lasting(node));
         // Whoever carries for others comes first: it leads on to the rest.
         let is_anchor = |node: &NodeId| self.topology.state(node).is_some_and(|state| state.is_anchor);
         let is_told = |node: &NodeId| {

@@ -3,7 +3,7 @@
 //! In a network that is small enough to keep everybody it seeks none, and only answers; in a larger one they make it one whole.
 
 use super::Node;
-use crate::limits::{NEIGHBOUR_TRIES, RECALLED_MAX};
+use crate::limits::{GREETED_LIFE, NEIGHBOUR_TRIES, RECALLED_MAX};
 use crate::peer::{Peer, Seeking};
 use registry::{ViewOutput, Views};
 use std::collections::BTreeSet;
@@ -29,6 +29,11 @@ impl Neighbours {
     /// The neighbours.
     pub(super) fn active(&self) -> impl Iterator<Item = NodeId> {
         self.views.active()
+    }
+
+    /// Whether it is one.
+    pub(super) fn is_active(&self, node: &NodeId) -> bool {
+        self.views.is_active(node)
     }
 
     /// Neighbours, and those that may become some.
@@ -109,7 +114,7 @@ impl Node {
             Some(peer) => {
                 self.neighbours.tried.insert(node);
                 if !peer.is_wanted(now) {
-                    peer.use_it(now);
+                    peer.need.note(GREETED_LIFE, now);
                     peer.hurry(now);
                 }
             }
