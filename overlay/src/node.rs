@@ -34,6 +34,7 @@ mod reach;
 mod records;
 mod review;
 mod services;
+mod snapshot;
 mod stream;
 mod sync;
 mod timers;
@@ -72,12 +73,11 @@ use crate::random::Random;
 use crate::sent::Sent;
 use crate::service::Publication;
 use crate::state::{Contact, IssuedInvite, Leases, Network, StateFile};
-use crate::tables::{PeerRow, Routes, Tables};
+use crate::tables::Routes;
 use indices::Indices;
 use nat::{Remote, SocketId, Source, Topology};
 use registry::{Registry, Services, Zone};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::datagram::Datagram;
@@ -437,66 +437,6 @@ impl Node {
             self.neighbour_gone(node, now);
             self.links_changed(now);
         }
-    }
-
-    /// The snapshot of this moment, for workers to begin with; later ones come as [`Output::Publish`].
-    #[must_use]
-    pub fn snapshot(&mut self) -> Arc<Tables> {
-        if self.routes_are_old {
-            self.routes = Arc::new(self.build_routes());
-            // Who is a member, and how it is called, may be different.
-            self.zone.is_old = true;
-        }
-        self.circuits.bring_up_to_date(&mut self.labels, circuit::label_of);
-        let row = |node: &Option<NodeId>| {
-            let peer = self.peers.get(node.as_ref()?)?;
-            let session = peer.sessions.current().map(|held| held.session.clone());
-            let remote = peer.paths.primary();
-            let first_hop = match remote {
-                Some(Remote::Circuit(label)) => self.first_hop(label),
-                Some(Remote::Udp { .. } | Remote::Stream(_)) | None => None,
-            };
-            Some(PeerRow { session, remote, first_hop, shared: peer.shared.clone() })
-        };
-        let tables = Tables {
-            routes: self.routes.clone(),
-            peers: self.positions.iter().map(row).collect(),
-            sessions: self.indices.sessions(),
-            labels: self.labels.clone(),
-            gate: self.gate.clone(),
-            hints: self.discovery.gate.clone(),
-            invites: Arc::new(
-                self.invites
-                    .iter()
-                    .map(|i| (i.id, wire::invite::mac_key(&i.secret)))
-                    .chain(self.vouched_invites())
-                    .collect(),
-            ),
-        };
-        self.routes_are_old = false;
-        self.tables_are_old = false;
-        Arc::new(tables)
-    }
-
-    /// Rebuilds the snapshot and queues it.
-    fn publish_tables(&mut self) {
-        let tables = self.snapshot();
-        self.outputs.push_back(Output::Publish(tables));
-    }
-
-    fn build_routes(&self) -> Routes {
-        let mut routes = Routes::default();
-        if self.is_revoked {
-            return routes;
-        }
-        let own = self.members.own().claims();
-        routes.own = vec![IpAddr::V4(own.ipv4.addr()), IpAddr::V6(own.ipv6())];
-        for (prefix, owner) in self.members.owners() {
-            if let Some(peer) = self.peers.get(&owner) {
-                routes.table.insert(prefix, peer.position);
-            }
-        }
-        routes
     }
 
     /// Counters of drops, to be shared with the workers.
