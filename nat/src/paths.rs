@@ -137,6 +137,12 @@ impl Paths {
         self.primary?.answers.loss_per_mille()
     }
 
+    /// Whether the primary path is being asked whether it lives.
+    #[must_use]
+    pub fn is_suspected(&self) -> bool {
+        self.primary.is_some_and(|primary| matches!(primary.liveness, Liveness::Suspect { .. }))
+    }
+
     /// Whether the primary path owes an answer.
     #[must_use]
     pub fn is_suspect(&self) -> bool {

@@ -72,6 +72,11 @@ impl Broadcast {
         self.missing.retain(|_, missing| !missing.offered_by.is_empty());
     }
 
+    /// From now on everybody is sent what is new: there will be no time to be asked for it.
+    pub fn send_to_all(&mut self) {
+        self.neighbours.values_mut().for_each(|is_eager| *is_eager = true);
+    }
+
     /// A record was news, from somebody or our own.
     pub fn handle_news(&mut self, news: HaveEntry, from: Option<NodeId>, now: Instant) {
         self.found(&news);

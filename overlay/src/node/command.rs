@@ -358,6 +358,7 @@ impl Node {
 
     /// Withdraws what we publish, for the time being, and tells every peer that we go down.
     pub fn close(&mut self, now: Instant) {
+        self.spread_to_all();
         self.withdraw_instances(now);
         // Before the sessions end, by which it goes.
         self.run_news(now);

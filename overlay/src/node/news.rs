@@ -34,6 +34,12 @@ impl Node {
         self.news.next = Some(now);
     }
 
+    /// What is said now is said for the last time.
+    pub(super) fn spread_to_all(&mut self) {
+        self.take_news_neighbours();
+        self.news.broadcast.send_to_all();
+    }
+
     /// A record came that was here already.
     pub(super) fn note_duplicate(&mut self, news: &HaveEntry, from: NodeId, now: Instant) {
         self.news.broadcast.handle_duplicate(news, from);

@@ -94,8 +94,10 @@ impl Node {
                         Some(Remote::Circuit(label)) => self.hops_of(label).first().copied(),
                         Some(Remote::Udp { .. } | Remote::Stream(_)) | None => None,
                     };
-                    if let Some(hop) = hop.and_then(|hop| self.peers.get_mut(&hop)) {
-                        // Perhaps it is we who have moved: the hop must know before it can bring answers.
+                    // Perhaps it is we who have moved: the hop must know before it can bring answers. Unless it owes an answer
+                    // itself: two that are each other's hops would else suspect each other for ever, and never be given up.
+                    let hop = hop.and_then(|hop| self.peers.get_mut(&hop));
+                    if let Some(hop) = hop.filter(|hop| !hop.paths.is_suspected()) {
                         hop.paths.handle_local_change(now);
                     }
                     self.seek_circuit(node, now);
