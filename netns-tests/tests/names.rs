@@ -1,8 +1,6 @@
 //! Names by DNS, asked of the real daemon: machines and services, at the mesh address and at the loopback one.
 
-use std::fs;
-
-use netns_tests::{DEADLINE, Lab, Machine, wait_until};
+use netns_tests::{DEADLINE, Lab, Machine, OwnEtc, wait_until};
 
 /// What `dig` says is there.
 fn dig(machine: &Machine, server: &str, name: &str, kind: &str) -> Vec<String> {
@@ -55,22 +53,13 @@ fn machines_and_services_have_names() {
     assert_eq!(a.status()["names"], serde_json::Value::Null);
 }
 
-/// Runs its arguments with the folder `$0` as `/etc` and nothing in `/run`: no resolver but a bare resolv.conf.
-const OWN_ETC: &str = r#"mount --bind "$0" /etc && mount -t tmpfs none /run && exec "$@""#;
-
 #[test]
 fn the_host_asks_for_names_and_is_left_as_it_was() {
     const BEFORE: &str = "nameserver 192.0.2.53\n";
     let lab = Lab::new();
     let a = lab.machine("a");
-    let etc = a.folder().join("etc");
-    fs::create_dir(&etc).unwrap();
-    fs::write(etc.join("resolv.conf"), BEFORE).unwrap();
-    fs::copy("/etc/nsswitch.conf", etc.join("nsswitch.conf")).unwrap();
-    let etc_text = etc.to_str().expect("a temporary folder");
-    let wrap = ["unshare", "--mount", "--propagation", "private", "sh", "-c", OWN_ETC, etc_text];
-    let resolv = || fs::read_to_string(etc.join("resolv.conf")).unwrap();
-    a.configure_resolver("");
+    let etc = OwnEtc::new(&a, BEFORE);
+    let (wrap, resolv) = (etc.wrap(), || etc.resolv_conf());
 
     a.adopt(a.launch(&wrap, &["up", "--node-name", "a"], None));
     assert!(resolv().contains("nameserver 127.77."), "{}", resolv());

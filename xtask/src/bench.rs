@@ -5,7 +5,7 @@ use crate::privilege::Privilege;
 use crate::process::{Failure, announce, build_hopmesh, cargo, run, words};
 
 /// Runs the benchmarks of the crates, then `netns-tests/bench` with these arguments; that alone when the first of them
-/// is `paths`.
+/// is `paths` or `names`.
 ///
 /// # Errors
 /// When anything cannot be built or run.
@@ -13,8 +13,10 @@ pub(crate) fn run_all(arguments: &[String]) -> Result<(), Failure> {
     let privilege = Privilege::find("measuring in network namespaces")?;
     package::install()?;
 
-    if let Some((_, arguments)) = arguments.split_first().filter(|(first, _)| *first == "paths") {
-        return in_namespaces("paths", arguments, privilege);
+    if let Some((program @ ("paths" | "names"), arguments)) =
+        arguments.split_first().map(|(first, rest)| (first.as_str(), rest))
+    {
+        return in_namespaces(program, arguments, privilege);
     }
     let mut alone = cargo(["bench", "--locked", "--workspace", "--exclude", "hopmesh-netns-tests"]);
     announce(&words(&alone));

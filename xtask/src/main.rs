@@ -23,7 +23,8 @@ Usage: cargo xtask COMMAND
   test [RING...]     installs the Debian packages the tests need, then runs everything that CI runs;
                      RING is any of lint, unit, sim, netns
   bench [ARGUMENTS]  runs the benchmarks, and iperf3 through Hopmesh and through wireguard-go;
-                     `bench paths`: what paths between machines behind NATs cost
+                     `bench paths`: what paths between machines behind NATs cost;
+                     `bench names`: how soon a published name is answered everywhere
 
 Example: cargo xtask up --network home
 ";

@@ -8,9 +8,10 @@ use crate::privilege::Privilege;
 use crate::process::{Failure, announce, run};
 
 /// What the labs of `netns-tests`, and tests with programs of others, need besides what every Debian has.
-const PACKAGES: [&str; 21] = [
+const PACKAGES: [&str; 23] = [
     "bind9-dnsutils",
     "conntrack",
+    "curl",
     // The program alone: `dbus`, which would start it as a service, is another package.
     "dbus-daemon",
     "dnsperf",
@@ -27,6 +28,8 @@ const PACKAGES: [&str; 21] = [
     "miniupnpd-nftables",
     "netcat-openbsd",
     "nftables",
+    // Debian has no package of the program alone: where systemd runs, disable the unit if port 80 is to stay free.
+    "nginx-light",
     "procps",
     "python3-libtorrent",
     "strace",
