@@ -96,11 +96,14 @@ fn published_on_one_machine_and_found_on_all() {
     assert_eq!(services["services"][0]["owner"], "a");
     let delegated = a.json(&["delegate", "c", "mail"]);
     assert_eq!(delegated["services"][0], "mail");
-    wait_until("what is delegated is nobody else's", DEADLINE, || {
-        let _ = c.hopmesh(&["publish", "mail", "--port", "25"]);
-        let done = b.hopmesh(&["publish", "mail", "--port", "25"]);
-        done.stderr.contains("mail belongs to c: ").then_some(())
+    // Not before c knows what others hold: it has just started. Until then b could claim the name, and would wait for it.
+    wait_until("c publishes what is delegated to it", DEADLINE, || {
+        let done = c.hopmesh(&["publish", "mail", "--port", "25"]);
+        (done.code == Some(0)).then_some(())
     });
+    await_instances(&b, &["mail"], 1, DEADLINE);
+    let refusal = error_of(&b, &["publish", "mail", "--port", "25"]);
+    assert!(refusal.contains("mail belongs to c: "), "what is delegated is nobody else's: {refusal}");
     let _ = c.json(&["unpublish", "mail"]);
     let refusal = error_of(&c, &["publish", "web", "--port", "1"]);
     assert!(refusal.contains("web belongs to a: "), "{refusal}");
