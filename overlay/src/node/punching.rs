@@ -45,9 +45,9 @@ enum State {
     #[default]
     Idle,
     /// We called.
-    Called { nonce: u64, since: Instant, rung: Rung },
+    Called { nonce: u64, since: Instant, rung: Rung, is_hard: bool },
     /// Fresh sockets are asking; then we answer.
-    Answering { nonce: u64, rung: Rung, theirs: Box<Side>, until: Instant },
+    Answering { nonce: u64, rung: Rung, theirs: Box<Side>, until: Instant, is_hard: bool },
     /// Both probe.
     Running(Box<Running>),
 }
@@ -95,6 +95,15 @@ impl Punching {
 }
 
 impl Punching {
+    /// Whether a hard attempt is under way, or about to be.
+    fn is_hard(&self) -> bool {
+        match &self.state {
+            State::Running(running) => running.strategy.is_hard(),
+            State::Called { is_hard, .. } | State::Answering { is_hard, .. } => *is_hard,
+            State::Idle => false,
+        }
+    }
+
     /// Ranges of which there are sockets: those of an attempt, and the one that won.
     fn ranges(&self) -> impl Iterator<Item = u16> {
         let running = match &self.state {
@@ -168,7 +177,8 @@ impl Node {
         }
         let nonce = self.random.u64();
         if let Some(peer) = self.peers.get_mut(&node) {
-            peer.punching.state = State::Called { nonce, since: now, rung: step.rung };
+            let is_hard = step.strategy.is_hard();
+            peer.punching.state = State::Called { nonce, since: now, rung: step.rung, is_hard };
         }
         self.send_call(node, (nonce, false), step.rung, now);
     }
@@ -198,15 +208,19 @@ impl Node {
     }
 
     fn may_punch_hard(&self, node: &NodeId, now: Instant) -> bool {
-        let is_hard = |state: &State| matches!(state, State::Running(running) if running.strategy.is_hard());
-        let is_free = self.peers.values().all(|peer| !is_hard(&peer.punching.state));
         let is_used = self.peers.get(node).is_some_and(|peer| {
             let (rx, tx) = peer.shared.bytes();
             peer.punching.relayed_since.is_some_and(|(since, bytes)| {
                 now >= since + RELAYED_BEFORE_HARD && rx.wrapping_add(tx) != bytes
             })
         });
-        is_free && is_used
+        is_used && !self.is_punching_hard(node)
+    }
+
+    /// Whether a hard attempt is under way with anybody else: each opens hundreds of sockets, so that one at a time is enough,
+    /// whoever calls.
+    fn is_punching_hard(&self, except: &NodeId) -> bool {
+        self.peers.values().any(|peer| peer.node != *except && peer.punching.is_hard())
     }
 
     /// The peer calls, or answers our call.
@@ -218,6 +232,7 @@ impl Node {
         };
         let we_go_first = self.identity.node() < node;
         let ours = self.own_side(now);
+        let is_busy = self.is_punching_hard(&node);
         let Some(peer) = self.peers.get_mut(&node) else { return };
         let punching = &mut peer.punching;
         let mut theirs = called.side;
@@ -233,9 +248,13 @@ impl Node {
             (State::Idle | State::Called { .. }, false) => {
                 punching.ladder.handle_sides(&ours, &theirs, now);
                 let Some(strategy) = punching.ladder.answer(rung, now) else { return };
-                let until = now;
-                punching.state =
-                    State::Answering { nonce: called.nonce, rung, theirs: Box::new(theirs), until };
+                let is_hard = strategy.is_hard();
+                if is_hard && is_busy {
+                    // It calls again later.
+                    return;
+                }
+                let (nonce, theirs) = (called.nonce, Box::new(theirs));
+                punching.state = State::Answering { nonce, rung, theirs, until: now, is_hard };
                 if self.needs_sample(strategy) && self.sample(now) {
                     self.answer_later(node, now);
                 }

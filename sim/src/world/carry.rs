@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 
 /// Datagrams that are remembered for replay.
 const OVERHEARD_MAX: usize = 64;
+/// Sockets of one machine at the same time: those of a hard attempt, of one or two that have just ended, and what was won.
+const SOCKETS_MAX: usize = 2048;
 /// Ports that the operating system gives to sockets that want any.
 const EPHEMERAL_PORTS: std::ops::Range<u16> = 32_768..61_000;
 
@@ -90,7 +92,15 @@ impl World {
     }
 
     /// Opens sockets of a machine on ports of the operating system's choice.
+    ///
+    /// # Panics
+    /// When a node wants more than [`SOCKETS_MAX`] at the same time.
     pub fn open_sockets(&mut self, machine: usize, first: SocketId, count: u16) {
+        let open = self.machines[machine].sockets.len();
+        assert!(
+            open + usize::from(count) <= SOCKETS_MAX,
+            "machine {machine} has {open} sockets and wants {count}"
+        );
         for id in (first.0..=u16::MAX).take(count.into()).map(SocketId) {
             let port = loop {
                 let port = EPHEMERAL_PORTS.start + self.random.below(EPHEMERAL_PORTS.len()) as u16;
