@@ -99,9 +99,7 @@ impl Broadcast {
     /// A record came that is held already, or a newer one.
     pub fn handle_duplicate(&mut self, news: &HaveEntry, from: NodeId) {
         self.found(news);
-        // What anti-entropy brought may have been first: the only one that news comes from at once goes on as it is.
-        let is_only_one = self.neighbours.values().filter(|is_eager| **is_eager).nth(1).is_none();
-        if let Some(is_eager) = self.neighbours.get_mut(&from).filter(|is_eager| **is_eager && !is_only_one) {
+        if let Some(is_eager) = self.neighbours.get_mut(&from).filter(|is_eager| **is_eager) {
             *is_eager = false;
             self.outputs.push_back(BroadcastOutput::Send(from, NewsMessage::Prune));
         }

@@ -286,6 +286,14 @@ impl Node {
     fn begin_punch(&mut self, node: NodeId, rung: Rung, theirs: Side, start: Instant, now: Instant) {
         let ours = self.own_side(now);
         let strategy = nat::strategy_on(rung, &ours, &theirs);
+        if strategy.is_hard() && self.is_punching_hard(&node) {
+            // What the peer says of itself makes it harder than its records did.
+            if let Some(peer) = self.peers.get_mut(&node) {
+                peer.punching.state = State::Idle;
+                peer.punching.next_call = Some(now + CALL_PAUSE);
+            }
+            return;
+        }
         let of_peers = self.peers.values().flat_map(|peer| peer.punching.ranges());
         let taken = of_peers.chain(self.closing.iter().map(|(_, first, _)| range_of(*first))).collect();
         let Some(range) = free_range(self.punches, &taken) else { return };

@@ -144,16 +144,3 @@ fn many_news_at_once_are_offered_in_datagrams_that_fit() {
     }
     assert_eq!(offered, 150);
 }
-
-#[test]
-fn the_only_neighbour_that_sends_at_once_is_not_asked_to_stop() {
-    let mut broadcast = Broadcast::new();
-    let [hub, other] = [1, 2].map(|n| NodeId([n; 32]));
-    broadcast.handle_neighbour_joined(hub);
-    let news = HaveEntry { key: 1, sequence: 1 };
-    broadcast.handle_duplicate(&news, hub);
-    assert!(broadcast.is_eager(&hub));
-    broadcast.handle_neighbour_joined(other);
-    broadcast.handle_duplicate(&news, hub);
-    assert!(!broadcast.is_eager(&hub) && broadcast.is_eager(&other));
-}
