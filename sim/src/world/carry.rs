@@ -94,7 +94,7 @@ impl World {
     /// Opens sockets of a machine on ports of the operating system's choice.
     ///
     /// # Panics
-    /// When a node wants more than [`SOCKETS_MAX`] at the same time.
+    /// When a node wants more than 2,048 at the same time.
     pub fn open_sockets(&mut self, machine: usize, first: SocketId, count: u16) {
         let open = self.machines[machine].sockets.len();
         assert!(
