@@ -114,7 +114,7 @@ impl Node {
         anchors.into_iter().take(count).map(|peer| peer.node).collect()
     }
 
-    /// Offers rest to those that we have a session with and do not want; lets go those that do not answer.
+    /// Offers rest to those that we have a session with and do not want; whoever has carried packets since is wanted.
     fn rest_the_others(&mut self, now: Instant) {
         let traffic = |peer: &Peer| peer.shared.traffic();
         let connected: Vec<NodeId> = self.peers.connected().map(|peer| peer.node).collect();
