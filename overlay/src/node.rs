@@ -305,7 +305,9 @@ impl Node {
                 Some(Datagram::CookieReply(reply)) => self.consume_cookie_reply(&reply, remote, now),
                 Some(Datagram::Enrolment(message)) => self.consume_enrolment(&message, remote, now),
                 Some(Datagram::Hint(message)) => self.consume_hint(&message, remote, now),
-                Some(Datagram::Data(_) | Datagram::Control(_) | Datagram::Labelled(_)) => {
+                Some(
+                    Datagram::Data(_) | Datagram::Unsummed(_) | Datagram::Control(_) | Datagram::Labelled(_),
+                ) => {
                     self.drops.count(DropReason::Unknown);
                 }
                 None => self.consume_server_answer(&bytes, remote, now),

@@ -27,6 +27,8 @@ pub enum Role {
 pub enum Kind {
     /// An inner packet.
     Data,
+    /// An inner packet whose TCP or UDP checksum was left out.
+    Unsummed,
     /// A control message.
     Control,
 }
@@ -102,16 +104,32 @@ impl Session {
     /// # Errors
     /// [`SessionError::Exhausted`] after 2^46 datagrams, [`SessionError::Malformed`] when `buffer` has no room.
     pub fn seal(&self, kind: Kind, buffer: &mut [u8]) -> Result<(), SessionError> {
+        let counter = self.take_counters(1)?;
+        self.seal_under(counter, kind, buffer)
+    }
+
+    /// Takes as many counters as datagrams are to be sealed, and says the first.
+    ///
+    /// # Errors
+    /// [`SessionError::Exhausted`] after 2^46 of them.
+    pub(crate) fn take_counters(&self, count: u64) -> Result<u64, SessionError> {
+        let first = self.counter.fetch_add(count, Relaxed);
+        let is_within = first < REJECT_AFTER_COUNTER && count <= REJECT_AFTER_COUNTER - first;
+        if is_within { Ok(first) } else { Err(SessionError::Exhausted) }
+    }
+
+    /// As [`Session::seal`], under a counter that was taken for it.
+    ///
+    /// # Errors
+    /// As [`Session::seal`].
+    pub(crate) fn seal_under(&self, counter: u64, kind: Kind, buffer: &mut [u8]) -> Result<(), SessionError> {
         if buffer.len() < OVERHEAD {
             return Err(SessionError::Malformed);
-        }
-        let counter = self.counter.fetch_add(1, Relaxed);
-        if counter >= REJECT_AFTER_COUNTER {
-            return Err(SessionError::Exhausted);
         }
         let sealed = Sealed { receiver: self.remote_index, counter };
         let header = match kind {
             Kind::Data => sealed.data_header(),
+            Kind::Unsummed => sealed.unsummed_header(),
             Kind::Control => sealed.control_header(),
         };
         let (head, rest) = buffer.split_at_mut(HEADER_LENGTH);

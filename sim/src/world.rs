@@ -74,6 +74,8 @@ pub struct World {
     /// The latest datagrams, for those who replay them.
     overheard: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
     violation: Option<Violation>,
+    /// Of whichever machine sends.
+    trains: Trains,
 }
 
 impl World {
@@ -97,6 +99,7 @@ impl World {
             enrolled: BTreeMap::new(),
             overheard: vec![],
             violation: None,
+            trains: Trains::new(),
         }
     }
 

@@ -20,6 +20,7 @@ mod kind {
     pub(super) const ENROLMENT: u8 = 0xa6;
     pub(super) const LABELLED: u8 = 0xa7;
     pub(super) const HINT: u8 = 0xa8;
+    pub(super) const UNSUMMED: u8 = 0xa9;
 }
 
 /// Second byte of handshake, enrolment and hint messages: the version of the protocol.
@@ -61,6 +62,8 @@ pub enum Datagram<'a> {
     CookieReply(CookieReply),
     /// A sealed inner packet.
     Data(Sealed),
+    /// A sealed inner packet whose TCP or UDP checksum was left out.
+    Unsummed(Sealed),
     /// A sealed control message.
     Control(Sealed),
     /// A message of an enrolment.
@@ -90,7 +93,7 @@ impl Labelled {
             return None;
         }
         let copy_mark = match *inner.first()? {
-            kind::DATA | kind::CONTROL if inner.len() >= OVERHEAD => {
+            kind::DATA | kind::UNSUMMED | kind::CONTROL if inner.len() >= OVERHEAD => {
                 Some(u64::from_le_bytes(*inner.last_chunk()?))
             }
             kind::INITIATION | kind::RESPONSE | kind::COOKIE_REPLY => None,
@@ -239,12 +242,12 @@ impl<'a> Datagram<'a> {
     #[must_use]
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (&first, rest) = bytes.split_first()?;
-        if matches!(first, kind::DATA | kind::CONTROL) {
-            let sealed = Sealed::parse(bytes)?;
-            return Some(if first == kind::DATA { Self::Data(sealed) } else { Self::Control(sealed) });
-        }
-        if first == kind::LABELLED {
-            return Labelled::parse(bytes).map(Self::Labelled);
+        match first {
+            kind::DATA => return Sealed::parse(bytes).map(Self::Data),
+            kind::UNSUMMED => return Sealed::parse(bytes).map(Self::Unsummed),
+            kind::CONTROL => return Sealed::parse(bytes).map(Self::Control),
+            kind::LABELLED => return Labelled::parse(bytes).map(Self::Labelled),
+            _ => {}
         }
         let known_version = rest.first() == Some(&VERSION);
         if !known_version || bytes.len() > SLOW_LENGTH_MAX {
@@ -263,7 +266,7 @@ impl<'a> Datagram<'a> {
     /// Whether a UDP payload is a sealed packet, all that the fast path looks at.
     #[must_use]
     pub fn is_data(bytes: &[u8]) -> bool {
-        bytes.first() == Some(&kind::DATA)
+        matches!(bytes.first(), Some(&(kind::DATA | kind::UNSUMMED)))
     }
 }
 
@@ -281,6 +284,12 @@ impl Sealed {
     #[must_use]
     pub fn data_header(&self) -> [u8; HEADER_LENGTH] {
         self.header(kind::DATA)
+    }
+
+    /// The header of a sealed packet whose checksum was left out.
+    #[must_use]
+    pub fn unsummed_header(&self) -> [u8; HEADER_LENGTH] {
+        self.header(kind::UNSUMMED)
     }
 
     /// The header of a sealed control message.

@@ -8,6 +8,7 @@
 //! error is written to: Linux drops an IPv4 packet that comes from outside with its own address as source.
 //! For a node that answers its own machine, the offending packet's destination serves well.
 
+use crate::checksum::Sum;
 use crate::packet::{Forbidden, IPV4_HEADER_LENGTH, IPV6_HEADER_LENGTH, Packet, protocol};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -119,9 +120,9 @@ fn ipv4_error(offending: &[u8], reporter: Ipv4Addr, to: Ipv4Addr, error: &Error)
     bytes.extend([HOP_LIMIT, protocol::ICMP, 0, 0]);
     bytes.extend(reporter.octets());
     bytes.extend(to.octets());
-    let header_checksum = checksum(sum(&bytes));
+    let header_checksum = Sum::default().add(&bytes).checksum();
     bytes[10..12].copy_from_slice(&header_checksum);
-    push_icmp(&mut bytes, error, quoted, 0);
+    push_icmp(&mut bytes, error, quoted, Sum::default());
     bytes
 }
 
@@ -134,8 +135,7 @@ fn ipv6_error(offending: &[u8], reporter: Ipv6Addr, to: Ipv6Addr, error: &Error)
     bytes.extend([0x60, 0, 0, 0, high, low, protocol::ICMPV6, HOP_LIMIT]);
     bytes.extend(reporter.octets());
     bytes.extend(to.octets());
-    // The pseudo-header (RFC 8200 section 8.1): both addresses, the length, the protocol.
-    let pseudo_header = sum(&bytes[8..]) + sum(&[high, low, 0, protocol::ICMPV6]);
+    let pseudo_header = Sum::of_pseudo_header(reporter.into(), to.into(), protocol::ICMPV6, icmp_length);
     push_icmp(&mut bytes, error, quoted, pseudo_header);
     bytes
 }
@@ -150,28 +150,13 @@ fn length_field(length: usize) -> [u8; 2] {
 }
 
 /// Appends the ICMP header and the quoted packet; `seed` is the sum of what else the checksum covers.
-fn push_icmp(bytes: &mut Vec<u8>, error: &Error, quoted: &[u8], seed: u32) {
+fn push_icmp(bytes: &mut Vec<u8>, error: &Error, quoted: &[u8], seed: Sum) {
     let start = bytes.len();
     bytes.extend([error.kind, error.code, 0, 0]);
     bytes.extend(error.rest);
     bytes.extend(quoted);
-    let icmp_checksum = checksum(seed + sum(&bytes[start..]));
+    let icmp_checksum = seed.add(&bytes[start..]).checksum();
     bytes[start + 2..start + 4].copy_from_slice(&icmp_checksum);
-}
-
-/// Sum of 16-bit words (RFC 1071); at most 1280 bytes are summed, so it cannot overflow.
-fn sum(bytes: &[u8]) -> u32 {
-    let (words, rest) = bytes.as_chunks::<2>();
-    let last = rest.first().map_or(0, |byte| u32::from(*byte) << 8);
-    words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum::<u32>() + last
-}
-
-/// Folds the carries of a sum into itself and complements it.
-fn checksum(mut sum: u32) -> [u8; 2] {
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    (!(sum as u16)).to_be_bytes()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 pub mod address;
 pub mod bep5;
 pub mod cbor;
+pub mod checksum;
 pub mod control;
 pub mod credential;
 pub mod datagram;
@@ -23,10 +24,12 @@ pub mod mailbox;
 mod name;
 mod nat_profile;
 pub mod news;
+pub mod offload;
 pub mod packet;
 pub mod record;
 pub mod secret;
 pub mod service;
+pub mod transport;
 pub mod view;
 
 pub use address::Candidate;

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// IPv4 header without options, in bytes (RFC 791).
 pub(crate) const IPV4_HEADER_LENGTH: usize = 20;
 /// IPv6 fixed header, in bytes (RFC 8200).
-pub(crate) const IPV6_HEADER_LENGTH: usize = 40;
+pub const IPV6_HEADER_LENGTH: usize = 40;
 /// More IPv6 extension headers than anything sends; bounds the work that one packet can ask for.
 const EXTENSION_HEADERS_MAX: usize = 8;
 
@@ -18,6 +18,8 @@ const EXTENSION_HEADERS_MAX: usize = 8;
 pub(crate) mod protocol {
     pub(crate) const HOP_BY_HOP: u8 = 0;
     pub(crate) const ICMP: u8 = 1;
+    pub(crate) const TCP: u8 = 6;
+    pub(crate) const UDP: u8 = 17;
     pub(crate) const ROUTING: u8 = 43;
     pub(crate) const FRAGMENT: u8 = 44;
     pub(crate) const AUTHENTICATION: u8 = 51;
@@ -43,7 +45,9 @@ pub struct Packet {
     /// Length of header and payload, in bytes. What stands behind it in the buffer is padding.
     pub length: usize,
     /// Bytes from the beginning of the packet to its payload.
-    pub(crate) payload_offset: usize,
+    pub payload_offset: usize,
+    /// Part of a fragmented packet.
+    pub is_fragment: bool,
     /// Part of a fragmented packet, and not the first: the payload does not begin with its header.
     pub(crate) later_fragment: bool,
 }
@@ -168,6 +172,7 @@ fn parse_ipv4(bytes: &[u8]) -> Result<Packet, PacketError> {
         protocol: header[9],
         length,
         payload_offset: header_length,
+        is_fragment: be16(header, 6) & 0x3fff != 0,
         later_fragment: be16(header, 6) & 0x1fff != 0,
     })
 }
@@ -209,6 +214,7 @@ fn parse_ipv6(bytes: &[u8]) -> Result<Packet, PacketError> {
         protocol: payload.protocol,
         length,
         payload_offset: payload.offset,
+        is_fragment: payload.is_fragment,
         later_fragment: payload.later_fragment,
     })
 }
@@ -217,6 +223,7 @@ fn parse_ipv6(bytes: &[u8]) -> Result<Packet, PacketError> {
 struct Payload {
     protocol: u8,
     offset: usize,
+    is_fragment: bool,
     later_fragment: bool,
 }
 
@@ -225,6 +232,7 @@ struct Payload {
 /// A first fragment must hold the whole chain (RFC 7112), so nothing hides behind a fragment.
 fn walk_extensions(packet: &[u8], mut next: u8) -> Result<Payload, PacketError> {
     let mut offset = IPV6_HEADER_LENGTH;
+    let mut is_fragment = false;
     for _ in 0..=EXTENSION_HEADERS_MAX {
         match next {
             protocol::ROUTING => return Err(PacketError::SourceRoute),
@@ -232,7 +240,7 @@ fn walk_extensions(packet: &[u8], mut next: u8) -> Result<Payload, PacketError> 
             | protocol::DESTINATION_OPTIONS
             | protocol::FRAGMENT
             | protocol::AUTHENTICATION => {}
-            _ => return Ok(Payload { protocol: next, offset, later_fragment: false }),
+            _ => return Ok(Payload { protocol: next, offset, is_fragment, later_fragment: false }),
         }
         let header: &[u8; 8] =
             packet.get(offset..).and_then(<[u8]>::first_chunk).ok_or(PacketError::Options)?;
@@ -244,10 +252,11 @@ fn walk_extensions(packet: &[u8], mut next: u8) -> Result<Payload, PacketError> 
         if offset > packet.len() {
             return Err(PacketError::Options);
         }
+        is_fragment |= next == protocol::FRAGMENT;
         let later_fragment = next == protocol::FRAGMENT && be16(header, 2) & 0xfff8 != 0;
         next = header[0];
         if later_fragment && next != protocol::ROUTING {
-            return Ok(Payload { protocol: next, offset, later_fragment });
+            return Ok(Payload { protocol: next, offset, is_fragment, later_fragment });
         }
     }
     Err(PacketError::Options)

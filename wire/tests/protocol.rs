@@ -172,6 +172,7 @@ fn first_bytes_and_least_lengths_are_those_of_the_code() {
         ("response", datagram::write_response(1, 2, b"", &gate_keys())),
         ("cookie reply", datagram::write_cookie_reply(&reply)),
         ("data", with_tag(sealed.data_header())),
+        ("unsummed", with_tag(sealed.unsummed_header())),
         ("control", with_tag(sealed.control_header())),
         ("labelled", labelled(2)),
         ("enrolment 1", enrolment(1)),

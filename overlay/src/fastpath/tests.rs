@@ -1,10 +1,13 @@
 use super::*;
+use crate::session::Kind;
+use crate::tables::Tables;
 use crate::node::tests::lab::{Flight, Lab, packet};
 use crate::state::StateFile;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::datagram::TAG_LENGTH;
+use wire::datagram::{Datagram, HEADER_LENGTH, TAG_LENGTH};
+use wire::offload::Offload;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -33,10 +36,19 @@ impl Pair {
         self.lab.machines[at].tables.clone()
     }
 
-    fn outbound(&self, packet: &[u8]) -> (Outbound, Vec<u8>) {
-        let mut buffer = buffer(packet);
-        let outcome = outbound(&self.tables(0), &mut buffer);
-        (outcome, buffer)
+    /// What becomes of a packet, and the datagrams that go out for it.
+    fn outbound(&self, packet: &[u8]) -> (Outbound, Vec<(Remote, Vec<u8>)>) {
+        self.outbound_with(Offload::NONE, packet)
+    }
+
+    fn outbound_with(&self, offload: Offload, packet: &[u8]) -> (Outbound, Vec<(Remote, Vec<u8>)>) {
+        let (mut trains, mut sent) = (Trains::new(), vec![]);
+        let mut send = |train: &Train| {
+            sent.extend(train.datagrams().map(|datagram| (train.remote(), datagram.to_vec())));
+        };
+        let outcome = outbound(&self.tables(0), offload, &mut packet.to_vec(), &mut trains, &mut send);
+        trains.flush(&mut send);
+        (outcome, sent)
     }
 
     /// Seals any bytes with `a`'s session for `b`, as an `a` that means harm could.
@@ -72,13 +84,15 @@ fn a_packet_becomes_a_datagram_and_the_same_packet_again() {
     for family in [0, 1] {
         for length in [1, 100, 1400] {
             let packet = packet(pair.a[family], pair.b[family], &vec![7; length]);
-            let (outcome, datagram) = pair.outbound(&packet);
-            assert_eq!(outcome, Outbound::Send(pair.lab.machines[1].remote));
+            let (outcome, sent) = pair.outbound(&packet);
+            assert_eq!(outcome, Outbound::Sealed);
+            let [(remote, datagram)] = &sent[..] else { panic!("{} datagrams", sent.len()) };
+            assert_eq!(*remote, pair.lab.machines[1].remote);
             assert!(!datagram.windows(20).any(|part| part == &packet[..20]), "no plaintext");
             let mut buffer = datagram.clone();
             let from = pair.lab.machines[0].remote;
-            let Inbound::Packet(range, None) = inbound(&pair.tables(1), &mut buffer, from) else { panic!() };
-            assert_eq!(buffer[range], packet);
+            let Inbound::Packet(opened, None) = inbound(&pair.tables(1), &mut buffer, from) else { panic!() };
+            assert_eq!(buffer[opened.range], packet);
         }
     }
 }
@@ -99,9 +113,9 @@ fn a_packet_without_a_session_is_handed_over_untouched() {
     pair.lab.lose = Box::new(|_| true);
     pair.lab.run(200 * SECOND);
     let packet = packet(pair.a[0], pair.b[0], b"wait");
-    let (outcome, kept) = pair.outbound(&packet);
+    let (outcome, sent) = pair.outbound(&packet);
     assert!(matches!(outcome, Outbound::Stage(_)), "{outcome:?}");
-    assert_eq!(kept, buffer(&packet));
+    assert_eq!(sent, []);
 }
 
 #[test]
@@ -134,9 +148,8 @@ fn packets_that_must_not_leave_are_dropped_for_a_reason() {
 fn buffers_of_any_length_are_survived() {
     let pair = Pair::new();
     let whole = packet(pair.a[0], pair.b[0], b"payload");
-    for length in 0..HEADER_LENGTH + TAG_LENGTH + whole.len() {
-        let mut short = buffer(&whole)[..length].to_vec();
-        let outcome = outbound(&pair.tables(0), &mut short);
+    for length in 0..whole.len() {
+        let outcome = pair.outbound(&whole[..length]).0;
         assert_eq!(outcome, Outbound::Drop(DropReason::MalformedPacket), "{length}");
     }
     let datagram = pair.sealed(Kind::Data, &whole);

@@ -8,7 +8,7 @@ use overlay::fastpath::{self, Inbound, Outbound};
 use overlay::state::StateFile;
 use overlay::{JoinOutput, Output};
 use std::time::Duration;
-use wire::datagram::{HEADER_LENGTH, LABEL_LENGTH, TAG_LENGTH, write_label};
+use wire::offload::Offload;
 
 /// Outputs of one Node at one instant before it must wait: a flood of all records to all peers stays below.
 const POLLS_MAX: usize = 5_000;
@@ -30,11 +30,11 @@ impl World {
             State::Off => {}
             State::Joining(joining) => joining.joiner.handle_datagram(&bytes, remote, now),
             State::Up(up) => match fastpath::inbound(&up.tables, &mut bytes, remote) {
-                Inbound::Packet(range, news) => {
+                Inbound::Packet(opened, news) => {
                     if let Some((news, from)) = news {
                         up.node.handle_slow(news, from, now);
                     }
-                    let packet = bytes[range].to_vec();
+                    let packet = bytes[opened.range].to_vec();
                     self.deliver(machine, &packet);
                 }
                 Inbound::Forward(to, notice) => {
@@ -56,13 +56,15 @@ impl World {
     pub(super) fn outbound(&mut self, machine: usize, packet: Vec<u8>) {
         let now = self.now();
         let Some(up) = self.machines[machine].up() else { return };
-        let mut buffer = [&[0; HEADER_LENGTH], &packet[..], &[0; TAG_LENGTH]].concat();
-        match fastpath::outbound(&up.tables, &mut buffer) {
-            Outbound::Send(remote) => self.transmit(machine, remote, None, buffer),
-            Outbound::SendLabelled(remote, label) => {
-                let mut header = [0; LABEL_LENGTH];
-                write_label(&mut header, label);
-                self.transmit(machine, remote, None, [&header, &buffer[..]].concat());
+        let (mut bytes, tables) = (packet.clone(), up.tables.clone());
+        let outcome =
+            fastpath::outbound(&tables, Offload::NONE, &mut bytes, &mut self.trains, &mut |_| {});
+        let Some(up) = self.machines[machine].up() else { return };
+        match outcome {
+            Outbound::Sealed => {
+                for (remote, bytes) in self.trains.take() {
+                    self.transmit(machine, remote, None, bytes);
+                }
             }
             Outbound::Stage(position) => {
                 up.staged += 1;

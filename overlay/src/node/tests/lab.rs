@@ -11,7 +11,7 @@ pub(crate) use dht::{Store, enter_dht, entered, ping_answer, tell};
 pub(crate) use flight::GROUP;
 pub(crate) use machine::{Applicant, Flight, Machine};
 
-use crate::fastpath::Outbound;
+use crate::fastpath::{Outbound, Trains};
 use crate::joiner::{JoinError, Joiner};
 use crate::state::{Contact, Network, StateFile};
 use crate::{DropReason, Identity, InviteRequest, Node, PeerState, PeerView, View};
@@ -43,6 +43,8 @@ pub(crate) struct Lab {
     /// Joiners reach the group of the LAN.
     pub(crate) is_lan: bool,
     began: Instant,
+    /// Of whichever machine sends.
+    trains: Trains,
     flights: BTreeMap<(Instant, usize), Flight>,
 }
 
@@ -87,6 +89,7 @@ impl Lab {
             sent: vec![],
             is_lan: false,
             began: now,
+            trains: Trains::new(),
             flights: BTreeMap::new(),
         };
         let identity = Identity::generate([1; 32]);

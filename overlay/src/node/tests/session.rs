@@ -1,20 +1,22 @@
 //! Sessions in use: confirmation, rekeys, ends, paths.
 
 use super::lab::{Flight, Lab, packet};
-use crate::fastpath::Outbound;
+use crate::fastpath::{Outbound, Trains, outbound};
 use crate::limits::{IDLE_REKEY_AFTER, REJECT_AFTER, REKEY_AFTER, RESPONDER_REKEY_DELAY};
 use crate::{DropReason, Event};
 use std::time::Duration;
-use wire::datagram::{Datagram, HEADER_LENGTH, TAG_LENGTH};
+use wire::datagram::Datagram;
+use wire::offload::Offload;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Seals a packet with the session that is current now, to arrive whenever the test likes.
 fn sealed(lab: &Lab, from: usize, to: usize, payload: &[u8]) -> Flight {
     let packet = packet(lab.mesh(from)[0], lab.mesh(to)[0], payload);
-    let mut bytes = [&[0; HEADER_LENGTH], &packet[..], &[0; TAG_LENGTH]].concat();
-    let tables = &lab.machines[from].tables;
-    let Outbound::Send(to) = crate::fastpath::outbound(tables, &mut bytes) else { panic!("no session") };
+    let (tables, mut trains) = (&lab.machines[from].tables, Trains::new());
+    let outcome = outbound(tables, Offload::NONE, &mut packet.clone(), &mut trains, &mut |_| {});
+    assert_eq!(outcome, Outbound::Sealed, "no session");
+    let (to, bytes) = trains.take().pop().unwrap();
     Flight { from: lab.machines[from].remote, to, bytes }
 }
 

@@ -7,7 +7,7 @@ use crate::node::Output;
 use nat::Remote;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
-use wire::datagram::{HEADER_LENGTH, LABEL_LENGTH, TAG_LENGTH, write_label};
+use wire::offload::Offload;
 
 /// The group of the LAN that all machines are on.
 pub(crate) const GROUP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 255, 104, 109)), 41_819);
@@ -17,18 +17,15 @@ impl Lab {
     pub(crate) fn outbound(&mut self, at: usize, packet: &[u8]) -> Outbound {
         let now = self.now;
         let machine = &mut self.machines[at];
-        let mut buffer = [&[0; HEADER_LENGTH], packet, &[0; TAG_LENGTH]].concat();
-        let outcome = fastpath::outbound(&machine.tables, &mut buffer);
+        let mut bytes = packet.to_vec();
+        let outcome =
+            fastpath::outbound(&machine.tables, Offload::NONE, &mut bytes, &mut self.trains, &mut |_| {});
         match &outcome {
-            Outbound::Send(remote) => {
-                let (from, to) = (machine.remote, *remote);
-                self.fly(Flight { from, to, bytes: buffer });
-            }
-            Outbound::SendLabelled(remote, label) => {
-                let (from, to) = (machine.remote, *remote);
-                let mut header = [0; LABEL_LENGTH];
-                write_label(&mut header, *label);
-                self.fly(Flight { from, to, bytes: [&header, &buffer[..]].concat() });
+            Outbound::Sealed => {
+                let from = machine.remote;
+                for (to, bytes) in self.trains.take() {
+                    self.fly(Flight { from, to, bytes });
+                }
             }
             Outbound::Stage(position) => machine.node.handle_packet(*position, packet.to_vec(), now),
             Outbound::Unreachable(reason, drop) => {
@@ -73,8 +70,8 @@ impl Lab {
             let machine = &mut self.machines[at];
             let mut bytes = flight.bytes.clone();
             match fastpath::inbound(&machine.tables, &mut bytes, flight.from) {
-                Inbound::Packet(range, news) => {
-                    machine.tun.push(bytes[range].to_vec());
+                Inbound::Packet(opened, news) => {
+                    machine.tun.push(bytes[opened.range].to_vec());
                     news.into_iter().for_each(|(news, from)| machine.node.handle_slow(news, from, self.now));
                 }
                 Inbound::Slow(input, from) => machine.node.handle_slow(input, from, self.now),

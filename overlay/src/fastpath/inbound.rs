@@ -1,0 +1,156 @@
+//! From datagrams to packets.
+
+use super::{Inbound, Opened, SlowInput};
+use crate::drops::DropReason;
+use crate::forwarding::Label;
+use crate::session::{Session, SessionError};
+use crate::tables::{PeerRow, Tables};
+use nat::Remote;
+use std::sync::atomic::Ordering::Relaxed;
+use wire::datagram::{Datagram, LABEL_LENGTH, Labelled, Sealed, write_label};
+use wire::packet::Packet;
+use wire::transport::Transport;
+
+/// Opens one datagram in place.
+pub fn inbound(tables: &Tables, datagram: &mut [u8], remote: Remote) -> Inbound {
+    match Datagram::parse(datagram) {
+        Some(Datagram::Data(sealed)) => inbound_data(tables, (sealed, false), datagram, remote),
+        Some(Datagram::Unsummed(sealed)) => inbound_data(tables, (sealed, true), datagram, remote),
+        Some(Datagram::Control(sealed)) => inbound_control(tables, sealed, datagram, remote),
+        Some(Datagram::Labelled(labelled)) => inbound_labelled(tables, labelled, datagram),
+        Some(Datagram::Initiation(initiation)) => {
+            gated(initiation.gate.passes(&tables.gate), datagram, remote)
+        }
+        Some(Datagram::Response(response)) => gated(response.gate.passes(&tables.gate), datagram, remote),
+        Some(Datagram::CookieReply(reply)) => gated(reply.passes(&tables.gate), datagram, remote),
+        Some(Datagram::Enrolment(enrolment)) => {
+            let invite = tables.invites.iter().find(|(id, _)| *id == enrolment.invite);
+            gated(invite.is_some_and(|(_, key)| enrolment.passes(key)), datagram, remote)
+        }
+        Some(Datagram::Hint(message)) => slow(tables.hints.admit(&message), datagram, remote),
+        None => slow(tables.hints.admit_server(remote.address(), datagram), datagram, remote),
+    }
+}
+
+/// Carries a datagram on, or takes it when the circuit ends here.
+fn inbound_labelled(tables: &Tables, labelled: Labelled, datagram: &mut [u8]) -> Inbound {
+    let Some((header, inner)) = datagram.split_first_chunk_mut::<LABEL_LENGTH>() else {
+        return Inbound::Drop(DropReason::Unknown);
+    };
+    let forward = match tables.labels.get(labelled.label) {
+        None => return Inbound::Drop(DropReason::NoCircuit),
+        // What is inside is no label again: `Labelled` is not made of that.
+        Some(Label::End) => {
+            return match inbound(tables, inner, Remote::Circuit(labelled.label)) {
+                Inbound::Packet(opened, notice) => {
+                    let range = opened.range.start + LABEL_LENGTH..opened.range.end + LABEL_LENGTH;
+                    Inbound::Packet(Opened { range, ..opened }, notice)
+                }
+                other @ (Inbound::Slow(..) | Inbound::Forward(..) | Inbound::Drop(_)) => other,
+            };
+        }
+        Some(Label::Forward(forward)) => forward,
+    };
+    let Some(remote) = tables.straight_remote(forward.peer) else {
+        return Inbound::Drop(DropReason::NoCircuit);
+    };
+    let is_within = forward.budget.take(inner.len());
+    // The first datagram to find the budget empty has it filled, and goes through: perhaps nobody has looked for long.
+    let notice = (!is_within && forward.budget.tell()).then_some(SlowInput::Carrying);
+    if !is_within && notice.is_none() {
+        return Inbound::Drop(DropReason::HopBudget);
+    }
+    if !forward.carried.note(labelled.copy_mark, inner.len()) {
+        return Inbound::Drop(DropReason::HopCopy);
+    }
+    write_label(header, forward.label);
+    Inbound::Forward(remote, notice)
+}
+
+fn gated(passes: bool, datagram: &[u8], remote: Remote) -> Inbound {
+    slow(if passes { Ok(()) } else { Err(DropReason::Gate) }, datagram, remote)
+}
+
+fn slow(admitted: Result<(), DropReason>, datagram: &[u8], remote: Remote) -> Inbound {
+    match admitted {
+        Ok(()) => Inbound::Slow(SlowInput::Datagram(datagram.to_vec()), remote),
+        Err(reason) => Inbound::Drop(reason),
+    }
+}
+
+fn inbound_data(
+    tables: &Tables,
+    (sealed, is_unsummed): (Sealed, bool),
+    datagram: &mut [u8],
+    remote: Remote,
+) -> Inbound {
+    let (session, peer) = match session_of(tables, sealed) {
+        Ok(found) => found,
+        Err(reason) => return Inbound::Drop(reason),
+    };
+    let range = match session.open(sealed, datagram) {
+        Ok(range) => range,
+        Err(error) => return Inbound::Drop(reason_of(error)),
+    };
+    let notice = notice(session, peer, remote);
+    let bytes = &datagram[range.clone()];
+    match check(tables, session.peer, bytes) {
+        Ok(packet) => {
+            let transport = Transport::of(&packet, bytes);
+            if is_unsummed && transport.is_none() {
+                return Inbound::Drop(DropReason::MalformedPacket);
+            }
+            peer.shared.rx_bytes.fetch_add(range.len() as u64, Relaxed);
+            Inbound::Packet(Opened { range, packet, transport, is_unsummed }, notice)
+        }
+        Err(reason) => Inbound::Drop(reason),
+    }
+}
+
+fn inbound_control(tables: &Tables, sealed: Sealed, datagram: &mut [u8], remote: Remote) -> Inbound {
+    let session = match session_of(tables, sealed) {
+        Ok((session, _)) => session,
+        Err(reason) => return Inbound::Drop(reason),
+    };
+    match session.open(sealed, datagram) {
+        Ok(range) => {
+            let message = datagram[range].to_vec();
+            Inbound::Slow(SlowInput::Control { session: session.local_index, message }, remote)
+        }
+        Err(error) => Inbound::Drop(reason_of(error)),
+    }
+}
+
+fn session_of(tables: &Tables, sealed: Sealed) -> Result<(&Session, &PeerRow), DropReason> {
+    let session = tables.session(sealed.receiver).ok_or(DropReason::NoSession)?;
+    let peer = tables.peer(session.peer).ok_or(DropReason::NoSession)?;
+    Ok((session, peer))
+}
+
+fn reason_of(error: SessionError) -> DropReason {
+    match error {
+        SessionError::Malformed => DropReason::Unknown,
+        SessionError::Forged => DropReason::Forged,
+        SessionError::Replayed => DropReason::Replayed,
+        SessionError::Exhausted => DropReason::NoSession,
+    }
+}
+
+/// The source check: the inner source belongs to the sender, the inner destination to us.
+fn check(tables: &Tables, sender: usize, bytes: &[u8]) -> Result<Packet, DropReason> {
+    let packet = Packet::parse(bytes).map_err(|_| DropReason::MalformedPacket)?;
+    if !tables.routes.table.permits(packet.source, sender) {
+        return Err(DropReason::SourceCheck);
+    }
+    if packet.forbidden().is_some() {
+        return Err(DropReason::MalformedPacket);
+    }
+    if tables.routes.own.contains(&packet.destination) { Ok(packet) } else { Err(DropReason::Destination) }
+}
+
+/// Tells the Node once of a session's first use and of a peer's new address.
+fn notice(session: &Session, peer: &PeerRow, remote: Remote) -> Option<(SlowInput, Remote)> {
+    let confirmed = session.confirm();
+    let roamed = peer.remote != Some(remote) && !peer.shared.roam_told.swap(true, Relaxed);
+    (confirmed || roamed).then_some((SlowInput::Notice { session: session.local_index }, remote))
+}

@@ -1,0 +1,172 @@
+//! From packets to datagrams.
+
+use super::Outbound;
+use super::split::Split;
+use super::train::{Destination, Train, Trains};
+use crate::drops::DropReason;
+use crate::session::{Kind, Session};
+use crate::tables::{PeerRow, PeerShared, Tables};
+use nat::Remote;
+use std::net::IpAddr;
+use std::sync::atomic::Ordering::Relaxed;
+use wire::checksum::Sum;
+use wire::datagram::{HEADER_LENGTH, OVERHEAD, TAG_LENGTH};
+use wire::icmp::Unreachable;
+use wire::offload::{Offload, PartialChecksum};
+use wire::packet::Packet;
+use wire::transport::Transport;
+
+/// The way to a peer.
+struct Way<'a> {
+    session: &'a Session,
+    to: Destination,
+    shared: &'a PeerShared,
+}
+
+/// Seals a packet, or all that are cut from a superpacket, into trains; full ones are sent. Only a checksum that is not to be
+/// left out is made in `packet` itself.
+pub fn outbound(
+    tables: &Tables,
+    offload: Offload,
+    packet: &mut [u8],
+    trains: &mut Trains,
+    send: &mut impl FnMut(&Train),
+) -> Outbound {
+    let parsed = match admit(tables, packet) {
+        Ok(parsed) => parsed,
+        Err(reason) => return Outbound::Drop(reason),
+    };
+    let way = match way(tables, parsed.destination) {
+        Ok(way) => way,
+        Err(outcome) => return outcome,
+    };
+    let length = packet.len() as u64;
+    let outcome = if offload.segments.is_some() {
+        let Some(split) = Split::of(offload, parsed, packet) else {
+            return Outbound::Drop(DropReason::MalformedPacket);
+        };
+        seal_parts(&way, &split, packet, trains, send)
+    } else {
+        let Some(kind) = leave_checksum_out(offload, &parsed, packet) else {
+            return Outbound::Drop(DropReason::MalformedPacket);
+        };
+        seal_whole(&way, kind, packet, trains, send)
+    };
+    match outcome {
+        Ok(()) => {
+            way.shared.tx_bytes.fetch_add(length, Relaxed);
+            Outbound::Sealed
+        }
+        Err(outcome) => outcome,
+    }
+}
+
+/// Whether a packet may leave at all.
+fn admit(tables: &Tables, packet: &[u8]) -> Result<Packet, DropReason> {
+    let parsed = Packet::parse(packet).map_err(|_| DropReason::MalformedPacket)?;
+    if parsed.forbidden().is_some() {
+        return Err(DropReason::MalformedPacket);
+    }
+    if tables.routes.own.contains(&parsed.source) { Ok(parsed) } else { Err(DropReason::ForeignSource) }
+}
+
+/// Who has an address, and how it is reached.
+fn way(tables: &Tables, destination: IpAddr) -> Result<Way<'_>, Outbound> {
+    let no_route = Outbound::Unreachable(Unreachable::NoRoute, DropReason::NoRoute);
+    let position = tables.routes.table.lookup(destination).ok_or(no_route)?;
+    let Some(PeerRow { session: Some(session), remote: Some(remote), first_hop, shared }) =
+        tables.peer(position)
+    else {
+        return Err(Outbound::Stage(position));
+    };
+    let to = match (first_hop, remote) {
+        (Some((hop, label)), _) => Destination { remote: *hop, label: Some(*label) },
+        (None, Remote::Circuit(_)) => return Err(Outbound::Stage(position)),
+        (None, Remote::Udp { .. } | Remote::Stream(_)) => Destination { remote: *remote, label: None },
+    };
+    Ok(Way { session, to, shared })
+}
+
+fn seal_whole(
+    way: &Way<'_>,
+    kind: Kind,
+    packet: &[u8],
+    trains: &mut Trains,
+    send: &mut impl FnMut(&Train),
+) -> Result<(), Outbound> {
+    let first = way.session.take_counters(1).map_err(|_| Outbound::Stage(way.session.peer))?;
+    let slot = trains.slot(way.to, packet.len() + OVERHEAD, send);
+    let slot = slot.ok_or(Outbound::Drop(DropReason::MalformedPacket))?;
+    let end = slot.len() - TAG_LENGTH;
+    slot[HEADER_LENGTH..end].copy_from_slice(packet);
+    seal(way.session, first, kind, slot)
+}
+
+fn seal_parts(
+    way: &Way<'_>,
+    split: &Split,
+    superpacket: &[u8],
+    trains: &mut Trains,
+    send: &mut impl FnMut(&Train),
+) -> Result<(), Outbound> {
+    let count = split.count();
+    let first =
+        way.session.take_counters(count as u64).map_err(|_| Outbound::Stage(way.session.peer))?;
+    for number in 0..count {
+        let slot = trains.slot(way.to, split.length(number) + OVERHEAD, send);
+        let slot = slot.ok_or(Outbound::Drop(DropReason::MalformedPacket))?;
+        let end = slot.len() - TAG_LENGTH;
+        split.write(number, superpacket, &mut slot[HEADER_LENGTH..end]);
+        seal(way.session, first + number as u64, Kind::Unsummed, slot)?;
+    }
+    Ok(())
+}
+
+/// Under a counter that was taken, in a slot with room for header and tag, nothing fails; if it ever does, what is in the slot
+/// does not open, and is a lost datagram.
+fn seal(session: &Session, counter: u64, kind: Kind, slot: &mut [u8]) -> Result<(), Outbound> {
+    session.seal_under(counter, kind, slot).map_err(|_| Outbound::Drop(DropReason::NoSession))
+}
+
+/// A checksum of TCP or UDP that is not made yet is left out; any other is made. None when it lies outside the packet.
+fn leave_checksum_out(offload: Offload, parsed: &Packet, packet: &mut [u8]) -> Option<Kind> {
+    let Some(partial) = offload.checksum else { return Some(Kind::Data) };
+    let is_known = |transport: Transport| {
+        transport.start == usize::from(partial.start)
+            && transport.checksum_offset() == usize::from(partial.offset)
+    };
+    if Transport::of(parsed, packet).is_some_and(is_known) {
+        return Some(Kind::Unsummed);
+    }
+    complete(partial, packet).map(|()| Kind::Data)
+}
+
+/// Makes a checksum whose field holds the sum of the pseudo-header.
+fn complete(partial: PartialChecksum, packet: &mut [u8]) -> Option<()> {
+    let covered = packet.get_mut(usize::from(partial.start)..)?;
+    let sum = Sum::default().add(covered).checksum();
+    let at = usize::from(partial.offset);
+    covered.get_mut(at..at + 2)?.copy_from_slice(&sum);
+    Some(())
+}
+
+/// Hands out what the TUN gave as whole packets, with checksums, for who keeps packets for later. Nothing, when it is malformed.
+pub fn whole_packets(offload: Offload, packet: &mut [u8], mut each: impl FnMut(&[u8])) {
+    let Ok(parsed) = Packet::parse(packet) else { return };
+    if offload.segments.is_none() {
+        if offload.checksum.is_none_or(|partial| complete(partial, packet).is_some()) {
+            each(packet);
+        }
+        return;
+    }
+    let Some(split) = Split::of(offload, parsed, packet) else { return };
+    for number in 0..split.count() {
+        let mut part = vec![0; split.length(number)];
+        split.write(number, packet, &mut part);
+        let Ok(parsed) = Packet::parse(&part) else { continue };
+        if let Some(transport) = Transport::of(&parsed, &part) {
+            transport.complete(&parsed, &mut part);
+        }
+        each(&part);
+    }
+}

@@ -1,0 +1,106 @@
+//! Cutting superpackets into packets, as the kernel does where it cuts them itself (`tcp_gso_segment`, `udp_gso_segment`).
+//!
+//! Headers are copied before each part; lengths, IPv4 identification and TCP sequence number go on from packet to packet; CWR
+//! stays with the first, FIN and PSH with the last. Checksums of TCP and UDP are left out.
+
+use std::ops::Range;
+use wire::checksum::Sum;
+use wire::offload::{Offload, SegmentKind};
+use wire::packet::Packet;
+use wire::transport::{Transport, TransportKind};
+
+const FIN: u8 = 0x01;
+const PSH: u8 = 0x08;
+const CWR: u8 = 0x80;
+
+/// How one superpacket is cut.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Split {
+    packet: Packet,
+    transport: Transport,
+    /// Bytes of payload in each but the last.
+    size: usize,
+}
+
+impl Split {
+    /// None when it is no superpacket of the kind that is said, or has no payload.
+    pub(crate) fn of(offload: Offload, packet: Packet, bytes: &[u8]) -> Option<Self> {
+        let segments = offload.segments?;
+        let transport = Transport::of(&packet, bytes)?;
+        let kind = match (transport.kind, packet.source.is_ipv4()) {
+            (TransportKind::Tcp, true) => SegmentKind::Tcp4,
+            (TransportKind::Tcp, false) => SegmentKind::Tcp6,
+            (TransportKind::Udp, _) => SegmentKind::Udp,
+        };
+        let is_whole = bytes.len() == packet.length && packet.length > transport.headers;
+        let size = usize::from(segments.size);
+        (kind == segments.kind && is_whole && size > 0).then_some(Self { packet, transport, size })
+    }
+
+    /// Number of packets.
+    pub(crate) fn count(&self) -> usize {
+        (self.packet.length - self.transport.headers).div_ceil(self.size)
+    }
+
+    /// Where in the superpacket the payload of one packet stands.
+    fn payload(&self, number: usize) -> Range<usize> {
+        let begin = self.transport.headers + number * self.size;
+        begin..(begin + self.size).min(self.packet.length)
+    }
+
+    /// Length of one packet.
+    pub(crate) fn length(&self, number: usize) -> usize {
+        self.transport.headers + self.payload(number).len()
+    }
+
+    /// Writes one packet, all but the checksum of TCP or UDP. `into` has its length.
+    pub(crate) fn write(&self, number: usize, superpacket: &[u8], into: &mut [u8]) {
+        let (headers, payload) = into.split_at_mut(self.transport.headers);
+        headers.copy_from_slice(&superpacket[..headers.len()]);
+        payload.copy_from_slice(&superpacket[self.payload(number)]);
+        let length = headers.len() + payload.len();
+        let (ip, transport) = headers.split_at_mut(self.transport.start);
+        if self.packet.source.is_ipv4() {
+            patch_ipv4(ip, length, number);
+        } else {
+            put(ip, 4, length - wire::packet::IPV6_HEADER_LENGTH);
+        }
+        match self.transport.kind {
+            TransportKind::Udp => put(transport, 4, length - self.transport.start),
+            TransportKind::Tcp => self.patch_tcp(transport, number),
+        }
+    }
+
+    fn patch_tcp(&self, tcp: &mut [u8], number: usize) {
+        let sequence = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);
+        // A superpacket has at most 64 KiB.
+        let sequence = sequence.wrapping_add((number * self.size) as u32);
+        tcp[4..8].copy_from_slice(&sequence.to_be_bytes());
+        if number > 0 {
+            tcp[13] &= !CWR;
+        }
+        if number + 1 < self.count() {
+            tcp[13] &= !(FIN | PSH);
+        }
+    }
+}
+
+/// Sets length, identification and checksum of an IPv4 header.
+fn patch_ipv4(ip: &mut [u8], length: usize, number: usize) {
+    let identification = u16::from_be_bytes([ip[4], ip[5]]).wrapping_add(number as u16);
+    put(ip, 2, length);
+    put(ip, 4, identification.into());
+    sum_ipv4(ip);
+}
+
+/// Makes the checksum of an IPv4 header.
+pub(super) fn sum_ipv4(ip: &mut [u8]) {
+    put(ip, 10, 0);
+    let sum = Sum::default().add(ip).checksum();
+    ip[10..12].copy_from_slice(&sum);
+}
+
+/// Writes a big-endian 16-bit number; lengths of packets have no more bits.
+pub(super) fn put(bytes: &mut [u8], at: usize, number: usize) {
+    bytes[at..at + 2].copy_from_slice(&(number as u16).to_be_bytes());
+}
