@@ -1,13 +1,14 @@
 //! Per packet: seal, open, `ring` alone; per stranger's datagram: the refusal.
 
-use crate::pair::{Pair, remote};
+use crate::pair::{Pair, SEGMENT, SEGMENTS, remote};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use overlay::fastpath::{Inbound, Outbound, inbound, outbound};
+use overlay::fastpath::{Inbound, Joins, Merger, Outbound, Trains, inbound, outbound};
 use ring::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use std::fmt;
 use wire::datagram::{HEADER_LENGTH, TAG_LENGTH};
 use wire::handshake::Suite;
+use wire::offload::{Offload, SegmentKind, Segments};
 
 /// A cipher and the length of an inner packet in bytes.
 struct Case(Suite, usize);
@@ -29,14 +30,48 @@ impl fmt::Display for Case {
 #[divan::bench(args = CASES)]
 fn seal(bencher: Bencher, case: &Case) {
     let pair = Pair::connected(case.0);
-    let tables = &pair.tables[0];
-    let packet = pair.buffer(0, case.1);
-    assert_eq!(outbound(tables, &mut packet.clone()), Outbound::Send(remote(1)));
+    let (tables, mut trains) = (&pair.tables[0], Trains::new());
+    let mut packet = pair.packet(0, case.1);
+    let mut seal = || outbound(tables, Offload::NONE, &mut packet, &mut trains, &mut |_| {});
+    assert_eq!(seal(), Outbound::Sealed);
+    bencher.counter(BytesCount::new(case.1)).counter(ItemsCount::new(1usize)).bench_local(seal);
+}
+
+/// A superpacket of 64 kB becomes datagrams; the time is for one of its 46 packets.
+#[divan::bench(args = [Suite::ChaCha20Poly1305, Suite::Aes256Gcm], sample_count = 500)]
+fn seal_superpacket(bencher: Bencher, suite: Suite) {
+    let pair = Pair::connected(suite);
+    let (tables, mut trains) = (&pair.tables[0], Trains::new());
+    let mut packet = pair.superpacket(0);
+    let size = u16::try_from(SEGMENT).expect("a segment is short");
+    let segments = Some(Segments { kind: SegmentKind::Tcp4, size, headers: 40 });
+    let offload = Offload { checksum: None, segments };
+    let mut seal = || outbound(tables, offload, &mut packet, &mut trains, &mut |_| {});
+    assert_eq!(seal(), Outbound::Sealed);
     bencher
-        .counter(BytesCount::new(case.1))
-        .counter(ItemsCount::new(1usize))
-        .with_inputs(|| packet.clone())
-        .bench_local_refs(|buffer| outbound(tables, buffer));
+        .counter(BytesCount::new(SEGMENTS * SEGMENT))
+        .counter(ItemsCount::new(SEGMENTS))
+        .bench_local(seal);
+}
+
+/// Packets of one flow, opened already, are joined and made ready to be written; the time is for all 46.
+#[divan::bench]
+fn merge(bencher: Bencher) {
+    let pair = Pair::connected(Suite::Aes256Gcm);
+    let (mut bytes, opened) = pair.parts();
+    let mut merger = Merger::with_room_for(SEGMENTS, Joins::TcpAndUdp);
+    let mut merge = || {
+        opened.iter().for_each(|opened| merger.push(opened, &bytes));
+        merger.finish(&mut bytes);
+        let written = merger.written().count();
+        merger.clear();
+        written
+    };
+    assert_eq!(merge(), 1);
+    bencher
+        .counter(BytesCount::new(SEGMENTS * SEGMENT))
+        .counter(ItemsCount::new(SEGMENTS))
+        .bench_local(merge);
 }
 
 /// The same bytes through the cipher alone.
@@ -72,11 +107,11 @@ fn seal_by_ring_alone(bencher: Bencher, case: &Case) {
 fn open(bencher: Bencher, case: &Case) {
     let pair = Pair::connected(case.0);
     let [sender, receiver] = &pair.tables;
-    let packet = pair.buffer(0, case.1);
-    let sealed = || {
-        let mut buffer = packet.clone();
-        outbound(sender, &mut buffer);
-        buffer
+    let mut packet = pair.packet(0, case.1);
+    let mut trains = Trains::new();
+    let mut sealed = || {
+        outbound(sender, Offload::NONE, &mut packet, &mut trains, &mut |_| {});
+        trains.take().remove(0).1
     };
     assert!(matches!(inbound(receiver, &mut sealed(), remote(0)), Inbound::Packet(_, None)));
     bencher

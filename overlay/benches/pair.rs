@@ -1,6 +1,6 @@
 //! Two nodes in one process, their datagrams carried by hand.
 
-use overlay::fastpath::{self, Inbound};
+use overlay::fastpath::{self, Inbound, Opened, Train, Trains, inbound, outbound};
 use overlay::state::{Contact, Network};
 use overlay::{HopParams, Identity, Node, Output, Params, Remote, Tables};
 use std::collections::VecDeque;
@@ -10,9 +10,15 @@ use std::time::{Duration, Instant};
 use wire::Chain;
 use wire::credential::{Claims, Roles};
 use wire::handshake::Suite;
+use wire::offload::{Offload, SegmentKind, Segments};
 
 const UNIX_S: u64 = 1_800_000_000;
 const REMOTES: [&str; 2] = ["192.0.2.1:7000", "192.0.2.2:7000"];
+
+/// Bytes of payload in a packet that is cut from a superpacket.
+pub(crate) const SEGMENT: usize = 1380;
+/// Packets that are cut from one.
+pub(crate) const SEGMENTS: usize = 46;
 
 /// A founder and a member; the member knows where the founder is.
 pub(crate) struct Pair {
@@ -107,18 +113,46 @@ impl Pair {
         }
     }
 
-    /// An IPv4 packet of this length from one node to the other, with room for header and tag.
-    pub(crate) fn buffer(&self, from: usize, length: usize) -> Vec<u8> {
+    /// An IPv4 packet of this length from one node to the other.
+    pub(crate) fn packet(&self, from: usize, length: usize) -> Vec<u8> {
         let [source, destination] = [from, 1 - from].map(|at| match self.tables[at].own_addresses()[0] {
             IpAddr::V4(address) => address.octets(),
             IpAddr::V6(_) => panic!("IPv4 comes first"),
         });
         let [high, low] = (length as u16).to_be_bytes();
         let head = [0x45, 0, high, low, 0, 0, 0, 0, 64, 17, 0, 0];
-        let mut buffer = vec![0; wire::datagram::OVERHEAD + length];
-        buffer[wire::datagram::HEADER_LENGTH..][..20]
-            .copy_from_slice(&[&head[..], &source, &destination].concat());
-        buffer
+        let mut packet = vec![0; length];
+        packet[..20].copy_from_slice(&[&head[..], &source, &destination].concat());
+        packet
+    }
+
+    /// A TCP packet that is to be cut into [`SEGMENTS`].
+    pub(crate) fn superpacket(&self, from: usize) -> Vec<u8> {
+        let mut packet = self.packet(from, 40 + SEGMENTS * SEGMENT);
+        packet[9] = 6;
+        packet[20 + 12..20 + 14].copy_from_slice(&[0x50, 0x10]);
+        packet
+    }
+
+    /// What is cut from it, as it arrives: in one buffer, with what is around sealed packets between them.
+    pub(crate) fn parts(&self) -> (Vec<u8>, Vec<Opened>) {
+        let (tables, mut trains, mut datagrams) = (&self.tables[0], Trains::new(), vec![]);
+        let size = u16::try_from(SEGMENT).expect("a segment is short");
+        let segments = Some(Segments { kind: SegmentKind::Tcp4, size, headers: 40 });
+        let offload = Offload { checksum: None, segments };
+        let mut keep = |train: &Train| datagrams.extend(train.datagrams().map(<[u8]>::to_vec));
+        outbound(tables, offload, &mut self.superpacket(0), &mut trains, &mut keep);
+        trains.flush(&mut keep);
+        let (mut bytes, mut all) = (vec![], vec![]);
+        for mut datagram in datagrams {
+            let Inbound::Packet(opened, _) = inbound(&self.tables[1], &mut datagram, remote(0)) else {
+                panic!("what was sealed does not open")
+            };
+            let range = bytes.len() + opened.range.start..bytes.len() + opened.range.end;
+            all.push(Opened { range, ..opened });
+            bytes.extend(datagram);
+        }
+        (bytes, all)
     }
 }
 

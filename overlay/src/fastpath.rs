@@ -15,8 +15,8 @@ mod split;
 mod train;
 
 pub use inbound::inbound;
-pub use merge::{Merger, RUN_MAX, Written};
-pub use outbound::{outbound, whole_packets};
+pub use merge::{Joins, Merger, RUN_MAX, Written};
+pub use outbound::{complete, outbound, whole_packets};
 pub use train::{Train, Trains};
 
 use crate::drops::DropReason;

@@ -177,8 +177,8 @@ impl Driver {
     fn take_streamed(&mut self, remote: Remote, mut bytes: Vec<u8>) {
         let tables = self.shared.tables.load_full();
         match inbound(&tables, &mut bytes, remote) {
-            Inbound::Packet(range, notice) => {
-                self.tell_worker(ToWorker::Received(bytes[range].to_vec()));
+            Inbound::Packet(opened, notice) => {
+                self.tell_worker(ToWorker::Received(opened, bytes));
                 self.shared.wake.wake();
                 if let Some((notice, remote)) = notice {
                     self.node.handle_slow(notice, remote, clock::now());

@@ -3,17 +3,20 @@
 //! Synchronous and non-blocking; a worker polls it. Addresses, routes, MTU and up are netlink's business. The device
 //! is not persistent: it goes when the last descriptor closes, kill -9 included.
 //!
-//! Offload (IFF_VNET_HDR) and several queues will be switched on in [`Tun::create`] alone; `recv` and `send` then
-//! carry the virtio header and stay as they are.
+//! With offload (IFF_VNET_HDR; every Linux that we run on has it) one read brings a superpacket of up to 64 KiB that the kernel
+//! has not cut yet, and one write takes one that it need not cut; an [`Offload`] says how it stands. Where the kernel refuses,
+//! packets go one by one, whole, and [`Tun::offloads`] says so.
 
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
+use overlay::fastpath::RUN_MAX;
 use rustix::io::Errno;
 use tun_rs::{DeviceBuilder, SyncDevice};
+use wire::offload::{OFFLOAD_LENGTH, Offload};
 
 /// The kernel's door to TUN.
 const DEVICE: &str = "/dev/net/tun";
@@ -25,6 +28,17 @@ pub struct Tun {
     device: SyncDevice,
     name: String,
     index: u32,
+}
+
+/// What the kernel does for us at a TUN: cuts what we join and leaves to us to cut what it has joined, and completes checksums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offloads {
+    /// Nothing: packets go one by one.
+    None,
+    /// For TCP (Linux 2.6.27).
+    Tcp,
+    /// For UDP as well (Linux 6.2).
+    TcpAndUdp,
 }
 
 /// Why there is no TUN interface.
@@ -76,32 +90,60 @@ impl Tun {
         if index_of(name)?.is_some() {
             return Err(TunError::NameInUse { name: name.to_owned() });
         }
-        let device = DeviceBuilder::new()
-            .name(name)
-            .packet_information(false)
-            .offload(false)
-            .inherit_enable_state()
-            .build_sync()
-            .map_err(|error| refusal(error, name))?;
+        let build = |offload: bool| {
+            let builder = DeviceBuilder::new().name(name).packet_information(false).inherit_enable_state();
+            builder.offload(offload).build_sync()
+        };
+        let device = match build(true) {
+            Err(error) if refuses_offload(&error) => build(false),
+            built => built,
+        };
+        let device = device.map_err(|error| refusal(error, name))?;
         device.set_nonblocking(true)?;
         let index = device.if_index()?;
         Ok(Self { device, name: name.to_owned(), index })
     }
 
-    /// Reads one packet into `buffer` and says how long it is.
+    /// What the kernel does for us at this device.
+    #[must_use]
+    pub fn offloads(&self) -> Offloads {
+        match (self.device.tcp_gso(), self.device.udp_gso()) {
+            (false, _) => Offloads::None,
+            (true, false) => Offloads::Tcp,
+            (true, true) => Offloads::TcpAndUdp,
+        }
+    }
+
+    /// Reads one packet or superpacket into `buffer`, behind [`OFFLOAD_LENGTH`] bytes that are ours, and says how it stands and how
+    /// long it is; nothing is in it when the kernel gives something that it was not asked for.
     ///
     /// # Errors
     /// `WouldBlock` when there is none; otherwise the interface is gone.
-    pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.device.recv(buffer)
+    pub fn recv(&self, buffer: &mut [u8]) -> io::Result<(Offload, usize)> {
+        if self.offloads() == Offloads::None {
+            return Ok((Offload::NONE, self.device.recv(&mut buffer[OFFLOAD_LENGTH..])?));
+        }
+        let read = self.device.recv(buffer)?;
+        let header = buffer[..read].first_chunk().and_then(|header| Offload::parse(header).ok());
+        Ok(header.map_or((Offload::NONE, 0), |offload| (offload, read - OFFLOAD_LENGTH)))
     }
 
-    /// Hands one packet to the machine and says how many bytes it took.
+    /// Hands the machine one packet or superpacket, gathered from its parts, of which [`RUN_MAX`] are taken, and says how many bytes
+    /// it took. Without offload it must be a whole packet.
     ///
     /// # Errors
     /// The kernel's own: `InvalidInput` for what is no IP packet, EIO while the interface is down.
-    pub fn send(&self, packet: &[u8]) -> io::Result<usize> {
-        self.device.send(packet)
+    pub fn send<'a>(&self, offload: Offload, parts: impl Iterator<Item = &'a [u8]>) -> io::Result<usize> {
+        let header = offload.encode();
+        let mut slices = [IoSlice::new(&[]); RUN_MAX + 1];
+        let begin = usize::from(self.offloads() == Offloads::None);
+        slices[0] = IoSlice::new(&header);
+        let mut end = 1;
+        for (slice, part) in slices[1..].iter_mut().zip(parts) {
+            *slice = IoSlice::new(part);
+            end += 1;
+        }
+        self.device.send_vectored(&slices[begin..end])
     }
 
     /// The interface's name.
@@ -145,6 +187,11 @@ fn index_of(name: &str) -> io::Result<Option<u32>> {
         Err(Errno::NODEV) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a kernel may give the device without offload.
+fn refuses_offload(error: &io::Error) -> bool {
+    matches!(error.raw_os_error().map(Errno::from_raw_os_error), Some(Errno::INVAL | Errno::NOTTY | Errno::OPNOTSUPP))
 }
 
 fn refusal(error: io::Error, name: &str) -> TunError {

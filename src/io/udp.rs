@@ -26,7 +26,7 @@ use pair::Pair;
 use remote::{canonical, is_reachable};
 use spares::Spares;
 
-pub use half::ReceiveBuffers;
+pub use half::{ReceiveBuffers, ReceivedTrain, TRAINS_MAX};
 pub use spares::{SPARE_FIRST, SPARES_MAX};
 
 /// The pair on the test port, beside [`SocketId::MAIN`].
@@ -105,23 +105,27 @@ impl Udp {
         self.main.half(remote)?.send(remote, bytes, None)
     }
 
-    /// Sends `bytes` to `remote` as datagrams of `segment_size` bytes, the last one of what is left: in one system
-    /// call where the kernel can, one by one where it cannot.
+    /// Sends `bytes` to `remote` from any of the sockets as datagrams of `segment_size` bytes, the last one of what is left: in one
+    /// system call where the kernel can, one by one where it cannot.
     ///
     /// # Errors
-    /// As [`Udp::send`]; the datagrams before the failing one are sent.
-    pub fn send_segments(&self, remote: SocketAddr, bytes: &[u8], segment_size: usize) -> io::Result<()> {
+    /// As [`Udp::send_from`]; `InvalidInput` for a `segment_size` of 0.
+    pub fn send_segments(
+        &self,
+        socket: SocketId,
+        remote: SocketAddr,
+        bytes: &[u8],
+        segment_size: usize,
+    ) -> io::Result<()> {
         if segment_size == 0 {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let remote = reachable(remote)?;
-        let half = self.main.half(remote)?;
-        send_in_batches(
-            bytes,
-            segment_size,
-            || half.segments_max(),
-            |batch| half.send(remote, batch, Some(segment_size)),
-        )
+        let send = |half: &Half| {
+            let send = |batch: &[u8]| half.send(remote, batch, (batch.len() > segment_size).then_some(segment_size));
+            send_in_batches(bytes, segment_size, || half.segments_max(), send)
+        };
+        self.with(socket, remote, send)
     }
 
     /// Sends one datagram to `remote` from any of the sockets, with a time to live of `ttl` hops instead of the
@@ -142,11 +146,21 @@ impl Udp {
             None => half.send(remote, bytes, None),
             Some(ttl) => ttl::send(&half.socket, remote, bytes, ttl),
         };
+        self.with(socket, remote, send)
+    }
+
+    /// Lets the socket of this number act that reaches `remote`.
+    fn with(
+        &self,
+        socket: SocketId,
+        remote: SocketAddr,
+        act: impl FnOnce(&Half) -> io::Result<()>,
+    ) -> io::Result<()> {
         match socket {
-            SocketId::MAIN => send(self.main.half(remote)?),
-            TEST => send(self.test.half(remote)?),
+            SocketId::MAIN => act(self.main.half(remote)?),
+            TEST => act(self.test.half(remote)?),
             _ if remote.is_ipv6() => Err(Errno::AFNOSUPPORT.into()),
-            spare => self.spares.with(spare, send).unwrap_or_else(|| Err(no_such_socket(spare))),
+            spare => self.spares.with(spare, act).unwrap_or_else(|| Err(no_such_socket(spare))),
         }
     }
 
@@ -175,14 +189,36 @@ impl Udp {
         buffers: &mut ReceiveBuffers,
         each: impl FnMut(SocketAddr, &mut [u8]),
     ) -> io::Result<usize> {
-        match (socket, family) {
-            (SocketId::MAIN, _) => self.receive(family, buffers, each),
-            (TEST, _) => self.test.of(family).map_or(Ok(0), |half| half.receive(buffers, each)),
-            (_, Family::V6) => Ok(0),
-            (spare, Family::V4) => {
-                self.spares.with(spare, |half| half.receive(buffers, each)).unwrap_or(Ok(0))
-            }
-        }
+        self.receiving(socket, family, |half| half.receive(buffers, each))
+    }
+
+    /// Receives one batch at any of the sockets, and says how many trains there are now in `buffers`: 0 when the socket is empty.
+    ///
+    /// # Errors
+    /// As [`Udp::receive`].
+    pub fn receive_batch(
+        &self,
+        socket: SocketId,
+        family: Family,
+        buffers: &mut ReceiveBuffers,
+    ) -> io::Result<usize> {
+        self.receiving(socket, family, |half| half.receive_batch(buffers))
+    }
+
+    /// Lets the socket of this number and family receive, if there is one.
+    fn receiving(
+        &self,
+        socket: SocketId,
+        family: Family,
+        receive: impl FnOnce(&Half) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let half = match (socket, family) {
+            (SocketId::MAIN, _) => self.main.of(family),
+            (TEST, _) => self.test.of(family),
+            (_, Family::V6) => None,
+            (spare, Family::V4) => return self.spares.with(spare, receive).unwrap_or(Ok(0)),
+        };
+        half.map_or(Ok(0), receive)
     }
 
     /// Opens a spare IPv4 socket on a free port, under a number of the caller's from [`SPARE_FIRST`] on. Whoever

@@ -4,14 +4,17 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
 use hopmesh::io::poll::{Poll, Ready, Wake};
-use hopmesh::io::tun::{Tun, TunError};
+use hopmesh::io::tun::{Offloads, Tun, TunError};
 use hopmesh::io::udp::Udp;
 use rustix::mount::{MountFlags, mount};
 use rustix::thread::CapabilitySet;
+use wire::offload::{OFFLOAD_LENGTH, Offload, PartialChecksum, SegmentKind, Segments};
 
 use crate::namespace::{add_interface, alone, alone_with_netlink, give_up, ip};
 
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(5));
+/// Where the checksum of UDP stands behind an IPv4 header.
+const UDP_CHECKSUM: PartialChecksum = PartialChecksum { start: 20, offset: 6 };
 
 /// An IPv4 UDP packet without a UDP checksum, which IPv4 allows.
 fn udp_packet(source: (Ipv4Addr, u16), destination: (Ipv4Addr, u16), content: &[u8]) -> Vec<u8> {
@@ -30,6 +33,10 @@ fn udp_packet(source: (Ipv4Addr, u16), destination: (Ipv4Addr, u16), content: &[
     packet.extend([0, 0]);
     packet.extend(content);
     packet
+}
+
+fn send(tun: &Tun, packet: &[u8]) -> std::io::Result<usize> {
+    tun.send(Offload::NONE, std::iter::once(packet))
 }
 
 #[test]
@@ -52,21 +59,49 @@ fn packets_cross_both_ways_and_nothing_is_sent_unasked() {
         let mut poll = Poll::new(Some(&tun), &udp, &wake).unwrap();
         assert_eq!(poll.wait(PATIENCE).unwrap(), Ready { tun: true, ..Ready::default() });
         let mut buffer = [0; 2000];
-        let length = tun.recv(&mut buffer).unwrap();
+        let (offload, length) = tun.recv(&mut buffer).unwrap();
         // The first packet of all: no router solicitation or multicast report came before it.
-        assert_eq!(
-            (&buffer[16..20], &buffer[28..length]),
-            (them.octets().as_slice(), b"outbound".as_slice())
-        );
+        let packet = &buffer[OFFLOAD_LENGTH..][..length];
+        assert_eq!((&packet[16..20], &packet[28..]), (them.octets().as_slice(), b"outbound".as_slice()));
+        assert_eq!(offload, Offload { checksum: Some(UDP_CHECKSUM), segments: None });
         assert_eq!(tun.recv(&mut buffer).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 
         let inbound = udp_packet((them, 7), (us, port), b"inbound");
-        assert_eq!(tun.send(&inbound).unwrap(), inbound.len());
+        assert_eq!(send(&tun, &inbound).unwrap(), OFFLOAD_LENGTH + inbound.len());
         let (length, from) = program.recv_from(&mut buffer).unwrap();
         assert_eq!((&buffer[..length], from), (b"inbound".as_slice(), (them, 7).into()));
 
-        assert!(tun.send(b"").is_err());
-        assert!(tun.send(&[0xff; 100]).is_err(), "what is no IP packet was taken");
+        assert!(send(&tun, b"").is_err());
+        assert!(send(&tun, &[0xff; 100]).is_err(), "what is no IP packet was taken");
+    });
+}
+
+#[test]
+fn superpackets_cross_both_ways() {
+    alone_with_netlink(|netlink| async move {
+        let tun = Tun::create("hm-test").unwrap();
+        assert_eq!(tun.offloads(), Offloads::TcpAndUdp, "this kernel has them all");
+        netlink.configure("hm-test", &["10.77.0.1/24".parse().unwrap()], &[], 1380, true).await.unwrap();
+        let (us, them) = (Ipv4Addr::new(10, 77, 0, 1), Ipv4Addr::new(10, 77, 0, 2));
+        let program = UdpSocket::bind((us, 0)).unwrap();
+        program.set_read_timeout(PATIENCE).unwrap();
+        let port = program.local_addr().unwrap().port();
+
+        // Three datagrams that a program would send in one call, cut by the kernel and not by us.
+        let whole = udp_packet((them, 7), (us, port), &[[1; 500], [2; 500], [3; 500]].concat());
+        let mut joined = whole.clone();
+        let packet = wire::packet::Packet::parse(&joined).unwrap();
+        let transport = wire::transport::Transport::of(&packet, &joined).unwrap();
+        joined[26..28].copy_from_slice(&transport.pseudo_header(&packet).folded());
+        let segments = Some(Segments { kind: SegmentKind::Udp, size: 500, headers: 28 });
+        let offload = Offload { checksum: Some(UDP_CHECKSUM), segments };
+        let parts = [&joined[..528], &joined[528..1000], &joined[1000..]];
+        tun.send(offload, parts.into_iter()).unwrap();
+        let mut buffer = [0; 2000];
+        for byte in 1..=3 {
+            let (length, _) = program.recv_from(&mut buffer).unwrap();
+            assert_eq!(buffer[..length], [byte; 500]);
+        }
     });
 }
 
@@ -98,7 +133,7 @@ fn an_interface_removed_under_us_is_an_error_and_no_hang() {
         assert!(poll.wait(PATIENCE).unwrap().tun);
         let error = tun.recv(&mut [0; 100]).unwrap_err();
         assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
-        assert!(tun.send(&[0x45; 100]).is_err());
+        assert!(send(&tun, &[0x45; 100]).is_err());
     });
 }
 

@@ -59,17 +59,37 @@ struct Piece {
 }
 
 /// What is to be written of one batch.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Merger {
     runs: Vec<Run>,
     pieces: Vec<Piece>,
+    joins: Joins,
+}
+
+/// What the kernel takes joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joins {
+    /// Nothing.
+    Nothing,
+    /// TCP.
+    Tcp,
+    /// TCP and UDP.
+    TcpAndUdp,
 }
 
 impl Merger {
     /// Room for a batch of so many packets; beyond that it grows once.
     #[must_use]
-    pub fn with_room_for(packets: usize) -> Self {
-        Self { runs: Vec::with_capacity(packets), pieces: Vec::with_capacity(packets) }
+    pub fn with_room_for(packets: usize, joins: Joins) -> Self {
+        Self { runs: Vec::with_capacity(packets), pieces: Vec::with_capacity(packets), joins }
+    }
+
+    fn joins(&self, kind: TransportKind) -> bool {
+        match self.joins {
+            Joins::Nothing => false,
+            Joins::Tcp => kind == TransportKind::Tcp,
+            Joins::TcpAndUdp => true,
+        }
     }
 
     /// Takes a packet that was opened in `bytes`.
@@ -78,7 +98,7 @@ impl Merger {
         let payload = transport.map_or(0, |transport| packet.length - transport.headers);
         let flags = transport.map_or(0, |transport| flow::tcp_flags(&transport, &bytes[range.clone()]));
         // What is not TCP or UDP, or has no payload, stays alone and ends no run but its flow's.
-        if let Some(transport) = transport
+        if let Some(transport) = transport.as_ref().filter(|transport| self.joins(transport.kind))
             && let Some(at) = self.of_flow(transport, opened, bytes)
         {
             let run = &self.runs[at];

@@ -138,11 +138,16 @@ fn leave_checksum_out(offload: Offload, parsed: &Packet, packet: &mut [u8]) -> O
     if Transport::of(parsed, packet).is_some_and(is_known) {
         return Some(Kind::Unsummed);
     }
-    complete(partial, packet).map(|()| Kind::Data)
+    complete_partial(partial, packet).map(|()| Kind::Data)
+}
+
+/// Makes the checksum that was left out of a whole packet, for a TUN that does not; nothing, when it lies outside the packet.
+pub fn complete(offload: Offload, packet: &mut [u8]) {
+    let _outside = offload.checksum.and_then(|partial| complete_partial(partial, packet));
 }
 
 /// Makes a checksum whose field holds the sum of the pseudo-header.
-fn complete(partial: PartialChecksum, packet: &mut [u8]) -> Option<()> {
+fn complete_partial(partial: PartialChecksum, packet: &mut [u8]) -> Option<()> {
     let covered = packet.get_mut(usize::from(partial.start)..)?;
     let sum = Sum::default().add(covered).checksum();
     let at = usize::from(partial.offset);
@@ -154,7 +159,7 @@ fn complete(partial: PartialChecksum, packet: &mut [u8]) -> Option<()> {
 pub fn whole_packets(offload: Offload, packet: &mut [u8], mut each: impl FnMut(&[u8])) {
     let Ok(parsed) = Packet::parse(packet) else { return };
     if offload.segments.is_none() {
-        if offload.checksum.is_none_or(|partial| complete(partial, packet).is_some()) {
+        if offload.checksum.is_none_or(|partial| complete_partial(partial, packet).is_some()) {
             each(packet);
         }
         return;

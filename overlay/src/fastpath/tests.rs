@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use wire::datagram::{Datagram, HEADER_LENGTH, TAG_LENGTH};
-use wire::offload::Offload;
+use wire::offload::{Offload, PartialChecksum, SegmentKind, Segments};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -309,4 +309,135 @@ fn an_enrolment_passes_only_with_an_invite_of_ours() {
     let forgotten = inbound(&pair.tables(0), &mut first.bytes.clone(), first.from);
     assert_eq!(forgotten, Inbound::Drop(DropReason::Gate));
     assert!(pair.lab.machines[0].files.contains_key(&StateFile::Invites));
+}
+
+/// A TCP packet between two addresses, its checksum right.
+fn tcp(source: IpAddr, destination: IpAddr, payload: &[u8]) -> Vec<u8> {
+    let head = [0, 9, 0, 80, 0, 0, 0, 7, 0, 0, 0, 9, 0x50, 0x18, 1, 0, 0, 0, 0, 0];
+    let mut bytes = packet(source, destination, &[&head, payload].concat());
+    match source {
+        IpAddr::V4(_) => {
+            bytes[9] = 6;
+            split::sum_ipv4(&mut bytes[..20]);
+        }
+        IpAddr::V6(_) => bytes[6] = 6,
+    }
+    summed(bytes)
+}
+
+fn summed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let parsed = Packet::parse(&bytes).unwrap();
+    Transport::of(&parsed, &bytes).unwrap().complete(&parsed, &mut bytes);
+    bytes
+}
+
+/// What the kernel says of a TCP packet whose checksum it has not made.
+fn left_out(packet: &[u8], size: Option<u16>) -> Offload {
+    let start = if packet[0] >> 4 == 4 { 20 } else { 40 };
+    let kind = if start == 20 { SegmentKind::Tcp4 } else { SegmentKind::Tcp6 };
+    let segments = size.map(|size| Segments { kind, size, headers: start + 20 });
+    Offload { checksum: Some(PartialChecksum { start, offset: 16 }), segments }
+}
+
+#[test]
+fn a_superpacket_crosses_as_datagrams_and_is_whole_again() {
+    let pair = Pair::new();
+    for family in [0, 1] {
+        for length in [1, 999, 1000, 1001, 64_000] {
+            let payload: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
+            let whole = tcp(pair.a[family], pair.b[family], &payload);
+            let (outcome, sent) = pair.outbound_with(left_out(&whole, Some(1000)), &whole);
+            assert_eq!((outcome, sent.len()), (Outbound::Sealed, length.div_ceil(1000)));
+            let (mut bytes, mut merger) = (vec![], Merger::with_room_for(64, Joins::Tcp));
+            for (_, datagram) in sent {
+                let begin = bytes.len();
+                bytes.extend(datagram);
+                let from = pair.lab.machines[0].remote;
+                let verdict = inbound(&pair.tables(1), &mut bytes[begin..], from);
+                let Inbound::Packet(opened, None) = verdict else { panic!("{verdict:?}") };
+                let range = begin + opened.range.start..begin + opened.range.end;
+                merger.push(&Opened { range, ..opened }, &bytes);
+            }
+            merger.finish(&mut bytes);
+            let written: Vec<_> = merger.written().collect();
+            let [written] = &written[..] else { panic!("{} packets", written.len()) };
+            let again: Vec<u8> = written.parts().flat_map(|range| bytes[range].to_vec()).collect();
+            assert_eq!(summed(again), whole);
+            assert_eq!(written.offload(), left_out(&whole, (length > 1000).then_some(1000)));
+        }
+    }
+}
+
+#[test]
+fn a_checksum_is_left_out_only_where_the_receiver_knows_it() {
+    let pair = Pair::new();
+    let kind_of = |offload: Offload, packet: &[u8]| pair.outbound_with(offload, packet).1[0].1[0];
+    let tcp = tcp(pair.a[0], pair.b[0], b"x");
+    assert_eq!(kind_of(Offload::NONE, &tcp), 0xa4);
+    assert_eq!(kind_of(left_out(&tcp, None), &tcp), 0xa9);
+    // What is neither TCP nor UDP is completed: the field holds a part of the sum.
+    let other = packet(pair.a[0], pair.b[0], &[1, 2, 0, 0, 5, 6]);
+    let offload = Offload { checksum: Some(PartialChecksum { start: 20, offset: 2 }), segments: None };
+    let (from, mut datagram) = pair.outbound_with(offload, &other).1.remove(0);
+    let Inbound::Packet(opened, _) = inbound(&pair.tables(1), &mut datagram, from) else { panic!() };
+    assert!(!opened.is_unsummed);
+    let sum = wire::checksum::Sum::default().add(&[1, 2, 0, 0, 5, 6]).checksum();
+    assert_eq!(datagram[opened.range][22..24], sum);
+}
+
+#[test]
+fn offloads_that_lie_are_survived() {
+    let pair = Pair::new();
+    let tcp = tcp(pair.a[0], pair.b[0], &[7; 100]);
+    let malformed = Outbound::Drop(DropReason::MalformedPacket);
+    let beyond = |start, offset| Offload { checksum: Some(PartialChecksum { start, offset }), segments: None };
+    for (start, offset) in [(140, 16), (139, 0), (u16::MAX, 0), (20, u16::MAX), (0, 139)] {
+        assert_eq!(pair.outbound_with(beyond(start, offset), &tcp).0, malformed, "{start} {offset}");
+    }
+    for (kind, size) in [(SegmentKind::Tcp4, 0), (SegmentKind::Tcp6, 50), (SegmentKind::Udp, 50)] {
+        let segments = Some(Segments { kind, size, headers: 40 });
+        assert_eq!(pair.outbound_with(Offload { checksum: None, segments }, &tcp).0, malformed, "{kind:?}");
+    }
+    let ones = Some(Segments { kind: SegmentKind::Tcp4, size: 1, headers: 40 });
+    assert_eq!(pair.outbound_with(Offload { checksum: None, segments: ones }, &tcp).1.len(), 100);
+}
+
+#[test]
+fn what_has_no_checksum_that_we_know_is_no_unsummed_packet() {
+    let pair = Pair::new();
+    let [icmp, cut] = [packet(pair.a[0], pair.b[0], b"other"), {
+        let mut cut = packet(pair.a[0], pair.b[0], b"short");
+        cut[9] = 6;
+        cut
+    }];
+    for plaintext in [icmp, cut] {
+        let outcome = pair.inbound(&pair.sealed(Kind::Unsummed, &plaintext));
+        assert_eq!(outcome, Inbound::Drop(DropReason::MalformedPacket));
+    }
+    let good = tcp(pair.a[0], pair.b[0], b"x");
+    let Inbound::Packet(opened, _) = pair.inbound(&pair.sealed(Kind::Unsummed, &good)) else { panic!() };
+    assert!(opened.is_unsummed);
+    let spoofed = tcp(pair.b[0], pair.b[0], b"x");
+    let outcome = pair.inbound(&pair.sealed(Kind::Unsummed, &spoofed));
+    assert_eq!(outcome, Inbound::Drop(DropReason::SourceCheck));
+}
+
+#[test]
+fn what_waits_for_a_session_waits_as_whole_packets() {
+    let pair = Pair::new();
+    let whole = tcp(pair.a[0], pair.b[0], &[9; 250]);
+    let mut parts = vec![];
+    whole_packets(left_out(&whole, Some(100)), &mut whole.clone(), |part| parts.push(part.to_vec()));
+    assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [140, 140, 90]);
+    for part in &parts {
+        let parsed = Packet::parse(part).unwrap();
+        assert!(Transport::of(&parsed, part).unwrap().verifies(&parsed, part));
+    }
+    let mut one = vec![];
+    let mut partial = whole.clone();
+    let parsed = Packet::parse(&partial).unwrap();
+    let transport = Transport::of(&parsed, &partial).unwrap();
+    partial[36..38].copy_from_slice(&transport.pseudo_header(&parsed).folded());
+    whole_packets(left_out(&whole, None), &mut partial, |part| one.push(part.to_vec()));
+    assert_eq!(one, [whole]);
 }

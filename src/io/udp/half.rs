@@ -2,8 +2,9 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
+use std::ops::Range;
 
-use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use rustix::io::Errno;
 use rustix::net::sockopt::{
     Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
@@ -18,23 +19,59 @@ use super::remote::canonical;
 pub(super) const SOCKET_BUFFER_SIZE: usize = 4 << 20;
 /// Room for the largest datagram and for the longest train the kernel coalesces: both fit 16 bits of length.
 const RECEIVE_SIZE: usize = 65_536;
+/// Trains of one batch: enough to share the system call among small datagrams of many remotes, and of bulk no more than caches hold.
+pub const TRAINS_MAX: usize = 16;
 /// IPv6 and UDP header, which count towards the 16 bits of length.
 const HEADERS_SIZE: usize = 48;
 
 /// Room for one batch of received datagrams: made once, used for every [`super::Udp::receive`] of a thread.
 pub struct ReceiveBuffers {
-    /// [`BATCH_SIZE`] buffers in a row; the kernel commits the pages only when bytes arrive there.
+    /// [`TRAINS_MAX`] buffers in a row; the kernel commits the pages only when bytes arrive there.
     bytes: Box<[u8]>,
-    meta: [RecvMeta; BATCH_SIZE],
+    meta: [RecvMeta; TRAINS_MAX],
+}
+
+/// What one system call has brought of one remote: datagrams one behind the other, all of one length but the last.
+#[derive(Debug, Clone)]
+pub struct ReceivedTrain {
+    /// Who sent them; never an IPv4-mapped IPv6 address.
+    pub remote: SocketAddr,
+    /// Where they stand in [`ReceiveBuffers::bytes`].
+    pub range: Range<usize>,
+    /// Length of each but the last, which may be shorter; at least 1.
+    pub stride: usize,
+}
+
+impl ReceivedTrain {
+    /// Where each of them stands; one, when it is empty.
+    pub fn datagrams(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let Self { range: Range { start, end }, stride, .. } = *self;
+        let empty = (start == end).then_some(start..end);
+        (start..end).step_by(stride).map(move |begin| begin..end.min(begin + stride)).chain(empty)
+    }
 }
 
 impl ReceiveBuffers {
+    /// The train at this position of the latest batch.
+    #[must_use]
+    pub fn train(&self, position: usize) -> ReceivedTrain {
+        let (begin, meta) = (position * RECEIVE_SIZE, &self.meta[position]);
+        let range = begin..begin + meta.len.min(RECEIVE_SIZE);
+        ReceivedTrain { remote: canonical(meta.addr), range, stride: meta.stride.max(1) }
+    }
+
+    /// All buffers, one behind the other.
+    #[must_use]
+    pub fn bytes(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
     /// Empty buffers.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            bytes: vec![0; BATCH_SIZE * RECEIVE_SIZE].into_boxed_slice(),
-            meta: [RecvMeta::default(); BATCH_SIZE],
+            bytes: vec![0; TRAINS_MAX * RECEIVE_SIZE].into_boxed_slice(),
+            meta: [RecvMeta::default(); TRAINS_MAX],
         }
     }
 }
@@ -98,33 +135,26 @@ impl Half {
         buffers: &mut ReceiveBuffers,
         mut each: impl FnMut(SocketAddr, &mut [u8]),
     ) -> io::Result<usize> {
-        let batch = match self.receive_batch(buffers) {
-            Ok(batch) => batch,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
-            Err(error) => return Err(error),
-        };
         let mut datagrams = 0;
-        for (train, meta) in buffers.bytes.chunks_exact_mut(RECEIVE_SIZE).zip(&buffers.meta[..batch]) {
-            let remote = canonical(meta.addr);
-            let train = &mut train[..meta.len.min(RECEIVE_SIZE)];
-            if train.is_empty() {
-                each(remote, train);
+        for position in 0..self.receive_batch(buffers)? {
+            let train = buffers.train(position);
+            for datagram in train.datagrams() {
+                each(train.remote, &mut buffers.bytes[datagram]);
                 datagrams += 1;
-            } else {
-                for datagram in train.chunks_mut(meta.stride.max(1)) {
-                    each(remote, datagram);
-                    datagrams += 1;
-                }
             }
         }
         Ok(datagrams)
     }
 
-    fn receive_batch(&self, buffers: &mut ReceiveBuffers) -> io::Result<usize> {
+    /// Receives one batch, and says how many trains it has: 0 when the socket is empty.
+    pub(super) fn receive_batch(&self, buffers: &mut ReceiveBuffers) -> io::Result<usize> {
         let mut parts = buffers.bytes.chunks_exact_mut(RECEIVE_SIZE);
-        let mut slices: [_; BATCH_SIZE] =
-            std::array::from_fn(|_| IoSliceMut::new(parts.next().expect("BATCH_SIZE buffers were made")));
-        self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut buffers.meta)
+        let mut slices: [_; TRAINS_MAX] =
+            std::array::from_fn(|_| IoSliceMut::new(parts.next().expect("TRAINS_MAX buffers were made")));
+        match self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut buffers.meta) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            received => received,
+        }
     }
 
     /// Sets both buffers of the socket, in bytes.
@@ -150,10 +180,19 @@ pub(super) fn send_in_batches(
         match send(batch) {
             Ok(()) => bytes = rest,
             Err(_) if segments > 1 && segments_max() == 1 => {}
+            // Too long for the path: each goes in fragments.
+            Err(error) if batch.len() > segment_size && is_too_long(&error) => {
+                batch.chunks(segment_size).try_for_each(&mut send)?;
+                bytes = rest;
+            }
             Err(error) => return Err(error),
         }
     }
     Ok(())
+}
+
+fn is_too_long(error: &io::Error) -> bool {
+    error.raw_os_error().map(Errno::from_raw_os_error) == Some(Errno::MSGSIZE)
 }
 
 /// Asks for buffers beyond the administrator's limit where the process may; what the kernel gives is enough.

@@ -95,13 +95,13 @@ fn segments_come_as_the_datagrams_they_are() {
     // The second has more bytes in 64 segments than one system call takes.
     for (family, size) in [(Family::V4, 400), (Family::V6, 400), (Family::V4, 1400), (Family::V6, 1400)] {
         let bytes: Vec<u8> = (0..150 * size + 17).map(|i| (i % 253) as u8).collect();
-        a.send_segments(loopback(&b, family), &bytes, size).unwrap();
+        a.send_segments(SocketId::MAIN, loopback(&b, family), &bytes, size).unwrap();
         let received = collect(&b, family, 151);
         assert!(received[..150].iter().all(|(_, datagram)| datagram.len() == size));
         assert_eq!(received[150].1.len(), 17);
         assert!(received.into_iter().flat_map(|(_, datagram)| datagram).eq(bytes));
     }
-    assert!(a.send_segments(loopback(&b, Family::V4), b"x", 0).is_err());
+    assert!(a.send_segments(SocketId::MAIN, loopback(&b, Family::V4), b"x", 0).is_err());
 }
 
 #[test]

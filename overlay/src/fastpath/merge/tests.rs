@@ -69,7 +69,8 @@ fn with(mut bytes: Vec<u8>, change: impl FnOnce(&mut [u8])) -> Vec<u8> {
 
 /// What is written for packets, each with what stands before it.
 fn merged(packets: &[(Vec<u8>, bool)]) -> Vec<(Offload, Vec<u8>)> {
-    let (mut merger, mut bytes, mut all) = (Merger::default(), vec![], vec![]);
+    let mut merger = Merger::with_room_for(0, Joins::TcpAndUdp);
+    let (mut bytes, mut all) = (vec![], vec![]);
     for (packet, is_unsummed) in packets {
         bytes.extend([0xee; 16]);
         let range = bytes.len()..bytes.len() + packet.len();

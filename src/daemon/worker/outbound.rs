@@ -1,0 +1,96 @@
+//! From the TUN to the network: what is there is read, sealed into trains, and sent before the worker sleeps.
+
+use overlay::fastpath::{Outbound, Train, outbound, whole_packets};
+use overlay::{DropReason, Remote, Tables};
+use wire::icmp::{self, Unreachable};
+use wire::offload::{OFFLOAD_LENGTH, Offload};
+use wire::packet::Packet;
+
+use super::{Buffers, Shared, ToNode, Worker};
+
+/// Reads of the TUN before datagrams get their turn.
+const READS_MAX: usize = 64;
+/// Bytes of them: some milliseconds of bulk.
+const READ_BYTES_MAX: usize = 1 << 20;
+
+impl Shared {
+    /// Sends a train.
+    pub(super) fn send_train(&self, train: &Train) {
+        let (bytes, segment) = train.segments();
+        self.send_segments(train.remote(), bytes, segment);
+    }
+
+    /// Sends datagrams of one length, of which the last may be shorter; what the system does not take is counted.
+    pub(super) fn send_segments(&self, to: Remote, bytes: &[u8], segment: usize) {
+        let datagrams = || bytes.chunks(segment.max(1));
+        match to {
+            Remote::Udp { socket, address } => {
+                if self.udp.send_segments(socket, address, bytes, segment).is_err() {
+                    datagrams().for_each(|_| self.drops.count(DropReason::Os));
+                }
+            }
+            Remote::Stream(_) | Remote::Circuit(_) => datagrams().for_each(|datagram| self.send(to, datagram)),
+        }
+    }
+}
+
+impl Worker {
+    /// Reads what the machine sends.
+    ///
+    /// # Errors
+    /// When the interface is gone.
+    pub(super) fn drain_tun(&self, tables: &Tables, buffers: &mut Buffers) -> anyhow::Result<()> {
+        let mut bytes = 0;
+        for _ in 0..READS_MAX {
+            match self.tun.recv(&mut buffers.packet) {
+                Ok((offload, length)) => {
+                    self.send_packet(tables, (offload, length), buffers);
+                    bytes += length;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    return Err(anyhow::anyhow!("the interface {} is gone: {error}", self.tun.name()));
+                }
+            }
+            if bytes >= READ_BYTES_MAX {
+                break;
+            }
+        }
+        buffers.trains.flush(&mut |train: &Train| self.shared.send_train(train));
+        Ok(())
+    }
+
+    /// Seals the packet of this length that is in the buffer.
+    pub(super) fn send_packet(
+        &self,
+        tables: &Tables,
+        (offload, length): (Offload, usize),
+        buffers: &mut Buffers,
+    ) {
+        let Buffers { packet, trains, .. } = buffers;
+        let packet = &mut packet[OFFLOAD_LENGTH..][..length];
+        let mut send = |train: &Train| self.shared.send_train(train);
+        match outbound(tables, offload, packet, trains, &mut send) {
+            Outbound::Sealed => {}
+            Outbound::Stage(position) => whole_packets(offload, packet, |packet| {
+                self.tell_node(ToNode::Packet(position, packet.to_vec()));
+            }),
+            Outbound::Unreachable(reason, drop) => {
+                self.shared.drops.count(drop);
+                self.refuse(packet, reason);
+            }
+            Outbound::Drop(reason) => self.shared.drops.count(reason),
+        }
+    }
+
+    /// Tells the local sender that its packet cannot be delivered. The report comes from the destination itself: Linux
+    /// believes no ICMP error from an address of its own that arrives from outside.
+    pub(super) fn refuse(&self, packet: &[u8], reason: Unreachable) {
+        let report =
+            Packet::parse(packet).ok().and_then(|p| icmp::unreachable(packet, p.destination, reason));
+        if let Some(report) = report {
+            self.write(Offload::NONE, std::iter::once(&report[..]));
+        }
+    }
+}
