@@ -1,6 +1,6 @@
 //! Two nodes in one process, their datagrams carried by hand.
 
-use overlay::fastpath::{self, Inbound, Opened, Train, Trains, inbound, outbound};
+use overlay::fastpath::{Inbound, Opened, Train, Trains, inbound, outbound};
 use overlay::state::{Contact, Network};
 use overlay::{HopParams, Identity, Node, Output, Params, Remote, Tables};
 use std::collections::VecDeque;
@@ -82,7 +82,7 @@ impl Pair {
         (0..2).for_each(|at| self.poll(at, &mut flights));
         while let Some((to, mut bytes)) = flights.pop_front() {
             let from = remote(1 - to);
-            match fastpath::inbound(&self.tables[to], &mut bytes, from) {
+            match inbound(&self.tables[to], &mut bytes, from) {
                 Inbound::Slow(input, from) => self.nodes[to].handle_slow(input, from, self.now),
                 Inbound::Packet(..) | Inbound::Forward(..) | Inbound::Drop(_) => {}
             }

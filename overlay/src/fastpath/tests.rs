@@ -343,7 +343,7 @@ fn left_out(packet: &[u8], size: Option<u16>) -> Offload {
 fn a_superpacket_crosses_as_datagrams_and_is_whole_again() {
     let pair = Pair::new();
     for family in [0, 1] {
-        for length in [1, 999, 1000, 1001, 64_000] {
+        for length in [1usize, 999, 1000, 1001, 64_000] {
             let payload: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
             let whole = tcp(pair.a[family], pair.b[family], &payload);
             let (outcome, sent) = pair.outbound_with(left_out(&whole, Some(1000)), &whole);
