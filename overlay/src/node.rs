@@ -15,6 +15,7 @@
 mod circuit;
 mod command;
 mod company;
+mod confirming;
 mod control;
 mod diagnosis;
 mod discovery;
@@ -147,6 +148,7 @@ pub struct Node {
     registry: Registry,
     services: Services,
     publishing: publishing::Publishing,
+    confirming: confirming::Confirming,
     zone: zone::ZoneState,
     peers: Peers,
     positions: Vec<Option<NodeId>>,
@@ -213,6 +215,7 @@ impl Node {
             discovery,
             services: Services::default(),
             publishing: publishing::Publishing::new(params.publications, now),
+            confirming: confirming::Confirming::default(),
             zone: zone::ZoneState::new(zone, now),
             members: Membership::new(params.network),
             registry: Registry::new(),
