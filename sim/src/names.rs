@@ -220,8 +220,10 @@ impl History {
 
     /// What a machine knew of confirmed names may not be written.
     fn forget(&mut self, machine: usize) {
-        self.confirmed.values_mut().for_each(|(_, knowing)| drop(knowing.remove(&machine)));
-        self.confirmed.retain(|_, (_, knowing)| !knowing.is_empty());
+        self.confirmed.retain(|_, (_, knowing)| {
+            knowing.remove(&machine);
+            !knowing.is_empty()
+        });
     }
 
     /// Takes note of the names that all see confirmed.
@@ -233,7 +235,10 @@ impl History {
                 let other = zone.services.get(name);
                 other.is_some_and(|other| (other.owner, other.title) == (service.owner, Title::Confirmed))
             };
-            if zones.iter().all(|zone| is_same(zone)) {
+            // One that its owner has withdrawn may be seen for a moment more.
+            let owner = self.world.machine_of(&service.owner).expect("nodes are machines");
+            let is_wanted = self.published[owner].contains_key(name);
+            if is_wanted && zones.iter().all(|zone| is_same(zone)) {
                 self.confirmed.insert(name.clone(), (service.owner, (0..MACHINES).collect()));
             }
         }
@@ -252,7 +257,7 @@ impl History {
         if let Some(Ok(())) = self.world.unpublish(machine, &name, None) {
             self.published[machine].remove(&name);
             let node = self.world.machines()[machine].id();
-            self.confirmed.retain(|other, (owner, _)| (&*other, &*owner) != (&name, &node));
+            self.confirmed.retain(|other, (owner, _)| *other != name || *owner != node);
         }
     }
 
