@@ -27,6 +27,7 @@ pub mod packet;
 pub mod record;
 pub mod secret;
 pub mod service;
+mod split_mix;
 pub mod view;
 
 pub use address::Candidate;
@@ -38,4 +39,5 @@ pub use name::{Name, NameError};
 pub use nat_profile::{Dependence, NatProfile, Ports};
 pub use record::{Kind, Record, RecordError};
 pub use secret::NetworkSecret;
+pub use split_mix::SplitMix64;
 pub use view::ViewMessage;

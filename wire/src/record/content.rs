@@ -137,6 +137,12 @@ struct RevocationPayload {
 }
 
 impl LinkState {
+    /// Whether strangers can dial the node: others have, or nothing is in their way.
+    #[must_use]
+    pub fn may_be_dialled(&self) -> bool {
+        self.is_anchor || !self.may_translate()
+    }
+
     /// Whether a NAT is before the node, or may be for all that it knows itself.
     #[must_use]
     pub fn may_translate(&self) -> bool {
