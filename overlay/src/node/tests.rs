@@ -3,6 +3,7 @@
 mod command;
 mod discovery;
 mod enrolment;
+mod epoch;
 mod handshake;
 mod idle;
 mod impostor;

@@ -110,6 +110,11 @@ pub(super) struct Policy {
 }
 
 impl Policy {
+    /// Our slot is another one.
+    pub(super) fn publish_again(&mut self) {
+        self.published = None;
+    }
+
     /// Where we say that we are.
     pub(super) fn candidates(&self) -> &[Candidate] {
         &self.candidates
@@ -257,7 +262,7 @@ impl Node {
     fn publish_hint(&mut self, now: Instant) {
         let unix_s = self.unix_s(now);
         let day = mailbox::day(unix_s);
-        let slot = Slot::of_hint(&self.members.network.secret, day, &self.identity.node());
+        let slot = Slot::of_hint(self.members.network.secrets.current(), day, &self.identity.node());
         self.note_reach(now);
         let value = self.own_hint(false, now).seal(slot.seal_key(), self.random.bytes());
         let seed = *slot.seed();
@@ -276,7 +281,7 @@ impl Node {
                 pace.tried(&mut self.random, now);
             }
             for day in &days {
-                let slot = Slot::of_hint(&self.members.network.secret, *day, &node);
+                let slot = Slot::of_hint(self.members.network.secrets.current(), *day, &node);
                 let seed = *slot.seed();
                 policy.lookups.insert(seed, Lookup { node, slot, until: now + DHT_LOOKUP_TIME });
                 self.outputs.push_back(Output::Dht(DhtRequest::Get { seed }));
@@ -299,7 +304,7 @@ impl Node {
         let seen = self.reach.seen.public(now);
         let port = seen.iter().chain(&self.discovery.dht.candidates).find(is_v4).copied();
         for day in mailbox::days(self.unix_s(now)) {
-            let info_hash = mailbox::rendezvous(&self.members.network.secret, day);
+            let info_hash = mailbox::rendezvous(self.members.network.secrets.current(), day);
             if let Some(port) = port.map(|candidate| candidate.socket_address().port()) {
                 self.outputs.push_back(Output::Dht(DhtRequest::Announce { info_hash, port }));
             }
