@@ -308,6 +308,9 @@ pub const ASK_ROUND_TIME: Duration = Duration::from_secs(30);
 pub const DHT_PUT_PAUSE: Duration = Duration::from_secs(60);
 /// And at least this often: DHT nodes forget after two hours, and come and go.
 pub const DHT_PUT_AGAIN: Duration = Duration::from_secs(1800);
+/// What an anchor leaves there for members that were away, under one earlier secret after the other, comes this long after the
+/// last: each of 16 is there anew before DHT nodes forget it.
+pub const DHT_EARLIER_PUT_PAUSE: Duration = Duration::from_secs(400);
 /// Slots that are looked up at the same time.
 pub const DHT_LOOKUPS_MAX: usize = 4;
 /// A look-up whose end was not told is over after this.

@@ -49,9 +49,9 @@ impl Secrets {
         std::iter::once(&self.current).chain(self.earlier.iter().map(|earlier| &earlier.secret))
     }
 
-    /// Takes a new secret into use. Only now, when there is one more, is it looked at which are too old: a clock that is
+    /// Takes a new secret into use at a time in seconds since 1970. Only now, when there is one more, is it looked at which are too old: a clock that is
     /// wrong for an hour must not cost a member its way back.
-    pub(crate) fn replace(&mut self, secret: NetworkSecret, unix_s: u64) {
+    pub fn replace(&mut self, secret: NetworkSecret, unix_s: u64) {
         self.earlier.retain(|earlier| earlier.secret.bytes() != secret.bytes());
         let last = std::mem::replace(&mut self.current, secret);
         self.earlier.insert(0, Earlier { secret: last, until_s: unix_s });

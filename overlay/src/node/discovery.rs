@@ -9,11 +9,12 @@
 //! ```
 //!
 //! A hint is a place to try and nothing more: it moves no path and replaces no address of another source. `asks` is
-//! about addresses without a key, `dht` about when to ask the DHT for what, `mailbox` about joiners that leave word there.
+//! about addresses without a key, `dht` about when to ask the DHT for what, `earlier` about members that were away, `mailbox` about joiners that leave word there.
 
 mod allowance;
 mod asks;
 mod dht;
+mod earlier;
 mod mailbox;
 mod pace;
 
@@ -87,6 +88,7 @@ pub(super) struct Discovery {
     beacons: Beacons,
     asks: asks::Asks,
     dht: dht::Policy,
+    earlier: earlier::Turn,
     mailboxes: mailbox::Mailboxes,
 }
 
@@ -111,6 +113,7 @@ impl Discovery {
             beacons: Beacons::default(),
             asks: asks::Asks::default(),
             dht: dht::Policy::default(),
+            earlier: earlier::Turn::default(),
             mailboxes: mailbox::Mailboxes::default(),
         }
     }
@@ -126,6 +129,7 @@ impl Node {
         self.change_gate(|gate, _| gate.who = who);
         self.discovery.asks.end_round();
         self.discovery.dht.publish_again();
+        self.discovery.earlier = earlier::Turn::default();
     }
 
     /// Takes what carries hints for this node, from now on. Without it no hint is sent, but asks are answered.

@@ -9,6 +9,7 @@ mod idle;
 mod impostor;
 pub(crate) mod lab;
 mod mailbox;
+mod policy;
 mod record;
 mod service;
 mod session;

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use wire::credential::Claims;
 use wire::handshake::Refusal;
-use wire::{Candidate, Name, NodeId};
+use wire::{Candidate, Commitment, Name, NodeId};
 
 /// A picture of the whole Node.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct View {
     pub has_root_key: bool,
     /// Number of the epoch whose network secret is in use here.
     pub epoch: u32,
+    /// Stands for that secret: nodes that have the same have the same secret.
+    pub commitment: Commitment,
     /// Whether we were revoked.
     pub is_revoked: bool,
     /// Where we may be dialled.
@@ -71,6 +73,7 @@ impl Node {
             network_name: self.members.network.name.clone(),
             has_root_key: self.members.network.root.is_some(),
             epoch: self.epoch(),
+            commitment: Commitment::of(&self.members.id(), self.members.network.secrets.current()),
             is_revoked: self.is_revoked,
             candidates: self.candidates.clone(),
             problems: self.problems(&peers, now),

@@ -218,6 +218,7 @@ impl Node {
         if self.publication_due(now).is_some_and(|at| now >= at) {
             self.publish_hint(now);
         }
+        self.run_earlier(now);
         self.look_up_missing(now);
         if let Some(pace) = self.discovery.dht.rendezvous.as_mut().filter(|pace| pace.is_due(now)) {
             pace.tried(&mut self.random, now);
@@ -363,7 +364,7 @@ impl Node {
         let lookup = self.next_lookup().map(|(at, _)| at);
         let rendezvous = policy.rendezvous.map(|pace| pace.next);
         let mailbox = self.mailbox_deadline(now);
-        let own = [self.publication_due(now), self.ping_due()];
+        let own = [self.publication_due(now), self.ping_due(), self.earlier_deadline(now)];
         [over, lookup, rendezvous, mailbox].into_iter().chain(own).flatten().min()
     }
 }

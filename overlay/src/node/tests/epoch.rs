@@ -1,6 +1,6 @@
 //! Epochs of the network secret: who gets the new one, who does not, and how members that were away come back.
 
-use super::lab::{Flight, Lab, UNIX_S, any_member};
+use super::lab::{Flight, Lab, Store, UNIX_S, any_member, enter_dht};
 use crate::limits::{EARLIER_SECRETS_MAX, EPOCH_PAUSE, SECRET_LOST_AFTER};
 use crate::state::StateFile;
 use crate::{DropReason, Event, InviteRequest, Node};
@@ -492,4 +492,33 @@ fn a_newcomer_gets_the_latest_secret_and_talks_to_all() {
     lab.run(40 * SECOND);
     assert_eq!((epoch(&lab, n), epoch(&lab, 1)), (3, 3));
     assert!(lab.connected(n, 1) && lab.connected(n, 0));
+}
+
+#[test]
+fn an_anchor_is_found_in_the_dht_by_who_was_away() {
+    let mut lab = Lab::with(&["b", "c"]);
+    lab.machines[2].is_up = false;
+    (0..3).for_each(|n| roll(&mut lab, &format!("x{n}")));
+    // Nobody is where it was, and only the anchor can be dialled.
+    lab.carry(0, 70);
+    lab.carry(1, 71);
+    lab.carry(2, 72);
+    lab.run(10 * SECOND);
+    for (is_anchor, rounds) in [(false, 40), (true, 200)] {
+        lab.command(0, |node, _| node.reach.is_anchor = is_anchor);
+        lab.restart(2);
+        enter_dht(&mut lab);
+        let mut store = Store::default();
+        for _ in 0..rounds {
+            if lab.connected(2, 0) {
+                break;
+            }
+            lab.command(0, |node, _| node.reach.is_anchor = is_anchor);
+            store.run(&mut lab, 8);
+        }
+        assert_eq!(lab.connected(2, 0), is_anchor);
+    }
+    assert_eq!(epoch(&lab, 2), 4);
+    lab.run(20 * SECOND);
+    assert!(lab.connected(2, 1), "and by it the others");
 }
