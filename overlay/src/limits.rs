@@ -58,7 +58,7 @@ pub const EARLIER_WITHOUT_COOKIE: u32 = 10;
 /// Initiations a second under earlier secrets that are looked at at all: 1 % of a core.
 pub const EARLIER_INITIATIONS_MAX: u32 = 25;
 /// Earlier secrets that a peer which does not answer is tried under, in turn, with every further initiation: it may have
-/// been away. Of sixteen all are tried within 8 of them.
+/// been away. Of sixteen all are tried within 8 of them; after that it is one with each.
 pub const EARLIER_TRIED: usize = 2;
 /// Between two epochs: revocations in a short time have one new secret between them.
 pub const EPOCH_PAUSE: Duration = Duration::from_secs(10);

@@ -213,13 +213,18 @@ impl Node {
         let epoch = Epoch {
             number,
             commitment: Commitment::of(&self.members.id(), &secret),
-            nodes: self.epochs.named.iter().copied().collect(),
+            nodes: self.epochs.named.iter().copied().filter(|node| self.is_out(node)).collect(),
             revocations: self.members.revocation_count(),
         };
         let mut network = self.members.network.clone();
         network.secrets.replace(secret.clone(), self.unix_s(now));
         let ticket = self.persist(StateFile::Network, network.encode());
         self.epochs.making = Some(Making { ticket, secret, epoch });
+    }
+
+    /// Whether a node is revoked indeed: an admin may say so of another, but without the root's word it counts for nothing.
+    fn is_out(&self, node: &NodeId) -> bool {
+        self.members.chain(node).is_some_and(|chain| self.members.is_revoked(chain))
     }
 
     /// A write is done, or not: if it is that of a new secret, all are told.
@@ -271,8 +276,7 @@ impl Node {
     /// Whether a peer may have the secret: a member in good standing for all that we know, and not one for whose sake
     /// there is a new one.
     fn may_have_secret(&self, node: &NodeId, now: Instant) -> bool {
-        let is_named = self.epochs.latest.as_ref().is_some_and(|epoch| epoch.nodes.contains(node))
-            || self.epochs.named.contains(node);
+        let is_named = self.epochs.latest.as_ref().is_some_and(|epoch| epoch.nodes.contains(node));
         let is_member = self.members.chain(node).is_some_and(|chain| self.refusal(chain, now).is_none());
         is_member && !is_named
     }
@@ -286,6 +290,8 @@ impl Node {
             return;
         }
         peer.told_secret = Some(now);
+        // When it gets lost, the peer asks.
+        peer.epoch = None;
         let current = self.members.network.secrets.current();
         let (epoch, secret) = (current.epoch(), (*current.bytes()).into());
         self.send(node, &Message::Epoch(EpochMessage::Secret { epoch, secret }), None);
@@ -310,6 +316,10 @@ impl Node {
     }
 
     fn ask_for_secret(&mut self, now: Instant) {
+        if self.is_revoked {
+            self.epochs.wish = None;
+            return;
+        }
         let peers: Vec<NodeId> = self.peers.connected().map(|peer| peer.node).collect();
         let asked = self.random.some_of(peers, SECRET_ASKED);
         let Some(wish) = &mut self.epochs.wish else { return };

@@ -63,10 +63,10 @@ impl Node {
             Some(Seeking::Content | Seeking::Resting) | None => 0,
         };
         let shown = peer.and_then(|peer| peer.epoch);
-        let in_turn = |place: usize| {
-            let turns = (again.saturating_sub(1) * EARLIER_TRIED..).take(EARLIER_TRIED);
-            again > 0 && turns.map(|turn| turn % earlier.len()).any(|turn| turn == place)
-        };
+        // Who has answered under none of them is most likely off: then one at a time will do.
+        let first = again.saturating_sub(1) * EARLIER_TRIED;
+        let turns = if first < earlier.len() { first..first + EARLIER_TRIED } else { again..again + 1 };
+        let in_turn = |place: usize| again > 0 && turns.clone().any(|turn| turn % earlier.len() == place);
         let is_tried = |(place, secret): &(usize, &&NetworkSecret)| {
             (shown == Some(secret.epoch()) && shown != Some(secrets.current().epoch())) || in_turn(*place)
         };

@@ -197,6 +197,17 @@ fn who_was_away_for_one_epoch_or_many_comes_back() {
 }
 
 #[test]
+fn who_shows_an_earlier_secret_is_given_the_latest_at_once() {
+    let mut lab = Lab::with(&["b"]);
+    lab.machines[1].is_up = false;
+    roll(&mut lab, "x");
+    lab.restart(1);
+    // A cookie, the handshake, the first datagram of the session, and the answer to that: records are not compared yet.
+    lab.run(SECOND / 5);
+    assert_eq!(epoch(&lab, 1), 2);
+}
+
+#[test]
 fn who_was_away_is_found_by_whom_it_cannot_find_itself() {
     for rolls in [1, 4] {
         let mut lab = Lab::with(&["b", "c"]);
@@ -521,4 +532,49 @@ fn an_anchor_is_found_in_the_dht_by_who_was_away() {
     assert_eq!(epoch(&lab, 2), 4);
     lab.run(20 * SECOND);
     assert!(lab.connected(2, 1), "and by it the others");
+}
+
+#[test]
+fn an_admin_whom_another_calls_revoked_gets_the_secret_all_the_same() {
+    let mut lab = with_two_admins();
+    let founder = lab.id(0);
+    // Without the root's word it counts for nothing.
+    let word = lab.command(1, |node, _| {
+        let content =
+            Content::Revocation { node: founder, by: Box::new(node.members.own().clone()), by_root: false };
+        content.sign(1 << 40, UNIX_S, &node.identity.signing, None).unwrap().bytes().to_vec()
+    });
+    for at in 0..3 {
+        hear(&mut lab, at, &word);
+    }
+    lab.run(30 * SECOND);
+    assert_eq!(epoch(&lab, 0), epoch(&lab, 2));
+    assert_eq!(secret(&mut lab, 0), secret(&mut lab, 1));
+    let named = lab.command(2, |node, _| -> Vec<usize> {
+        let contents = node.registry.of_kind(Kind::Epoch).map(|record| record.content(&node.members.id()));
+        let count = |content| match content {
+            Ok(Content::Epoch { epoch, .. }) => epoch.nodes.len(),
+            other => panic!("{other:?}"),
+        };
+        contents.map(count).collect()
+    });
+    assert_eq!(named, [0]);
+    assert!(lab.connected(0, 1) && lab.connected(0, 2));
+}
+
+#[test]
+fn a_peer_that_is_off_is_asked_under_few_secrets_at_a_time() {
+    let mut lab = Lab::with(&["b"]);
+    lab.machines[1].is_up = false;
+    (0..4).for_each(|n| roll(&mut lab, &format!("x{n}")));
+    lab.run(60 * SECOND);
+    lab.sent.clear();
+    lab.run(120 * SECOND);
+    let to = lab.machines[1].remote;
+    let is_initiation = |flight: &&Flight| {
+        flight.to == to && matches!(Datagram::parse(&flight.bytes), Some(Datagram::Initiation(_)))
+    };
+    let count = lab.sent.iter().filter(is_initiation).count();
+    // Every 30 s to 37.5 s: under the latest, under the one that it has shown last, and perhaps under one more.
+    assert!((4..=15).contains(&count), "{count}");
 }
