@@ -15,6 +15,15 @@ pub const OWNER_RECORDS_MAX: usize = 64;
 /// Revocations, and new credentials, that one owner may have of each: an admin may have to speak of every member.
 /// That a node without the role has no more than one of them is what [`wire::Record::content`] sees to.
 pub const OWNER_VERDICTS_MAX: usize = 4096;
+/// Records of epochs that one owner may have. Those of the latest epoch alone are held, so an admin has one; and some more,
+/// when its state was set back and it has begun an epoch twice.
+pub const OWNER_EPOCHS_MAX: usize = 4;
+/// Records of the latest epoch: of admins that have begun it apart.
+pub const EPOCHS_MAX: usize = 64;
+/// Policies that one admin may sign.
+pub const OWNER_POLICIES_MAX: usize = 64;
+/// Policies of all admins: all nodes hold all of them.
+pub const POLICIES_MAX: usize = 1024;
 /// Records of one kind from all owners: twice the members that a node talks to at most, and some more.
 pub const KIND_RECORDS_MAX: usize = 10_000;
 /// Bytes of encoded records of one kind that follow from it; a node holds about twice as much in memory.
@@ -72,6 +81,8 @@ pub fn quota(kind: Kind) -> Quota {
         // The record has one name only, so its owner has one.
         Kind::LinkState => (1, KIND_RECORDS_MAX),
         Kind::Revocation | Kind::Reissue => (OWNER_VERDICTS_MAX, KIND_RECORDS_MAX),
+        Kind::Epoch => (OWNER_EPOCHS_MAX, EPOCHS_MAX),
+        Kind::Policy => (OWNER_POLICIES_MAX, POLICIES_MAX),
         Kind::Service => (OWNER_SERVICES_MAX, SERVICES_MAX),
         Kind::Claim => (OWNER_CLAIMS_MAX, CLAIMS_MAX),
         Kind::Confirmation => (OWNER_CONFIRMATIONS_MAX, CONFIRMATIONS_MAX),

@@ -75,7 +75,9 @@ impl Services {
             Content::Member { .. }
             | Content::Revocation { .. }
             | Content::Reissue { .. }
-            | Content::LinkState { .. } => false,
+            | Content::LinkState { .. }
+            | Content::Epoch { .. }
+            | Content::Policy { .. } => false,
         }
     }
 
@@ -94,7 +96,12 @@ impl Services {
                 self.count -= usize::from(was_there);
                 was_there
             }
-            Kind::Member | Kind::Revocation | Kind::Reissue | Kind::LinkState => false,
+            Kind::Member
+            | Kind::Revocation
+            | Kind::Reissue
+            | Kind::LinkState
+            | Kind::Epoch
+            | Kind::Policy => false,
         }
     }
 

@@ -3,11 +3,11 @@
 use crate::world;
 use std::collections::BTreeMap;
 use wire::record::{
-    Body, CANDIDATES_MAX, Content, LABELS_MAX, LINKS_MAX, Lease, NAME_LENGTH_MAX, RECORD_LENGTH_MAX,
-    SHARED_NODES_MAX, TTL_S_MAX,
+    Body, CANDIDATES_MAX, Content, EPOCH_NODES_MAX, LABELS_MAX, LINKS_MAX, Lease, MEDIA_TYPE_LENGTH_MAX,
+    NAME_LENGTH_MAX, RECORD_LENGTH_MAX, SHARED_NODES_MAX, TTL_S_MAX,
 };
 use wire::service::Sharing;
-use wire::{Kind, Record};
+use wire::{Commitment, Kind, Record};
 
 pub(crate) fn record(bytes: &[u8]) -> bool {
     let Ok(record) = Record::verify(bytes) else { return false };
@@ -26,7 +26,9 @@ pub(crate) fn content(bytes: &[u8]) -> bool {
     let kind = match choice & 99 {
         64.. => Kind::Confirmation,
         32 => Kind::Service,
-        33..=35 => Kind::Claim,
+        33 => Kind::Claim,
+        34 => Kind::Epoch,
+        35 => Kind::Policy,
         0 => Kind::Member,
         1 => Kind::Revocation,
         2 => Kind::Reissue,
@@ -34,6 +36,7 @@ pub(crate) fn content(bytes: &[u8]) -> bool {
     };
     let key = if choice & 4 == 0 { world::admin() } else { world::member() };
     let name = match choice & 24 {
+        8 if kind == Kind::Epoch => Commitment([1; 32]).to_string(),
         0 => String::new(),
         8 => world::node(&world::admin()).to_string(),
         24 => "web".to_owned(),
@@ -88,6 +91,16 @@ fn judge(record: &Record) -> Option<Content> {
         }
         Content::Confirmation { by, .. } => assert!(*by == owner),
         Content::Withdrawn { key } => assert!(key.owner == owner && key.kind.is_lease()),
+        Content::Epoch { epoch, by } => {
+            assert!(by.claims().node == owner && by.claims().roles.admin);
+            assert!(
+                u64::from(epoch.number) == record.body().sequence && epoch.nodes.len() <= EPOCH_NODES_MAX
+            );
+        }
+        Content::Policy { policy, by } => {
+            assert!(by.claims().node == owner && by.claims().roles.admin);
+            assert!(policy.media_type.len() <= MEDIA_TYPE_LENGTH_MAX);
+        }
         Content::Reissue { chain } => assert!(chain.admin().is_none_or(|admin| admin.node == owner)),
     }
     Some(content)

@@ -16,7 +16,7 @@ impl Node {
         let body = record.body();
         let is_of_member = || self.credentials(&body.owner).is_some();
         match body.kind {
-            Kind::Member | Kind::Revocation | Kind::Reissue => false,
+            Kind::Member | Kind::Revocation | Kind::Reissue | Kind::Epoch | Kind::Policy => false,
             // Whoever it is, its own record has not come yet; this one comes again.
             Kind::LinkState => !is_of_member(),
             Kind::Confirmation if !self.is_admin(&body.owner) => true,

@@ -155,7 +155,8 @@ impl Node {
             self.reach.last_asked.get(node).is_none_or(|last| now >= *last + DIAL_BACK_INTERVAL)
         };
         let due: Vec<NodeId> = self.reach.told.keys().filter(is_due).copied().collect();
-        let asked: Vec<NodeId> = due.iter().filter(|node| self.may_dial_back(node)).take(places).copied().collect();
+        let asked: Vec<NodeId> =
+            due.iter().filter(|node| self.may_dial_back(node)).take(places).copied().collect();
         if asked.len() < places {
             // Those that are not reached without a hop yet soon are.
             let soon = (asked.len() < due.len()).then_some(now + DIAL_BACK_TIME);

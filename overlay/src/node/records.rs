@@ -51,7 +51,7 @@ impl Node {
         from: Option<NodeId>,
         now: Instant,
     ) {
-        if self.is_unfit(&record, now) {
+        if self.is_unfit(&record, now) || self.is_of_former_admin(&content) || self.is_past_epoch(&content) {
             return self.drops.count(DropReason::Record);
         }
         let key = record.key();
@@ -72,20 +72,24 @@ impl Node {
             | Content::Confirmation { .. }
             | Content::Withdrawn { .. } => None,
             // Whatever happens to us in the next moment: a node that was revoked stays out.
-            Content::Revocation { .. } => Some(now),
+            // And one that has a secret to ask for asks for it.
+            Content::Revocation { .. } | Content::Epoch { .. } => Some(now),
             // And what an admin was told is done, is done.
             Content::Reissue { .. } if from.is_none() => Some(now),
-            Content::Member { .. } | Content::Reissue { .. } => Some(now + PERSIST_DELAY),
+            Content::Member { .. } | Content::Reissue { .. } | Content::Policy { .. } => {
+                Some(now + PERSIST_DELAY)
+            }
         };
         self.unwritten.records = self.unwritten.records.into_iter().chain(write_at).min();
         match &content {
             // An admin is trusted with them, and none may wait.
             Content::Revocation { by, .. } if by.claims().roles.admin => self.tell_everybody(bytes, from),
-            Content::Reissue { .. } => self.tell_everybody(bytes, from),
+            Content::Reissue { .. } | Content::Epoch { .. } => self.tell_everybody(bytes, from),
             _ if !self.may_pass_on(key.owner, from, now) => self.keep(&news, now),
             Content::Revocation { .. } => self.tell_everybody(bytes, from),
             Content::Member { .. }
             | Content::LinkState { .. }
+            | Content::Policy { .. }
             | Content::Service { .. }
             | Content::Claim { .. }
             | Content::Confirmation { .. }
@@ -132,7 +136,14 @@ impl Node {
                 self.members.note_revocation(node, by.claims().node, by_root);
                 self.routes_are_old = true;
                 self.expel_revoked(now);
+                self.note_revoked(node, now);
             }
+            Content::Epoch { by, .. } => {
+                self.learn_chain(*by);
+                self.epochs_changed(now);
+            }
+            // So that it is known whose it is when it is no admin any more.
+            Content::Policy { by, .. } => self.learn_chain(*by),
             Content::LinkState { node, state } => self.take_link_state(node, state, now),
             // Leases are no matter of membership: see `apply_lease`.
             Content::Service { .. }
@@ -212,6 +223,7 @@ impl Node {
         self.registry.forget(&Key { kind: Kind::LinkState, owner: node, name: String::new() });
         self.topology.handle_state(node, None);
         self.forget_leases(node, now);
+        self.forget_decrees(node, now);
         if self.peers.contains_key(&node) {
             self.forget_peer(&node, now);
             let name = self.name_of(&node);

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 impl Node {
     /// Does what is due.
     pub(super) fn run_timers(&mut self, now: Instant) {
+        self.run_epochs(now);
         self.run_discovery(now);
         self.run_reach_timers(now);
         self.run_keepalive(now);
@@ -179,7 +180,7 @@ impl Node {
         self.persist(
             StateFile::Records,
             encode_records(
-                [Kind::Member, Kind::Revocation, Kind::Reissue]
+                [Kind::Member, Kind::Revocation, Kind::Reissue, Kind::Epoch, Kind::Policy]
                     .into_iter()
                     .flat_map(|kind| self.registry.of_kind(kind)),
             ),
@@ -224,6 +225,7 @@ impl Node {
                 earliest = (at, reason);
             }
         };
+        consider(self.epoch_deadline(), WaitReason::Epoch);
         consider(self.neighbours_deadline(), WaitReason::Neighbours);
         consider(self.company_deadline(), WaitReason::Company);
         consider(self.news_deadline(), WaitReason::News);

@@ -17,7 +17,8 @@ const SESSIONS_OF_ANCHOR_MAX: usize = 28;
 /// So many machines, some of which can be dialled, that have had nothing to say for so long that sessions rest.
 fn idle() -> World {
     let mut world = World::new(3);
-    let homes = [&[(Kind::Open, OPEN)][..], &[(Kind::PortRestricted, 3); 6], &[(Kind::SymRandom, 3); 2]].concat();
+    let homes =
+        [&[(Kind::Open, OPEN)][..], &[(Kind::PortRestricted, 3); 6], &[(Kind::SymRandom, 3); 2]].concat();
     let machines: Vec<usize> = world.homes(&homes).into_iter().flat_map(|home| home.machines).collect();
     assert_eq!(machines.len(), MACHINES);
     world.found(machines[0], "10.77.0.0/16");

@@ -1,6 +1,8 @@
 //! What the kinds of records say, and who may say it.
 
+use super::epoch::{Epoch, EpochPayload};
 use super::lease::{ClaimPayload, ConfirmationPayload, ServicePayload, split_name};
+use super::policy::{Policy, PolicyPayload};
 use super::{Body, Key, Kind, Lease, Record, RecordError, key_of_claim, key_of_confirmation, key_of_service};
 use crate::credential::verify_signature;
 use crate::service::{Protocol, Sharing, Version};
@@ -67,6 +69,20 @@ pub enum Content {
         name: Name,
         /// Who may publish instances under it besides the node.
         sharing: Sharing,
+    },
+    /// There is a new network secret.
+    Epoch {
+        /// What is said of it.
+        epoch: Epoch,
+        /// Credentials of the admin who says so.
+        by: Box<Chain>,
+    },
+    /// A document for all members.
+    Policy {
+        /// The document.
+        policy: Policy,
+        /// Credentials of the admin who says so.
+        by: Box<Chain>,
     },
     /// A node's claim to a service name came first.
     Confirmation {
@@ -178,6 +194,12 @@ impl Content {
             Self::Claim { node, name, sharing } => {
                 (Kind::Claim, key_of_claim(*node, name).name, cbor::encode(&ClaimPayload::of(sharing)))
             }
+            Self::Epoch { epoch, by } => {
+                (Kind::Epoch, epoch.commitment.to_string(), cbor::encode(&EpochPayload::of(epoch, by)))
+            }
+            Self::Policy { policy, by } => {
+                (Kind::Policy, policy.name.to_string(), cbor::encode(&PolicyPayload::of(policy, by)))
+            }
             Self::Confirmation { by, node, name } => {
                 let payload = ConfirmationPayload { node: *node };
                 (Kind::Confirmation, key_of_confirmation(*by, name).name, cbor::encode(&payload))
@@ -283,6 +305,8 @@ impl Record {
                 let sharing = cbor::decode::<ClaimPayload>(payload)?.sharing()?;
                 (Content::Claim { node: *owner, name: service, sharing }, true, name.clone())
             }
+            Kind::Epoch => self.epoch(network)?,
+            Kind::Policy => self.policy(network)?,
             Kind::Confirmation => {
                 let (service, _) = split_name(*kind, name)?;
                 let ConfirmationPayload { node } = cbor::decode(payload)?;
