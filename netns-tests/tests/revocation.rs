@@ -100,6 +100,50 @@ fn who_was_away_hears_of_it() {
     assert_eq!(ping(&b, third.v4.into(), 4).received, 0);
 }
 
+fn epoch(machine: &Machine) -> Option<u64> {
+    machine.status()["network"]["epoch"].as_u64()
+}
+
+#[test]
+fn all_others_get_a_new_secret_and_who_was_down_gets_it_when_it_is_back() {
+    let lab = Lab::new();
+    let [(a, _), (b, _), (c, third)] = three(&lab);
+    let d = lab.machine("d");
+    let fourth = d.join(&a.invite(&[]));
+    for to in [third.v4, fourth.v4] {
+        a.must_ping(to.into());
+    }
+    assert_eq!([&a, &b, &c, &d].map(epoch), [Some(1); 4]);
+    d.kill();
+    b.kill();
+    let start = Instant::now();
+    assert_eq!(a.json(&["revoke", "b"])["ok"], true);
+    for other in [&a, &c] {
+        let what = format!("{} is in the second epoch", other.name());
+        wait_until(&what, OUT.saturating_sub(start.elapsed()), || (epoch(other) == Some(2)).then_some(()));
+    }
+    // Who was revoked has not heard of it yet. It is told that it was, and gets no secret.
+    b.up();
+    is_told(&b);
+    d.up();
+    wait_until("d is in the second epoch", OUT, || (epoch(&d) == Some(2)).then_some(()));
+    d.must_ping(third.v4.into());
+    // What d says on the LAN opens to b no more.
+    wait_until("b hears what it cannot read", DEADLINE, || {
+        b.status()["drops"]["gate"].as_u64().filter(|count| *count > 0)
+    });
+    assert_eq!(epoch(&b), Some(1));
+    // After a kill of all, all is as it was.
+    for machine in [&a, &c, &d] {
+        machine.kill();
+    }
+    for machine in [&a, &c, &d] {
+        machine.up();
+        assert_eq!(epoch(machine), Some(2), "{}", machine.name());
+    }
+    a.must_ping(fourth.v4.into());
+}
+
 #[test]
 fn a_revoked_machine_joins_anew_as_another_node() {
     let lab = Lab::new();

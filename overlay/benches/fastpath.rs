@@ -48,10 +48,7 @@ fn seal_superpacket(bencher: Bencher, suite: Suite) {
     let offload = Offload { checksum: None, segments };
     let mut seal = || outbound(tables, offload, &mut packet, &mut trains, &mut |_| {});
     assert_eq!(seal(), Outbound::Sealed);
-    bencher
-        .counter(BytesCount::new(SEGMENTS * SEGMENT))
-        .counter(ItemsCount::new(SEGMENTS))
-        .bench_local(seal);
+    bencher.counter(BytesCount::new(SEGMENTS * SEGMENT)).counter(ItemsCount::new(SEGMENTS)).bench_local(seal);
 }
 
 /// Packets of one flow, opened already, are joined and made ready to be written; the time is for all 46.
@@ -129,9 +126,22 @@ fn refuse(bencher: Bencher, first: u8) {
     datagram[0] = first;
     if first == 0xa1 {
         datagram[1] = wire::datagram::VERSION;
+        datagram[3] = 1;
     }
     assert!(matches!(inbound(&pair.tables[0], &mut datagram, remote(1)), Inbound::Drop(_)));
     bencher
         .counter(ItemsCount::new(1usize))
         .bench_local(|| inbound(&pair.tables[0], divan::black_box(&mut datagram), remote(1)));
+}
+
+/// A handshake without any secret, where so many earlier ones are kept: it bears the mark of the latest.
+#[divan::bench(args = [0, 16])]
+fn refuse_beside_earlier_secrets(bencher: Bencher, earlier: u32) {
+    let tables = Pair::with_earlier_secrets(earlier);
+    let mut datagram = vec![0; wire::datagram::INITIATION_LENGTH];
+    datagram[..4].copy_from_slice(&[0xa1, wire::datagram::VERSION, 0, 1 + earlier as u8]);
+    assert!(matches!(inbound(&tables, &mut datagram, remote(1)), Inbound::Drop(_)));
+    bencher
+        .counter(ItemsCount::new(1usize))
+        .bench_local(|| inbound(&tables, divan::black_box(&mut datagram), remote(1)));
 }

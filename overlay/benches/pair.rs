@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wire::Chain;
 use wire::credential::{Claims, Roles};
 use wire::handshake::Suite;
 use wire::offload::{Offload, SegmentKind, Segments};
+use wire::{Chain, NetworkSecret};
 
 const UNIX_S: u64 = 1_800_000_000;
 const REMOTES: [&str; 2] = ["192.0.2.1:7000", "192.0.2.2:7000"];
@@ -64,6 +64,17 @@ impl Pair {
         nodes[1].learn_contact(&founder, nat::Source::Invite, now);
         let tables = nodes.each_mut().map(Node::snapshot);
         Self { nodes, tables, now }
+    }
+
+    /// The tables of a node that keeps so many earlier network secrets.
+    pub(crate) fn with_earlier_secrets(count: u32) -> Arc<Tables> {
+        #[expect(clippy::disallowed_methods, reason = "virtual time counts from any instant")]
+        let now = Instant::now();
+        let [(identity, mut network), _] = memberships();
+        for epoch in 2..2 + count {
+            network.secrets.replace(NetworkSecret::new(epoch, [epoch as u8; 32]), UNIX_S);
+        }
+        node(identity, network, Suite::Aes256Gcm, now).snapshot()
     }
 
     /// Two nodes with a session.

@@ -5,7 +5,8 @@
 //! address range, and never a reply longer than half the request to an address that is not proved.
 
 use crate::limits::{
-    COOKIE_LIFE, COUNTED_PREFIXES_MAX, INITIATIONS_MAX, INITIATIONS_PER_PREFIX, INITIATIONS_WITHOUT_COOKIE,
+    COOKIE_LIFE, COUNTED_PREFIXES_MAX, EARLIER_INITIATIONS_MAX, EARLIER_WITHOUT_COOKIE, INITIATIONS_MAX,
+    INITIATIONS_PER_PREFIX, INITIATIONS_WITHOUT_COOKIE,
 };
 use crate::random::Random;
 use nat::Remote;
@@ -26,11 +27,21 @@ pub(crate) enum Admission {
     Refuse,
 }
 
+/// What matters of an initiation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Knock {
+    /// Our reply would exceed half of it.
+    pub(crate) reply_is_long: bool,
+    /// It is under an earlier network secret: from a member that was away, or from who was revoked.
+    pub(crate) is_earlier: bool,
+}
+
 pub(crate) struct Door {
     secrets: [[u8; 32]; 2],
     changed: Instant,
     second: Instant,
     seen: u32,
+    seen_earlier: u32,
     prefixes: BTreeMap<IpAddr, u32>,
 }
 
@@ -41,27 +52,37 @@ impl Door {
             changed: now,
             second: now,
             seen: 0,
+            seen_earlier: 0,
             prefixes: BTreeMap::new(),
         }
     }
 
-    /// Judges an initiation that has passed the gate. `reply_is_long`: our reply would exceed half of it.
+    /// Judges an initiation that has passed the gate.
     pub(crate) fn admit(
         &mut self,
         gate: &Gate<'_>,
         remote: Remote,
-        reply_is_long: bool,
+        knock: Knock,
         random: &mut Random,
         now: Instant,
     ) -> Admission {
         self.turn(random, now);
         let remote = address_of(remote);
-        self.seen = self.seen.saturating_add(1);
+        let (seen, without_cookie, most) = match knock.is_earlier {
+            false => (&mut self.seen, INITIATIONS_WITHOUT_COOKIE, INITIATIONS_MAX),
+            true => (&mut self.seen_earlier, EARLIER_WITHOUT_COOKIE, EARLIER_INITIATIONS_MAX),
+        };
+        *seen = seen.saturating_add(1);
+        let (is_busy, is_full) = (*seen > without_cookie, *seen > most);
         let proved = self.secrets.iter().any(|secret| gate.shows(&cookie(secret, remote)));
-        if !proved && (reply_is_long || self.seen > INITIATIONS_WITHOUT_COOKIE) {
+        if knock.is_earlier && is_full {
+            // Who was revoked can make as many as it likes, and is not worth a reply to each.
+            return Admission::Refuse;
+        }
+        if !proved && (knock.reply_is_long || is_busy) {
             return Admission::AskForCookie(cookie(&self.secrets[0], remote));
         }
-        if self.seen > INITIATIONS_MAX || (proved && !self.count(remote.ip())) {
+        if is_full || (proved && !self.count(remote.ip())) {
             return Admission::Refuse;
         }
         Admission::Admit
@@ -71,6 +92,7 @@ impl Door {
         if now.saturating_duration_since(self.second) >= Duration::from_secs(1) {
             self.second = now;
             self.seen = 0;
+            self.seen_earlier = 0;
             self.prefixes.clear();
         }
         if now.saturating_duration_since(self.changed) >= COOKIE_LIFE {
@@ -129,17 +151,22 @@ mod tests {
             #[expect(clippy::disallowed_methods, reason = "a test needs some instant to begin with")]
             let now = Instant::now();
             let mut random = Random::new([1; 32]);
-            let keys = GateKeys::of_receiver(&[2; 32], &wire::NoisePublicKey([3; 32]));
+            let keys =
+                GateKeys::of_receiver(&wire::NetworkSecret::new(1, [2; 32]), &wire::NoisePublicKey([3; 32]));
             Self { door: Door::new(&mut random, now), random, now, keys }
         }
 
         fn knock(&mut self, from: &str, cookie: Option<&Cookie>, long: bool) -> Admission {
+            self.knock_as(from, cookie, Knock { reply_is_long: long, is_earlier: false })
+        }
+
+        fn knock_as(&mut self, from: &str, cookie: Option<&Cookie>, knock: Knock) -> Admission {
             let bytes = write_initiation(1, b"", &self.keys, cookie);
             let Some(Datagram::Initiation(initiation)) = Datagram::parse(&bytes) else { panic!() };
             self.door.admit(
                 &initiation.gate,
                 Remote::udp(from.parse().unwrap()),
-                long,
+                knock,
                 &mut self.random,
                 self.now,
             )
@@ -179,5 +206,20 @@ mod tests {
         );
         f.now += Duration::from_secs(1);
         assert_eq!(f.knock("192.0.2.1:5", None, false), Admission::Admit, "a new second");
+    }
+    #[test]
+    fn who_comes_under_an_earlier_secret_has_a_smaller_budget_of_its_own() {
+        let mut f = Fixture::new();
+        let earlier = Knock { reply_is_long: false, is_earlier: true };
+        for _ in 0..EARLIER_WITHOUT_COOKIE {
+            assert_eq!(f.knock_as("192.0.2.1:5", None, earlier), Admission::Admit);
+        }
+        let Admission::AskForCookie(cookie) = f.knock_as("192.0.2.1:5", None, earlier) else { panic!() };
+        assert_eq!(f.knock("192.0.2.2:5", None, false), Admission::Admit, "others are not asked");
+        for n in EARLIER_WITHOUT_COOKIE + 1..EARLIER_INITIATIONS_MAX {
+            assert_eq!(f.knock_as("192.0.2.1:5", Some(&cookie), earlier), Admission::Admit, "{n}");
+        }
+        assert_eq!(f.knock_as("192.0.2.1:5", Some(&cookie), earlier), Admission::Refuse);
+        assert_eq!(f.knock("192.0.2.2:5", None, false), Admission::Admit);
     }
 }

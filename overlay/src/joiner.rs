@@ -18,6 +18,7 @@ use crate::limits::{
 use crate::node::{DhtEvent, DhtRequest};
 use crate::noise::{EnrolmentNoise, Handshake, RawKeys};
 use crate::random::Random;
+use crate::secrets::Secrets;
 use crate::state::{Contact, Network};
 use ed25519_dalek::Signer;
 use mailbox::Mailbox;
@@ -252,7 +253,7 @@ impl Joiner {
         let chain = Chain::verify(chain, &self.invite.network).ok()?;
         let claims = chain.claims();
         let is_ours = claims.node == self.identity.node() && claims.noise_key == self.identity.noise_key();
-        is_ours.then_some(Network { name, chain, secret, root: None })
+        is_ours.then_some(Network { name, chain, secrets: Secrets::new(secret), root: None })
     }
 
     /// Where the issuer has answered from, while it makes up its mind.

@@ -45,6 +45,43 @@ pub const INITIATIONS_PER_PREFIX: u32 = 20;
 /// Prefixes whose initiations are counted at the same time.
 pub const COUNTED_PREFIXES_MAX: usize = 1024;
 
+/// Earlier network secrets that a member keeps: one that missed as many revocations still finds its network. A stranger's
+/// datagram costs no more for them.
+pub const EARLIER_SECRETS_MAX: usize = 16;
+/// And how long after they were replaced, in seconds (400 days): a machine that is used once a year comes back.
+pub const EARLIER_SECRET_LIFE_S: u64 = 400 * 24 * 3600;
+/// Handshake messages under earlier secrets that workers hand over between two looks of the Node: a share of what fits in
+/// their channel. Who was revoked can make as many as it likes.
+pub const EARLIER_HANDED_OVER_MAX: u32 = 8;
+/// Initiations a second under earlier secrets that are answered without a cookie.
+pub const EARLIER_WITHOUT_COOKIE: u32 = 10;
+/// Initiations a second under earlier secrets that are looked at at all: 1 % of a core.
+pub const EARLIER_INITIATIONS_MAX: u32 = 25;
+/// Earlier secrets that a peer which does not answer is tried under, in turn, with every further initiation: it may have
+/// been away. Of sixteen all are tried within 8 of them; after that it is one with each.
+pub const EARLIER_TRIED: usize = 2;
+/// Between two epochs: revocations in a short time have one new secret between them.
+pub const EPOCH_PAUSE: Duration = Duration::from_secs(10);
+/// An admin that hears of a revocation for whose sake there is no new secret makes one after this long: who has revoked
+/// does it itself, and records come in any order to who was away.
+pub const EPOCH_PATIENCE: Duration = Duration::from_secs(3);
+/// Each admin waits so much longer than the one before it, by their ids, so that one does it: a record is everywhere by then.
+pub const EPOCH_TURN: Duration = Duration::from_secs(2);
+/// But no admin waits for more than so many others.
+pub const EPOCH_TURNS_MAX: u32 = 15;
+/// Who holds the record of an epoch and not its secret asks so many peers at a time...
+pub const SECRET_ASKED: usize = 2;
+/// ...after this long, in which it comes by itself from who has made it...
+pub const SECRET_ASK_DELAY: Duration = Duration::from_millis(150);
+/// ...and again after twice as long, and so on, up to this.
+pub const SECRET_ASK_PAUSE_MAX: Duration = Duration::from_secs(8);
+/// One peer is told the secret at most this often.
+pub const SECRET_TELL_PAUSE: Duration = Duration::from_millis(100);
+/// When nobody has told it for this long, people are told that it is missing.
+pub const SECRET_MISSED_AFTER: Duration = Duration::from_secs(5);
+/// When nobody has told it for this long, an admin makes another: who had it may be gone.
+pub const SECRET_LOST_AFTER: Duration = Duration::from_secs(30);
+
 /// Bytes of all service names that one credential delegates: it must fit into a member's record.
 pub const DELEGATED_LENGTH_MAX: usize = 96;
 /// Invites that an admin keeps, open, used and expired together.
@@ -109,10 +146,25 @@ pub const SYNC_WHILE_NEWS: Duration = Duration::from_secs(2);
 pub const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
 /// And looks this often whether one has.
 pub const CLAIM_LOOK: Duration = Duration::from_millis(200);
+/// An admin looks at names at most this often when something about them has changed: with as many as there may be, that is much work.
+pub const CONFIRM_PAUSE: Duration = Duration::from_secs(1);
+/// A claim has held its name for this long before an admin confirms it: until then one that was made at the same time would be known.
+pub const CONFIRM_AFTER: Duration = Duration::from_secs(3);
+/// And this much later for each admin that comes before it, so that mostly one of them does it.
+pub const CONFIRM_STEP: Duration = Duration::from_secs(4);
+/// Admins that come before one, at most: names do not wait longer for being looked after by many.
+pub const CONFIRM_STEPS_MAX: u32 = 7;
+/// Confirmations that an admin signs at a time, with [`CONFIRM_PAUSE`] between: as many as others pass on.
+pub const CONFIRM_AT_ONCE: usize = 16;
+/// A confirmation is withdrawn this long after its claim was seen no more: its owner may have lost its credentials for a moment, when the
+/// admin that had signed them was revoked.
+pub const CONFIRMATION_GRACE: Duration = Duration::from_secs(60);
+/// An admin that was away knows of no claim but those it is told: for this long it takes none for ended that was not withdrawn.
+pub const CONFIRMATION_PATIENCE: Duration = Duration::from_secs(600);
 /// Leases that end within so short a time end together: one waking for many.
 pub const LEASE_SLACK: Duration = Duration::from_millis(500);
 /// What is remembered of leases is written this long after it changed: it serves against old records only, of which
-/// others know as well, and is not small.
+/// others know as well, and is not small. An admin's own confirmations are written at once.
 pub const LEASES_DELAY: Duration = Duration::from_secs(30);
 /// Between two zones.
 pub const ZONE_PAUSE: Duration = Duration::from_millis(50);
@@ -271,6 +323,9 @@ pub const ASK_ROUND_TIME: Duration = Duration::from_secs(30);
 pub const DHT_PUT_PAUSE: Duration = Duration::from_secs(60);
 /// And at least this often: DHT nodes forget after two hours, and come and go.
 pub const DHT_PUT_AGAIN: Duration = Duration::from_secs(1800);
+/// What an anchor leaves there for members that were away, under one earlier secret after the other, comes this long after the
+/// last: each of 16 is there anew before DHT nodes forget it.
+pub const DHT_EARLIER_PUT_PAUSE: Duration = Duration::from_secs(400);
 /// Slots that are looked up at the same time.
 pub const DHT_LOOKUPS_MAX: usize = 4;
 /// A look-up whose end was not told is over after this.

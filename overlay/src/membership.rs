@@ -6,6 +6,7 @@
 use crate::identity::Identity;
 use crate::limits::CREDENTIAL_LIFE_S;
 use crate::random::Random;
+use crate::secrets::Secrets;
 use crate::state::Network;
 use ed25519_dalek::SigningKey;
 use ipnet::{IpNet, Ipv4Net};
@@ -48,7 +49,7 @@ pub fn found(
         expires_s: unix_s + CREDENTIAL_LIFE_S,
     };
     let chain = Chain::of_root(claims, &root);
-    Network { name: network_name, chain, secret, root: Some(root) }
+    Network { name: network_name, chain, secrets: Secrets::new(secret), root: Some(root) }
 }
 
 /// Serials grow with the time of issue; the lower 20 bits tell apart what two admins issue in one second.
@@ -147,6 +148,16 @@ impl Membership {
         revocation.by_admin |= by != node;
         revocation.by_root |= by_root;
         self.rebuild_book();
+    }
+
+    /// How many revocations are known: of each node one by itself, by an admin, and by the root. It only grows, and who knows
+    /// of the same revocations has the same.
+    pub(crate) fn revocation_count(&self) -> u32 {
+        let count = |revocation: &Revocation| {
+            let Revocation { by_itself, by_admin, by_root } = *revocation;
+            u32::from(by_itself) + u32::from(by_admin) + u32::from(by_root)
+        };
+        self.revocations.values().map(count).fold(0, u32::saturating_add)
     }
 
     /// Whether these credentials are worth nothing: the node has left or was revoked, or the admin that signed them was.

@@ -9,15 +9,17 @@
 //! ```
 //!
 //! Bytes, time and a seed go in; bytes and deadlines come out. The files beside this one, in the order of a
-//! node's life: `handshake`, `established`, `control`, `records`, `issuer`, `vouch`, `command`, `services`, `publishing`, `leases`, `zone`, `review`,
+//! node's life: `handshake`, `established`, `control`, `records`, `epoch`, `policy`, `issuer`, `vouch`, `command`, `services`, `publishing`, `leases`, `zone`, `review`,
 //! `timers`, `view`, `diagnosis`.
 
 mod circuit;
 mod command;
 mod company;
+mod confirming;
 mod control;
 mod diagnosis;
 mod discovery;
+mod epoch;
 mod established;
 mod handshake;
 mod indices;
@@ -28,6 +30,7 @@ mod link_state;
 mod neighbours;
 mod news;
 mod output;
+mod policy;
 mod publishing;
 mod punching;
 mod reach;
@@ -62,6 +65,7 @@ use crate::door::Door;
 use crate::drops::{DropReason, Drops};
 use crate::fastpath::SlowInput;
 use crate::forwarding::{LabelTable, Labels};
+use crate::gates::Gates;
 use crate::identity::Identity;
 use crate::limits::{
     COMPANY_ALL_MAX, LINK_STATE_DELAY, LINK_STATE_PAUSE, PEERS_MAX, REVIEW_INTERVAL, STAGED_PACKETS_TOTAL_MAX,
@@ -81,7 +85,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::datagram::Datagram;
-use wire::gate::GateKeys;
 use wire::handshake::Suite;
 use wire::icmp::Unreachable;
 use wire::{Candidate, NodeId, NoisePublicKey, Record};
@@ -147,6 +150,7 @@ pub struct Node {
     registry: Registry,
     services: Services,
     publishing: publishing::Publishing,
+    confirming: confirming::Confirming,
     zone: zone::ZoneState,
     peers: Peers,
     positions: Vec<Option<NodeId>>,
@@ -173,7 +177,8 @@ pub struct Node {
     company: company::Company,
     neighbours: neighbours::Neighbours,
     news: news::News,
-    gate: GateKeys,
+    gates: Arc<Gates>,
+    epochs: epoch::Epochs,
     door: Door,
     invites: Vec<IssuedInvite>,
     enrolments: Vec<issuer::Enrolment>,
@@ -204,8 +209,8 @@ impl Node {
     #[must_use]
     pub fn new(params: Params, now: Instant) -> Self {
         let mut random = Random::new(params.seed);
-        let gate = GateKeys::of_receiver(&params.network.secret.gate_key(), &params.identity.noise_key());
-        let discovery = discovery::Discovery::new(&params.network.secret, now);
+        let gates = Arc::new(Gates::new(&params.network.secrets, &params.identity.noise_key()));
+        let discovery = discovery::Discovery::new(&params.network.secrets, now);
         let mut zone = Zone::empty(params.network.name.clone(), params.identity.node());
         // Grows over restarts too, in seconds.
         zone.serial = params.unix_s as u32;
@@ -213,6 +218,7 @@ impl Node {
             discovery,
             services: Services::default(),
             publishing: publishing::Publishing::new(params.publications, now),
+            confirming: confirming::Confirming::default(),
             zone: zone::ZoneState::new(zone, now),
             members: Membership::new(params.network),
             registry: Registry::new(),
@@ -238,7 +244,8 @@ impl Node {
             company: company::Company::new(now),
             neighbours: neighbours::Neighbours::new(params.identity.node(), random.u64(), now),
             news: news::News::default(),
-            gate,
+            gates,
+            epochs: epoch::Epochs::default(),
             door: Door::new(&mut random, now),
             invites: params.invites,
             enrolments: vec![],
@@ -271,7 +278,10 @@ impl Node {
     fn restore(&mut self, records: Vec<Record>, leases: Leases, contacts: &[Contact], now: Instant) {
         for record in records {
             // What was believed before the restart is judged again: the rules may be stricter now.
-            if let Ok(content) = record.content(&self.members.id()) {
+            if let Ok(content) = record.content(&self.members.id())
+                && !self.is_of_former_admin(&content)
+                && !self.is_past_epoch(&content)
+            {
                 self.registry.insert(record, Duration::ZERO, now);
                 self.apply(content, now);
             }
@@ -405,8 +415,7 @@ impl Node {
                 self.positions.push(None);
             }
             self.positions[position] = Some(node);
-            let gate = GateKeys::of_receiver(&self.members.network.secret.gate_key(), &noise_key);
-            let mut peer = Peer::new(node, position, noise_key, gate, self.random.u64(), now);
+            let mut peer = Peer::new(node, position, noise_key, self.random.u64(), now);
             if let Some(interval) = self.keepalive.interval() {
                 peer.paths.handle_idle_interval(interval);
             }

@@ -13,6 +13,7 @@ use nat::{Paths, Traffic};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use wire::datagram::write_initiation;
 use wire::gate::{Cookie, GateKeys, MAC_LENGTH};
 use wire::handshake::Refusal;
 use wire::{NodeId, NoisePublicKey};
@@ -137,6 +138,9 @@ impl Sessions {
 /// An initiation on its way.
 pub(crate) struct Attempt {
     pub(crate) handshake: Handshake,
+    /// Number of the epoch that it is under, and its keys of the peer's gate.
+    pub(crate) epoch: u32,
+    pub(crate) gate: GateKeys,
     pub(crate) local_index: u32,
     /// The Noise message, to be sent again with a cookie.
     pub(crate) noise: Vec<u8>,
@@ -144,6 +148,13 @@ pub(crate) struct Attempt {
     pub(crate) sent: Instant,
     /// How many cookie replies to it were answered.
     pub(crate) cookies: u8,
+}
+
+impl Attempt {
+    /// The datagram, once more.
+    pub(crate) fn initiation(&self, cookie: Option<&Cookie>) -> Vec<u8> {
+        write_initiation(self.local_index, &self.noise, &self.gate, cookie)
+    }
 }
 
 /// What we do about a session with a peer.
@@ -190,7 +201,6 @@ pub(crate) struct Peer {
     pub(crate) node: NodeId,
     pub(crate) position: usize,
     pub(crate) noise_key: NoisePublicKey,
-    pub(crate) gate: GateKeys,
     pub(crate) sessions: Sessions,
     pub(crate) seeking: Seeking,
     pub(crate) attempts: VecDeque<Attempt>,
@@ -207,6 +217,9 @@ pub(crate) struct Peer {
     pub(crate) shared: Arc<PeerShared>,
     pub(crate) last_handshake: Option<Instant>,
     pub(crate) refusal: Option<(Refusal, u64)>,
+    /// The epoch of its latest handshake, and when we last gave it the network secret.
+    pub(crate) epoch: Option<u32>,
+    pub(crate) told_secret: Option<Instant>,
     /// Digest of its records, as it last said, and when we last sent it a summary.
     pub(crate) digest: Option<u64>,
     pub(crate) last_summary: Option<Instant>,
@@ -221,7 +234,6 @@ impl Peer {
         node: NodeId,
         position: usize,
         noise_key: NoisePublicKey,
-        gate: GateKeys,
         token_seed: u64,
         now: Instant,
     ) -> Self {
@@ -229,7 +241,6 @@ impl Peer {
             node,
             position,
             noise_key,
-            gate,
             sessions: Sessions::default(),
             seeking: Seeking::Resting,
             attempts: VecDeque::new(),
@@ -244,6 +255,8 @@ impl Peer {
             shared: Arc::default(),
             last_handshake: None,
             refusal: None,
+            epoch: None,
+            told_secret: None,
             digest: None,
             last_summary: None,
             opening: None,

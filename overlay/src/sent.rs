@@ -50,6 +50,7 @@ pub(crate) fn kind_of(message: &Message) -> &'static str {
         Message::Vouch { .. } => "vouch",
         Message::Enrolment { .. } => "enrolment",
         Message::View(_) => "view",
+        Message::Epoch(_) => "epoch",
         Message::News(_) => "news",
         Message::Digests { .. } => "digests",
     }

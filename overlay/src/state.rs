@@ -9,6 +9,7 @@ mod lease;
 pub use lease::{Leases, decode_leases, decode_services, encode_leases, encode_services};
 
 use crate::identity::Identity;
+use crate::secrets::{Earlier, Secrets};
 use ed25519_dalek::SigningKey;
 use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
@@ -116,8 +117,8 @@ pub struct Network {
     pub name: Name,
     /// Our credentials.
     pub chain: Chain,
-    /// The network secret.
-    pub secret: NetworkSecret,
+    /// The network secret, and earlier ones.
+    pub secrets: Secrets,
     /// The network's root key, on the machine that founded it.
     pub root: Option<SigningKey>,
 }
@@ -136,6 +137,30 @@ struct NetworkForm {
     secret: ByteArray<32>,
     #[n(5)]
     root: Option<ByteArray<32>>,
+    /// The latest first; none before the first revocation, and in files of versions that knew of none.
+    #[n(6)]
+    earlier: Option<Vec<EarlierForm>>,
+}
+
+#[derive(Encode, Decode)]
+struct EarlierForm {
+    #[n(0)]
+    epoch: u32,
+    #[n(1)]
+    secret: ByteArray<32>,
+    #[n(2)]
+    until_s: u64,
+}
+
+impl EarlierForm {
+    fn of(earlier: &Earlier) -> Self {
+        let Earlier { secret, until_s } = earlier;
+        Self { epoch: secret.epoch(), secret: (*secret.bytes()).into(), until_s: *until_s }
+    }
+
+    fn earlier(self) -> Earlier {
+        Earlier { secret: NetworkSecret::new(self.epoch, self.secret.into()), until_s: self.until_s }
+    }
 }
 
 impl Network {
@@ -148,13 +173,15 @@ impl Network {
     /// The bytes of [`StateFile::Network`].
     #[must_use]
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let earlier = self.secrets.earlier();
         let form = NetworkForm {
             name: self.name.clone(),
             id: self.id(),
             chain: self.chain.encode().into(),
-            epoch: self.secret.epoch(),
-            secret: (*self.secret.bytes()).into(),
+            epoch: self.secrets.current().epoch(),
+            secret: (*self.secrets.current().bytes()).into(),
             root: self.root.as_ref().map(|root| root.to_bytes().into()),
+            earlier: (!earlier.is_empty()).then(|| earlier.iter().map(EarlierForm::of).collect()),
         };
         Zeroizing::new(cbor::encode(&form))
     }
@@ -174,7 +201,9 @@ impl Network {
         if root.as_ref().is_some_and(|root| root.verifying_key().to_bytes() != *chain.root()) {
             return Err(StateError::Credential);
         }
-        Ok(Self { name: form.name, chain, secret: NetworkSecret::new(form.epoch, form.secret.into()), root })
+        let current = NetworkSecret::new(form.epoch, form.secret.into());
+        let earlier = form.earlier.unwrap_or_default().into_iter().map(EarlierForm::earlier).collect();
+        Ok(Self { name: form.name, chain, secrets: Secrets::with_earlier(current, earlier), root })
     }
 }
 
@@ -297,6 +326,23 @@ mod tests {
         let read = Network::decode(&network.encode(), &identity).unwrap();
         assert_eq!((read.chain, read.name), (network.chain, network.name));
         assert!(read.root.is_some());
+    }
+
+    #[test]
+    fn earlier_secrets_come_back_and_a_file_without_any_is_read() {
+        let (identity, mut network) = network();
+        let epochs = |network: &Network| -> Vec<(u32, [u8; 32])> {
+            let read = Network::decode(&network.encode(), &identity).unwrap();
+            read.secrets.all().map(|secret| (secret.epoch(), *secret.bytes())).collect()
+        };
+        let first = *network.secrets.current().bytes();
+        // An array of six: what was written before there were epochs.
+        assert_eq!(network.encode()[0], 0x86);
+        assert_eq!(epochs(&network), [(1, first)]);
+        network.secrets.replace(NetworkSecret::new(2, [2; 32]), 5);
+        network.secrets.replace(NetworkSecret::new(3, [3; 32]), 6);
+        assert_eq!(epochs(&network), [(3, [3; 32]), (2, [2; 32]), (1, first)]);
+        assert_eq!(network.secrets.earlier()[0].until_s, 6);
     }
 
     #[test]

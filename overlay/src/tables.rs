@@ -4,6 +4,7 @@
 //! take a prefix or an index to a position in a vector: no hash, no lock.
 
 use crate::forwarding::Labels;
+use crate::gates::Gates;
 use crate::hint_gate::HintGate;
 use crate::session::Session;
 use nat::Remote;
@@ -12,7 +13,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use wire::InviteId;
-use wire::gate::GateKeys;
 
 /// Bits of a session index that are a position in the table; the others are random, so that an index of an
 /// earlier session, or a guessed one, does not fit.
@@ -74,7 +74,7 @@ pub struct Tables {
     pub(crate) peers: Vec<Option<PeerRow>>,
     pub(crate) sessions: Vec<Option<Arc<Session>>>,
     pub(crate) labels: Labels,
-    pub(crate) gate: GateKeys,
+    pub(crate) gates: Arc<Gates>,
     pub(crate) hints: Arc<HintGate>,
     /// Invites that an enrolment may begin with, and the keys of their MACs.
     pub(crate) invites: Arc<Vec<(InviteId, [u8; 32])>>,

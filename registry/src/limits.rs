@@ -15,6 +15,15 @@ pub const OWNER_RECORDS_MAX: usize = 64;
 /// Revocations, and new credentials, that one owner may have of each: an admin may have to speak of every member.
 /// That a node without the role has no more than one of them is what [`wire::Record::content`] sees to.
 pub const OWNER_VERDICTS_MAX: usize = 4096;
+/// Records of epochs that one owner may have. Those of the latest epoch alone are held, so an admin has one; and some more,
+/// when its state was set back and it has begun an epoch twice.
+pub const OWNER_EPOCHS_MAX: usize = 4;
+/// Records of the latest epoch: of admins that have begun it apart.
+pub const EPOCHS_MAX: usize = 64;
+/// Policies that one admin may sign.
+pub const OWNER_POLICIES_MAX: usize = 64;
+/// Policies of all admins: all nodes hold all of them.
+pub const POLICIES_MAX: usize = 1024;
 /// Records of one kind from all owners: twice the members that a node talks to at most, and some more.
 pub const KIND_RECORDS_MAX: usize = 10_000;
 /// Bytes of encoded records of one kind that follow from it; a node holds about twice as much in memory.
@@ -40,6 +49,13 @@ pub const OWNER_CLAIMS_MAX: usize = OWNER_SERVICES_MAX;
 pub const SERVICES_MAX: usize = 80_000;
 /// See [`SERVICES_MAX`].
 pub const CLAIMS_MAX: usize = 20_000;
+/// Confirmations of claims that one admin may have: all claims of 16 members. An admin makes at most
+/// [`CONFIRMATIONS_PER_CLAIMANT`] for one member, so that none leaves others without.
+pub const OWNER_CONFIRMATIONS_MAX: usize = 4096;
+/// See [`OWNER_CONFIRMATIONS_MAX`]; 64 members with as many names each, and far more with the few that a machine has.
+pub const CONFIRMATIONS_PER_CLAIMANT: usize = 64;
+/// Confirmations of all admins: as many as there may be claims, of 210 bytes each.
+pub const CONFIRMATIONS_MAX: usize = CLAIMS_MAX;
 /// What has ended is remembered for as long as the longest lease: then nobody holds it any more who keeps to the
 /// protocol, and the wall clock tells of any other that it is over.
 pub const SEQUENCE_LIFE: Duration = Duration::from_secs(TTL_S_MAX as u64);
@@ -65,8 +81,11 @@ pub fn quota(kind: Kind) -> Quota {
         // The record has one name only, so its owner has one.
         Kind::LinkState => (1, KIND_RECORDS_MAX),
         Kind::Revocation | Kind::Reissue => (OWNER_VERDICTS_MAX, KIND_RECORDS_MAX),
+        Kind::Epoch => (OWNER_EPOCHS_MAX, EPOCHS_MAX),
+        Kind::Policy => (OWNER_POLICIES_MAX, POLICIES_MAX),
         Kind::Service => (OWNER_SERVICES_MAX, SERVICES_MAX),
         Kind::Claim => (OWNER_CLAIMS_MAX, CLAIMS_MAX),
+        Kind::Confirmation => (OWNER_CONFIRMATIONS_MAX, CONFIRMATIONS_MAX),
     };
     Quota { per_owner, total }
 }
@@ -130,6 +149,17 @@ pub(crate) const JOIN_INTERVAL: Duration = Duration::from_millis(200);
 /// ...and as many at once. A member that joins again and again costs others no more than that; who is not announced
 /// becomes known by shuffles.
 pub(crate) const JOINS_AT_ONCE: u32 = 20;
+
+/// What is new of one owner is passed on so many times at once: as often as a machine with as many services as it may have says all of
+/// it, after a start...
+pub const NEWS_AT_ONCE: u32 = 2 * OWNER_SERVICES_MAX as u32 + 88;
+/// ...and then once in this time: twice as often as it renews them all with the usual life of a minute. More is found by
+/// anti-entropy.
+pub const NEWS_INTERVAL: Duration = Duration::from_millis(50);
+/// Owners whose allowance is counted at the same time: as many as have records of one kind.
+pub const ALLOWANCE_OWNERS_MAX: usize = KIND_RECORDS_MAX;
+/// Those who have their allowance back are forgotten this often, in which time the most wasteful has it.
+pub(crate) const ALLOWANCE_PRUNING: Duration = Duration::from_secs(60);
 
 /// Neighbours that only hear what is new hear it this much later, so that one datagram names many records.
 pub(crate) const OFFER_DELAY: Duration = Duration::from_millis(100);

@@ -3,13 +3,15 @@
 //!
 //! * **Monotonic reads.** A machine that has seen an instance never sees an older one of it again, nor one that it saw
 //!   withdrawn; what it remembers of that outlives `hopmesh down`, but not a crash.
+//! * **Nobody takes a name over.** The oldest member is evil and claims what others hold; once all have seen that an admin has
+//!   confirmed a claim, its owner holds the name in the end, unless it has withdrawn, or all have crashed that knew of it.
 //! * **Convergence.** When all are together again, all see the same within ten seconds, and it is what was published.
 
 use crate::network::Conditions;
 use crate::random::Random;
 use crate::scenario::{Failure, is_together};
 use crate::world::{Violation, World, any_member};
-use overlay::{HealthCheck, Publication, Sharing, Standing};
+use overlay::{HealthCheck, Publication, Sharing, Standing, Title, Zone};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,6 +20,8 @@ use wire::{Name, NodeId};
 
 /// Machines of a history.
 const MACHINES: usize = 4;
+/// The founder is the admin, and the oldest member after it is evil.
+const EVIL: usize = 1;
 /// Names that they fight for.
 const NAMES: [&str; 3] = ["web", "db", "mail"];
 /// The label that says which publication of a machine an instance is.
@@ -112,6 +116,8 @@ struct History {
     /// What is published where, and as which number.
     published: Vec<BTreeMap<Name, (u64, bool)>>,
     floors: Vec<Floors>,
+    /// Who holds a name that is confirmed, and the machines that have known so ever since.
+    confirmed: BTreeMap<Name, (NodeId, BTreeSet<usize>)>,
     numbers: u64,
 }
 
@@ -127,6 +133,7 @@ pub fn run(seed: u64, keep_lines: bool) -> Result<(), Failure> {
         random,
         published: vec![BTreeMap::new(); MACHINES],
         floors: vec![Floors::new(); MACHINES],
+        confirmed: BTreeMap::new(),
         numbers: 0,
     };
     if keep_lines {
@@ -155,9 +162,11 @@ impl History {
         }
         self.heal()?;
         self.converge()?;
+        self.check_confirmed()?;
         // And so it stays, though every lease ends several times.
         self.pass(Duration::from_secs(100))?;
-        self.converge()
+        self.converge()?;
+        self.check_confirmed()
     }
 
     fn act(&mut self) {
@@ -172,11 +181,14 @@ impl History {
             15 => {
                 self.world.kill(machine);
                 self.floors[machine].clear();
+                self.forget(machine);
             }
             16 => {
                 self.world.stop(machine);
+                self.forget(machine);
                 self.floors[machine].values_mut().for_each(|(_, is_there)| *is_there = false);
             }
+            17 => self.squat(name),
             _ => (0..MACHINES).for_each(|machine| self.world.start(machine)),
         }
     }
@@ -192,10 +204,60 @@ impl History {
         }
     }
 
+    /// The evil one claims a name, whoever has it, in a daemon that is killed for that.
+    fn squat(&mut self, name: &str) {
+        self.numbers += 1;
+        let publication = numbered(name, self.numbers, Sharing::Owner);
+        self.published[EVIL].insert(publication.name.clone(), (self.numbers, true));
+        self.world.squat(EVIL, publication);
+        self.floors[EVIL].clear();
+        self.forget(EVIL);
+        for (name, (_, is_healthy)) in &mut self.published[EVIL] {
+            *is_healthy = true;
+            self.world.tell_health(EVIL, name, true);
+        }
+    }
+
+    /// What a machine knew of confirmed names may not be written.
+    fn forget(&mut self, machine: usize) {
+        self.confirmed.retain(|_, (_, knowing)| {
+            knowing.remove(&machine);
+            !knowing.is_empty()
+        });
+    }
+
+    /// Takes note of the names that all see confirmed.
+    fn note_confirmed(&mut self) {
+        let zones: Option<Vec<_>> = (0..MACHINES).map(|machine| self.world.zone(machine)).collect();
+        let Some(zones) = zones else { return };
+        for (name, service) in &zones[0].services {
+            let is_same = |zone: &Zone| {
+                let other = zone.services.get(name);
+                other.is_some_and(|other| (other.owner, other.title) == (service.owner, Title::Confirmed))
+            };
+            // One that its owner has withdrawn may be seen for a moment more.
+            let owner = self.world.machine_of(&service.owner).expect("nodes are machines");
+            let is_wanted = self.published[owner].contains_key(name);
+            if is_wanted && zones.iter().all(|zone| is_same(zone)) {
+                self.confirmed.insert(name.clone(), (service.owner, (0..MACHINES).collect()));
+            }
+        }
+    }
+
+    fn check_confirmed(&self) -> Result<(), Violation> {
+        let owners = picture(&self.world, 0).unwrap_or_default().owners;
+        let lost = self.confirmed.iter().find(|(name, (owner, _))| owners.get(*name) != Some(owner));
+        lost.map_or(Ok(()), |(name, (owner, _))| {
+            Err(Violation(format!("{name} was confirmed to be {owner:?}'s, and is {:?}'s", owners.get(name))))
+        })
+    }
+
     fn withdraw(&mut self, machine: usize, name: &str) {
         let name: Name = name.parse().expect("a label");
         if let Some(Ok(())) = self.world.unpublish(machine, &name, None) {
             self.published[machine].remove(&name);
+            let node = self.world.machines()[machine].id();
+            self.confirmed.retain(|other, (owner, _)| *other != name || *owner != node);
         }
     }
 
@@ -219,6 +281,7 @@ impl History {
             for machine in 0..MACHINES {
                 self.read(machine)?;
             }
+            self.note_confirmed();
         }
         Ok(())
     }

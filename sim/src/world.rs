@@ -24,6 +24,7 @@ use crate::random::Random;
 use crate::secrets::Secrets;
 use crate::trace::Trace;
 use crate::underlay::{Transit, Underlay};
+use overlay::fastpath::Trains;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

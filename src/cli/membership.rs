@@ -132,6 +132,9 @@ impl Revoke {
         if context.json() {
             return context.print_json(&json!({ "ok": true, "node": reply.node, "id": reply.id }));
         }
-        context.say(format!("{} is no member any more (id {})", reply.node, reply.id))
+        context.say(format!(
+            "{} is no member any more (id {}); the others are given a new network secret",
+            reply.node, reply.id
+        ))
     }
 }

@@ -87,7 +87,8 @@ fn summary(reply: &StatusReply) -> Vec<String> {
     let mut row = |what: &str, value: String| table.row([what.to_owned(), value]);
     if let Some(network) = &reply.network {
         let id = short(&network.id);
-        row("network", format!("{}  {}  {}  id {id}", network.name, network.ipv4_range, network.ipv6_prefix));
+        let api::Network { name, ipv4_range, ipv6_prefix, epoch, .. } = network;
+        row("network", format!("{name}  {ipv4_range}  {ipv6_prefix}  id {id}  epoch {epoch}"));
     }
     if let Some(node) = &reply.node {
         row("node", format!("{}  {}  id {}", node.name, node.roles.join(" "), short(&node.id)));

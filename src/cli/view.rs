@@ -33,6 +33,7 @@ struct Network<'a> {
     id: &'a str,
     ipv4_range: &'a str,
     ipv6_prefix: &'a str,
+    epoch: u32,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -91,6 +92,7 @@ impl<'a> From<&'a api::StatusReply> for Status<'a> {
             id: &network.id,
             ipv4_range: &network.ipv4_range,
             ipv6_prefix: &network.ipv6_prefix,
+            epoch: network.epoch,
         });
         let node = reply.node.as_ref().map(|node| Node {
             name: &node.name,

@@ -17,6 +17,7 @@ pub(super) fn log(event: &Event) {
         ),
         Event::NameWon(name) => tracing::info!(%name, "the service name has become ours"),
         Event::RefusedBy(peer, why) => tracing::warn!(%peer, ?why, "refuses us: see `hopmesh status`"),
+        Event::Epoch(number) => tracing::info!(number, "the network has a new secret"),
         Event::SelfRevoked => tracing::warn!(
             "this machine was revoked from the network: `hopmesh leave`, then `hopmesh join` with a new invite"
         ),

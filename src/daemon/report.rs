@@ -45,6 +45,7 @@ pub(super) fn status(view: &View, around: Surroundings<'_>) -> api::StatusReply 
             id: own.network.to_string(),
             ipv4_range: own.ipv4.trunc().to_string(),
             ipv6_prefix: ipv6_prefix(&own.network).to_string(),
+            epoch: view.epoch,
         }),
         node: Some(api::Node {
             name: own.name.to_string(),

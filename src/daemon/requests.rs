@@ -186,7 +186,9 @@ impl Driver {
 pub(super) fn refusal(error: &CommandError) -> Refusal {
     let kind = match error {
         CommandError::NoSuchNode(_) | CommandError::Ambiguous(_) => RefusalKind::NotFound,
-        CommandError::Expiry | CommandError::TooManyServices => RefusalKind::InvalidArgument,
+        CommandError::Expiry | CommandError::TooManyServices | CommandError::Policy => {
+            RefusalKind::InvalidArgument
+        }
         CommandError::NotAdmin
         | CommandError::NotRoot
         | CommandError::Revoked

@@ -191,7 +191,10 @@ fn index_of(name: &str) -> io::Result<Option<u32>> {
 
 /// Whether a kernel may give the device without offload.
 fn refuses_offload(error: &io::Error) -> bool {
-    matches!(error.raw_os_error().map(Errno::from_raw_os_error), Some(Errno::INVAL | Errno::NOTTY | Errno::OPNOTSUPP))
+    matches!(
+        error.raw_os_error().map(Errno::from_raw_os_error),
+        Some(Errno::INVAL | Errno::NOTTY | Errno::OPNOTSUPP)
+    )
 }
 
 fn refusal(error: io::Error, name: &str) -> TunError {

@@ -122,7 +122,8 @@ impl Udp {
         }
         let remote = reachable(remote)?;
         let send = |half: &Half| {
-            let send = |batch: &[u8]| half.send(remote, batch, (batch.len() > segment_size).then_some(segment_size));
+            let send =
+                |batch: &[u8]| half.send(remote, batch, (batch.len() > segment_size).then_some(segment_size));
             send_in_batches(bytes, segment_size, || half.segments_max(), send)
         };
         self.with(socket, remote, send)

@@ -81,7 +81,8 @@ fn superpackets_cross_both_ways() {
     alone_with_netlink(|netlink| async move {
         let tun = Tun::create("hm-test").unwrap();
         assert_eq!(tun.offloads(), Offloads::TcpAndUdp, "this kernel has them all");
-        netlink.configure("hm-test", &["10.77.0.1/24".parse().unwrap()], &[], 1380, true).await.unwrap();
+        let addresses = ["10.77.0.1/24".parse().unwrap()];
+        let _applied = netlink.configure("hm-test", &addresses, &[], 1380, true).await.unwrap();
         let (us, them) = (Ipv4Addr::new(10, 77, 0, 1), Ipv4Addr::new(10, 77, 0, 2));
         let program = UdpSocket::bind((us, 0)).unwrap();
         program.set_read_timeout(PATIENCE).unwrap();

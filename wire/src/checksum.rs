@@ -61,7 +61,8 @@ mod tests {
     use super::*;
 
     fn plainly(bytes: &[u8]) -> [u8; 2] {
-        let words = bytes.chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(*word.get(1).unwrap_or(&0)));
+        let words =
+            bytes.chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(*word.get(1).unwrap_or(&0)));
         let sum = words.fold(0u32, |sum, word| (sum + word) % 0xffff);
         (sum as u16).to_be_bytes()
     }
@@ -80,7 +81,10 @@ mod tests {
     #[test]
     fn parts_add_up() {
         let bytes: Vec<u8> = (0..=255).collect();
-        assert_eq!(Sum::default().add(&bytes[..6]).add(&bytes[6..]).folded(), Sum::default().add(&bytes).folded());
+        assert_eq!(
+            Sum::default().add(&bytes[..6]).add(&bytes[6..]).folded(),
+            Sum::default().add(&bytes).folded()
+        );
         // The example of RFC 1071 section 3.
         assert_eq!(Sum::default().add(&[0, 1, 0xf2, 3, 0xf4, 0xf5, 0xf6, 0xf7]).folded(), [0xdd, 0xf2]);
     }

@@ -1,5 +1,6 @@
 //! Control messages: what two nodes tell each other inside a session, one message a datagram.
 
+use crate::epoch::EpochMessage;
 use crate::news::NewsMessage;
 use crate::view::ViewMessage;
 use crate::{Candidate, InviteId, NatProfile, NodeId};
@@ -217,6 +218,9 @@ pub enum Message {
         #[n(0)]
         is_agreed: bool,
     },
+    /// About the network secret.
+    #[n(17)]
+    Epoch(#[n(0)] EpochMessage),
 }
 
 /// Most nodes of a circuit besides the one that wants it and the receiver of the message: three more hops and the end, or

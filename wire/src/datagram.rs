@@ -138,6 +138,8 @@ pub struct Response<'a> {
 /// The two MACs at the end of a handshake message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gate<'a> {
+    /// The mark of the epoch that it is keyed by ([`crate::NetworkSecret::mark`]).
+    pub mark: u8,
     /// What `mac1` covers; `mac2` covers this and `mac1`.
     pub covered: &'a [u8],
     /// First MAC.
@@ -163,6 +165,8 @@ impl Gate<'_> {
 /// Asks the sender of a handshake message to send it again with `mac2`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CookieReply {
+    /// The mark of the epoch that it is keyed by ([`crate::NetworkSecret::mark`]).
+    pub mark: u8,
     /// The index from the message that is answered.
     pub receiver: u32,
     /// Random.
@@ -182,7 +186,7 @@ impl CookieReply {
         sealed: [u8; SEALED_COOKIE_LENGTH],
         keys: &GateKeys,
     ) -> Self {
-        let mut reply = Self { receiver, nonce, sealed, mac: [0; MAC_LENGTH] };
+        let mut reply = Self { mark: keys.mark(), receiver, nonce, sealed, mac: [0; MAC_LENGTH] };
         reply.mac = keys.reply_mac(&reply.covered());
         reply
     }
@@ -195,7 +199,7 @@ impl CookieReply {
 
     fn covered(&self) -> [u8; COOKIE_REPLY_COVERED] {
         let mut bytes = [0; COOKIE_REPLY_COVERED];
-        bytes[..4].copy_from_slice(&[kind::COOKIE_REPLY, VERSION, 0, 0]);
+        bytes[..4].copy_from_slice(&[kind::COOKIE_REPLY, VERSION, 0, self.mark]);
         bytes[4..8].copy_from_slice(&self.receiver.to_le_bytes());
         bytes[8..8 + COOKIE_NONCE_LENGTH].copy_from_slice(&self.nonce);
         bytes[8 + COOKIE_NONCE_LENGTH..].copy_from_slice(&self.sealed);
@@ -314,11 +318,12 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 fn split_gate(bytes: &[u8]) -> Option<(&[u8], Gate<'_>)> {
     let covered = &bytes[..bytes.len().checked_sub(2 * MAC_LENGTH)?];
     let (mac1, mac2) = bytes[covered.len()..].split_at(MAC_LENGTH);
-    Some((covered, Gate { covered, mac1: mac1.try_into().ok()?, mac2: mac2.try_into().ok()? }))
+    let mark = *covered.get(3)?;
+    Some((covered, Gate { mark, covered, mac1: mac1.try_into().ok()?, mac2: mac2.try_into().ok()? }))
 }
 
 fn parse_initiation(bytes: &[u8]) -> Option<Datagram<'_>> {
-    if bytes.len() != INITIATION_LENGTH || bytes[2..4] != [0; 2] {
+    if bytes.len() != INITIATION_LENGTH || bytes[2] != 0 {
         return None;
     }
     let (covered, gate) = split_gate(bytes)?;
@@ -330,7 +335,7 @@ fn parse_initiation(bytes: &[u8]) -> Option<Datagram<'_>> {
 
 fn parse_response(bytes: &[u8]) -> Option<Datagram<'_>> {
     let (covered, gate) = split_gate(bytes)?;
-    if covered.len() < RESPONSE_HEADER || covered[2..4] != [0; 2] {
+    if covered.len() < RESPONSE_HEADER || covered[2] != 0 {
         return None;
     }
     let (sender, receiver) = (u32_at(bytes, 4)?, u32_at(bytes, 8)?);
@@ -338,12 +343,13 @@ fn parse_response(bytes: &[u8]) -> Option<Datagram<'_>> {
 }
 
 fn parse_cookie_reply(bytes: &[u8]) -> Option<Datagram<'_>> {
-    if bytes.len() != COOKIE_REPLY_LENGTH || bytes[2..4] != [0; 2] {
+    if bytes.len() != COOKIE_REPLY_LENGTH || bytes[2] != 0 {
         return None;
     }
     let (nonce, rest) = bytes[8..].split_at(COOKIE_NONCE_LENGTH);
     let (sealed, mac) = rest.split_at(SEALED_COOKIE_LENGTH);
     Some(Datagram::CookieReply(CookieReply {
+        mark: bytes[3],
         receiver: u32_at(bytes, 4)?,
         nonce: nonce.try_into().ok()?,
         sealed: sealed.try_into().ok()?,
@@ -379,7 +385,7 @@ fn parse_enrolment(bytes: &[u8]) -> Option<Datagram<'_>> {
 pub fn write_initiation(sender: u32, noise: &[u8], keys: &GateKeys, cookie: Option<&Cookie>) -> Vec<u8> {
     assert!(noise.len() <= INITIATION_NOISE_LENGTH_MAX, "a chain's length is bounded");
     let mut bytes = Vec::with_capacity(INITIATION_LENGTH);
-    bytes.extend([kind::INITIATION, VERSION, 0, 0]);
+    bytes.extend([kind::INITIATION, VERSION, 0, keys.mark()]);
     bytes.extend(sender.to_le_bytes());
     bytes.extend((noise.len() as u16).to_le_bytes());
     bytes.extend(noise);
@@ -391,7 +397,7 @@ pub fn write_initiation(sender: u32, noise: &[u8], keys: &GateKeys, cookie: Opti
 #[must_use]
 pub fn write_response(sender: u32, receiver: u32, noise: &[u8], keys: &GateKeys) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(RESPONSE_HEADER + noise.len() + 2 * MAC_LENGTH);
-    bytes.extend([kind::RESPONSE, VERSION, 0, 0]);
+    bytes.extend([kind::RESPONSE, VERSION, 0, keys.mark()]);
     bytes.extend(sender.to_le_bytes());
     bytes.extend(receiver.to_le_bytes());
     bytes.extend(noise);

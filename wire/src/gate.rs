@@ -4,7 +4,7 @@
 //! HMAC and a counter. `mac2` is keyed by a cookie that the receiver sent to the sender's address:
 //! whoever shows it can be reached there. HMAC-SHA256 cut to 16 bytes throughout.
 
-use crate::NoisePublicKey;
+use crate::{NetworkSecret, NoisePublicKey};
 use ring::{aead, hmac};
 use subtle::ConstantTimeEq;
 
@@ -37,21 +37,29 @@ pub fn equal(a: &[u8], b: &[u8]) -> bool {
 /// Keys for messages to one receiver.
 #[derive(Clone)]
 pub struct GateKeys {
+    mark: u8,
     mac1: [u8; 16],
     cookie: [u8; 32],
     reply: [u8; 16],
 }
 
 impl GateKeys {
-    /// The keys of the gate of the node with this Noise key, in the network with this gate key
-    /// ([`crate::secret::NetworkSecret::gate_key`]).
+    /// The keys of the gate of the node with this Noise key, in the network with this secret.
     #[must_use]
-    pub fn of_receiver(gate_key: &[u8; 32], receiver: &NoisePublicKey) -> Self {
+    pub fn of_receiver(secret: &NetworkSecret, receiver: &NoisePublicKey) -> Self {
+        let gate_key = &secret.gate_key();
         Self {
+            mark: secret.mark(),
             mac1: mac(gate_key, &[b"mac1", &receiver.0]),
             cookie: crate::secret::derive(gate_key, &[b"cookie", &receiver.0[..]].concat()),
             reply: mac(gate_key, &[b"cookie reply"]),
         }
+    }
+
+    /// The mark of the secret's epoch, which stands in the header of what is sent under these keys.
+    #[must_use]
+    pub fn mark(&self) -> u8 {
+        self.mark
     }
 
     /// `mac1` over everything that stands before it.
@@ -115,12 +123,16 @@ fn zero_nonce() -> aead::Nonce {
 mod tests {
     use super::*;
 
+    fn secret(byte: u8) -> NetworkSecret {
+        NetworkSecret::new(1, [byte; 32])
+    }
+
     #[test]
     fn mac1_depends_on_network_receiver_and_message() {
-        let keys = GateKeys::of_receiver(&[1; 32], &NoisePublicKey([2; 32]));
+        let keys = GateKeys::of_receiver(&secret(1), &NoisePublicKey([2; 32]));
         let mac1 = keys.mac1(b"message");
-        assert_ne!(mac1, GateKeys::of_receiver(&[3; 32], &NoisePublicKey([2; 32])).mac1(b"message"));
-        assert_ne!(mac1, GateKeys::of_receiver(&[1; 32], &NoisePublicKey([3; 32])).mac1(b"message"));
+        assert_ne!(mac1, GateKeys::of_receiver(&secret(3), &NoisePublicKey([2; 32])).mac1(b"message"));
+        assert_ne!(mac1, GateKeys::of_receiver(&secret(1), &NoisePublicKey([3; 32])).mac1(b"message"));
         assert_ne!(mac1, keys.mac1(b"massage"));
         assert!(equal(&mac1, &keys.mac1(b"message")));
         assert!(!equal(&mac1, &mac1[..15]));
@@ -128,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_cookie_opens_only_for_the_message_that_it_answers() {
-        let keys = GateKeys::of_receiver(&[1; 32], &NoisePublicKey([2; 32]));
+        let keys = GateKeys::of_receiver(&secret(1), &NoisePublicKey([2; 32]));
         let sealed = keys.seal_cookie(&[7; 16], &[4; 16], &[5; 16]);
         assert_eq!(keys.open_cookie(&sealed, &[4; 16], &[5; 16]), Some([7; 16]));
         assert_eq!(keys.open_cookie(&sealed, &[4; 16], &[6; 16]), None);

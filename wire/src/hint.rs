@@ -50,34 +50,43 @@ impl From<cbor::CborError> for HintError {
 
 /// Seals hints, and whatever else is left in a mailbox, for those who can derive the same key.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct SealKey([u8; 32]);
+pub struct SealKey {
+    key: [u8; 32],
+    mark: u8,
+}
 
 impl SealKey {
     /// Of beacons on the LAN.
     #[must_use]
     pub fn lan(secret: &NetworkSecret) -> Self {
-        Self::derived(secret.bytes(), b"hopmesh hint lan")
+        Self { mark: secret.mark(), ..Self::derived(secret.bytes(), b"hopmesh hint lan") }
     }
 
     /// Of asks: "who is at this address?"
     #[must_use]
     pub fn who(secret: &NetworkSecret) -> Self {
-        Self::derived(secret.bytes(), b"hopmesh hint who")
+        Self { mark: secret.mark(), ..Self::derived(secret.bytes(), b"hopmesh hint who") }
     }
 
     /// Of the answer to the ask that was sealed under this key with this nonce: an old answer, replayed from another
     /// address, opens for nobody.
     #[must_use]
     pub fn answer_to(&self, nonce: &[u8; NONCE_LENGTH]) -> Self {
-        Self::derived(&self.0, &[b"hopmesh hint answer ", &nonce[..]].concat())
+        Self { mark: self.mark, ..Self::derived(&self.key, &[b"hopmesh hint answer ", &nonce[..]].concat()) }
     }
 
     pub(crate) fn derived(secret: &[u8], label: &[u8]) -> Self {
-        Self(derive(secret, label))
+        Self { key: derive(secret, label), mark: 0 }
+    }
+
+    /// The mark of the epoch of the network secret that it follows from; 0 when it follows from another.
+    #[must_use]
+    pub fn mark(&self) -> u8 {
+        self.mark
     }
 
     fn cipher(&self) -> aead::LessSafeKey {
-        let key = aead::UnboundKey::new(&aead::CHACHA20_POLY1305, &self.0).expect("the key has 32 bytes");
+        let key = aead::UnboundKey::new(&aead::CHACHA20_POLY1305, &self.key).expect("the key has 32 bytes");
         aead::LessSafeKey::new(key)
     }
 

@@ -99,6 +99,11 @@ id! {
     InviteId, 16
 }
 
+id! {
+    /// Stands for a network secret and its epoch without telling it (see [`crate::epoch`]).
+    Commitment, 32
+}
+
 impl NodeId {
     /// The first characters of the printed id: enough for people, not for machines.
     #[must_use]

@@ -70,8 +70,8 @@ impl Offload {
     /// [`UnknownOffload`] for a kind of segmentation that nobody asked the kernel for.
     pub fn parse(header: &[u8; OFFLOAD_LENGTH]) -> Result<Self, UnknownOffload> {
         let word = |at: usize| u16::from_ne_bytes([header[at], header[at + 1]]);
-        let checksum = (header[0] & NEEDS_CHECKSUM != 0)
-            .then(|| PartialChecksum { start: word(6), offset: word(8) });
+        let checksum =
+            (header[0] & NEEDS_CHECKSUM != 0).then(|| PartialChecksum { start: word(6), offset: word(8) });
         let kind = match header[1] & !SEGMENT_ECN {
             SEGMENT_NONE => None,
             SEGMENT_TCP4 => Some(SegmentKind::Tcp4),
@@ -128,8 +128,7 @@ mod tests {
         let segments = Some(Segments { kind: SegmentKind::Tcp6, size: 0x0102, headers: 60 });
         let offload = Offload { checksum: Some(PartialChecksum { start: 40, offset: 16 }), segments };
         let ne = |word: u16| word.to_ne_bytes();
-        let expected =
-            [&[1, 4][..], &ne(60), &ne(0x0102), &ne(40), &ne(16)].concat();
+        let expected = [&[1, 4][..], &ne(60), &ne(0x0102), &ne(40), &ne(16)].concat();
         assert_eq!(offload.encode().to_vec(), expected);
     }
 

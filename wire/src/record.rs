@@ -4,12 +4,18 @@
 //! [`Record::content`], which needs the network. The highest sequence of a key wins.
 
 mod content;
+mod epoch;
 mod labels;
 mod lease;
+mod policy;
 
 pub use content::{CANDIDATES_MAX, Content, LINKS_MAX, Link, LinkState, revocation_of_admin_message};
+pub use epoch::{EPOCH_NODES_MAX, Epoch};
 pub use labels::{LABEL_KEY_LENGTH_MAX, LABEL_VALUE_LENGTH_MAX, LABELS_MAX, LabelError, check_labels};
-pub use lease::{Lease, SHARED_NODES_MAX, TTL_S_MAX, TTL_S_MIN, key_of_claim, key_of_service};
+pub use lease::{
+    Lease, SHARED_NODES_MAX, TTL_S_MAX, TTL_S_MIN, key_of_claim, key_of_confirmation, key_of_service,
+};
+pub use policy::{MEDIA_TYPE_LENGTH_MAX, Policy};
 
 use crate::credential::verify_signature;
 use crate::{NodeId, cbor};
@@ -66,13 +72,23 @@ pub enum Kind {
     /// A node wants a service name for its own.
     #[n(6)]
     Claim = 6,
+    /// There is a new network secret.
+    #[n(7)]
+    Epoch = 7,
+    /// A document for all members.
+    #[n(8)]
+    Policy = 8,
+    /// An admin confirms that a node's claim to a service name came first.
+    #[n(9)]
+    Confirmation = 9,
 }
 
 impl Kind {
-    /// Whether records of the kind are leases: they end by themselves unless they are renewed, and can be withdrawn.
+    /// Whether records of the kind can be withdrawn, and are remembered when they have ended. All but confirmations end by
+    /// themselves, too, unless they are renewed.
     #[must_use]
     pub fn is_lease(self) -> bool {
-        matches!(self, Self::Service | Self::Claim)
+        matches!(self, Self::Service | Self::Claim | Self::Confirmation)
     }
 }
 

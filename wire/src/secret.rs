@@ -23,6 +23,13 @@ impl NetworkSecret {
         self.epoch
     }
 
+    /// The lowest 8 bits of the epoch: they stand in the clear in handshakes and hints, so that a receiver that keeps
+    /// several secrets tries one key and not all.
+    #[must_use]
+    pub fn mark(&self) -> u8 {
+        self.epoch.to_le_bytes()[0]
+    }
+
     /// The secret itself, to be stored or handed to a new member.
     #[must_use]
     pub fn bytes(&self) -> &[u8; 32] {

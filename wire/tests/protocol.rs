@@ -9,6 +9,7 @@ use wire::control::{
     CircuitEnd, DIGESTS_MAX, HAVE_ENTRIES_MAX, HaveEntry, Message, ROUTE_MAX, RangeDigest, WANT_KEYS_MAX,
 };
 use wire::datagram::{self, CookieReply, Datagram, HintStage, Sealed};
+use wire::epoch::EpochMessage;
 use wire::gate::{self, GateKeys};
 use wire::handshake::{InitiationPayload, ResponsePayload, Suite};
 use wire::hint::{self, Hint, HintBody, SealKey};
@@ -19,8 +20,9 @@ use wire::record::{self, Content, Lease, Link, LinkState};
 use wire::service::{Protocol, Sharing};
 use wire::view::{SAMPLE_MAX, Sampled, ViewMessage};
 use wire::{
-    Candidate, Chain, Claims, Dependence, Invite, InviteId, NatProfile, NetworkId, NetworkSecret, NodeId,
-    NoisePublicKey, Ports, Record, Roles, address, cbor, credential, enrolment, handshake, invite, secret,
+    Candidate, Chain, Claims, Commitment, Dependence, Invite, InviteId, NatProfile, NetworkId, NetworkSecret,
+    NodeId, NoisePublicKey, Ports, Record, Roles, address, cbor, credential, enrolment, handshake, invite,
+    secret,
 };
 
 const DOCUMENT: &str = include_str!("../PROTOCOL.md");
@@ -72,7 +74,7 @@ fn candidate(address: &str) -> Candidate {
 }
 
 fn gate_keys() -> GateKeys {
-    GateKeys::of_receiver(&NetworkSecret::new(1, SECRET).gate_key(), &NOISE_KEY)
+    GateKeys::of_receiver(&NetworkSecret::new(1, SECRET), &NOISE_KEY)
 }
 
 /// The rows of the table under a heading: name to the other cells, without the back-ticks.
@@ -146,6 +148,8 @@ fn constants_are_those_of_the_code() {
         ("SAMPLE_MAX", SAMPLE_MAX),
         ("OFFER_MAX", OFFER_MAX),
         ("LINKS_MAX", record::LINKS_MAX),
+        ("EPOCH_NODES_MAX", record::EPOCH_NODES_MAX),
+        ("MEDIA_TYPE_LENGTH_MAX", record::MEDIA_TYPE_LENGTH_MAX),
         ("LABEL_LENGTH", datagram::LABEL_LENGTH),
         ("ROUTE_MAX", ROUTE_MAX),
         ("ENROLMENT_LENGTH_MAX", enrolment::LENGTH_MAX),
@@ -161,9 +165,9 @@ fn constants_are_those_of_the_code() {
 fn first_bytes_and_least_lengths_are_those_of_the_code() {
     let sealed = Sealed { receiver: 1, counter: 2 };
     let with_tag = |header: [u8; 16]| [&header[..], &[0; datagram::TAG_LENGTH]].concat();
-    let reply = CookieReply { receiver: 1, nonce: [0; 16], sealed: [0; 32], mac: [0; 16] };
+    let reply = CookieReply { mark: 1, receiver: 1, nonce: [0; 16], sealed: [0; 32], mac: [0; 16] };
     let enrolment = |stage| datagram::write_enrolment(stage, &INVITE, 1, b"", &[0; 32]);
-    let hint = |stage: HintStage| datagram::write_hint(stage, &vec![0; stage.length() - 4]);
+    let hint = |stage: HintStage| datagram::write_hint(stage, 1, &vec![0; stage.length() - 4]);
     let code = BTreeMap::from([
         ("ask", hint(HintStage::Ask)),
         ("answer", hint(HintStage::Answer)),
@@ -204,10 +208,15 @@ fn labels_are_those_of_the_code() {
     let (record, hash) = (member_record(), [7; 32]);
 
     let table = table("Labels");
-    assert_eq!(table.len(), 29, "each is put to its use below");
+    assert_eq!(table.len(), 30, "each is put to its use below");
     let label = |name: &str| table[name][1];
     assert_eq!(derived(&SECRET, label("session psk")), network_secret.psk());
     assert_eq!(derived(&SECRET, label("gate key")), gate_key);
+    let commitment = Commitment::of(&network(), &network_secret);
+    assert_eq!(
+        sha256(&concat(label("epoch commitment"), &[&network().0, &[1, 0, 0, 0], &SECRET])),
+        commitment.0
+    );
     assert_eq!(derived(&INVITE_SECRET, label("invite mac key")), invite::mac_key(&INVITE_SECRET));
     assert_eq!(derived(&INVITE_SECRET, label("invite psk")), invite::psk(&INVITE_SECRET));
     assert_eq!(label("session noise"), handshake::NOISE);
@@ -418,6 +427,8 @@ fn example_messages_about_spread() -> Vec<(&'static str, Vec<u8>)> {
         ("news: graft", Message::News(NewsMessage::Graft { news })),
         ("news: prune", Message::News(NewsMessage::Prune)),
         ("digests", Message::Digests { bits: 4, ranges }),
+        ("epoch: ask", Message::Epoch(EpochMessage::Ask { commitment: Commitment([6; 32]) })),
+        ("epoch: secret", Message::Epoch(EpochMessage::Secret { epoch: 2, secret: SECRET.into() })),
     ]
     .map(|(name, message)| (name, cbor::encode(&message)))
     .to_vec()
@@ -435,8 +446,30 @@ fn link_state_record() -> Record {
     Content::LinkState { node, state }.sign(1, 100, &root(), None).unwrap()
 }
 
-/// A service with a label, a claim to its name, and a tombstone of it.
-fn leases() -> [(&'static str, Record); 3] {
+/// An epoch and a policy.
+fn decrees() -> [(&'static str, Record); 2] {
+    let secret = NetworkSecret::new(2, SECRET);
+    let epoch = record::Epoch {
+        number: 2,
+        commitment: Commitment::of(&network(), &secret),
+        nodes: vec![NodeId([6; 32])],
+        revocations: 1,
+    };
+    let policy = record::Policy {
+        name: "access".parse().unwrap(),
+        media_type: "application/rego".to_owned(),
+        document: b"package access".to_vec(),
+    };
+    let by = || Box::new(chain());
+    [
+        ("epoch record", Content::Epoch { epoch, by: by() }),
+        ("policy record", Content::Policy { policy, by: by() }),
+    ]
+    .map(|(name, content)| (name, content.sign(2, 100, &root(), None).unwrap()))
+}
+
+/// A service with a label, a claim to its name, a confirmation of the claim, and a tombstone of the service.
+fn leases() -> [(&'static str, Record); 4] {
     let (node, name) = (NodeId(root().verifying_key().to_bytes()), || "web".parse().unwrap());
     let version = Some("2".parse().unwrap());
     let key = record::key_of_service(node, &name(), version.as_ref());
@@ -447,6 +480,7 @@ fn leases() -> [(&'static str, Record); 3] {
     [
         ("service record", service, 60, label),
         ("claim record", claim, record::TTL_S_MAX, BTreeMap::new()),
+        ("confirmation record", Content::Confirmation { by: node, node, name: name() }, 0, BTreeMap::new()),
         ("tombstone", Content::Withdrawn { key }, record::TTL_S_MAX, BTreeMap::new()),
     ]
     .map(|(name, content, ttl_s, labels)| {
@@ -498,6 +532,7 @@ fn examples_are_what_the_code_writes() {
         ("hint, sealed for the LAN", hex(&hint(None).seal(&lan, [6; 12]))),
         ("hint with stream port 443", hex(&hint(Some(443)).seal(&lan, [6; 12]))),
     ]);
+    code.extend(decrees().iter().map(|(name, record)| (*name, hex(record.bytes()))));
     code.extend(leases().iter().map(|(name, record)| (*name, hex(record.bytes()))));
     let document = table("Examples");
     for (name, value) in &code {

@@ -10,18 +10,19 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use wire::control::{CircuitEnd, HaveEntry, Message, RangeDigest};
 use wire::datagram::{self, CookieReply, HintStage, Sealed};
+use wire::epoch::EpochMessage;
 use wire::gate::GateKeys;
 use wire::handshake::{InitiationPayload, ResponsePayload, Suite};
 use wire::hint::{Hint, HintBody};
 use wire::icmp::{Unreachable, unreachable};
 use wire::invite::InviteRole;
 use wire::news::NewsMessage;
-use wire::record::{Content, Lease, Link, LinkState, TTL_S_MAX};
+use wire::record::{Content, Epoch, Lease, Link, LinkState, Policy, TTL_S_MAX};
 use wire::service::{Protocol, Sharing};
 use wire::view::{Sampled, ViewMessage};
 use wire::{
-    Candidate, Chain, Dependence, Invite, InviteId, NatProfile, NodeId, NoisePublicKey, Ports, Record, cbor,
-    enrolment, handshake,
+    Candidate, Chain, Commitment, Dependence, Invite, InviteId, NatProfile, NetworkSecret, NodeId,
+    NoisePublicKey, Ports, Record, cbor, enrolment, handshake,
 };
 
 /// A configuration with a value of every type; not the example file, which changes for reasons of its own.
@@ -68,10 +69,10 @@ fn candidates() -> Vec<Candidate> {
 }
 
 fn datagrams() -> Vec<Seed> {
-    let keys = GateKeys::of_receiver(&[1; 32], &NoisePublicKey([2; 32]));
+    let keys = GateKeys::of_receiver(&NetworkSecret::new(0, [1; 32]), &NoisePublicKey([2; 32]));
     let sealed = Sealed { receiver: 0x0102_0304, counter: 5 };
     let behind = |header: [u8; 16], length| [&header[..], &vec![7; length]].concat();
-    let reply = CookieReply { receiver: 3, nonce: [4; 16], sealed: [5; 32], mac: [6; 16] };
+    let reply = CookieReply { mark: 0, receiver: 3, nonce: [4; 16], sealed: [5; 32], mac: [6; 16] };
     let enrolment = |stage, length: usize| {
         datagram::write_enrolment(stage, &InviteId([6; 16]), 8, &vec![9; length], &[3; 32])
     };
@@ -82,14 +83,15 @@ fn datagrams() -> Vec<Seed> {
         ("cookie-reply", datagram::write_cookie_reply(&reply)),
         ("data", behind(sealed.data_header(), 84)),
         ("data-keepalive", behind(sealed.data_header(), 16)),
+        ("unsummed", behind(sealed.unsummed_header(), 84)),
         ("control", behind(sealed.control_header(), 40)),
         ("enrolment-1", enrolment(1, 48)),
         ("enrolment-2", enrolment(2, 96)),
         ("enrolment-3", enrolment(3, 300)),
         ("enrolment-4", enrolment(4, 600)),
-        ("ask", datagram::write_hint(HintStage::Ask, &[7; 708])),
-        ("answer", datagram::write_hint(HintStage::Answer, &[7; 352])),
-        ("beacon", datagram::write_hint(HintStage::Beacon, &[7; 352])),
+        ("ask", datagram::write_hint(HintStage::Ask, 0, &[7; 708])),
+        ("answer", datagram::write_hint(HintStage::Answer, 0, &[7; 352])),
+        ("beacon", datagram::write_hint(HintStage::Beacon, 0, &[7; 352])),
         ("labelled", labelled(sealed, 40)),
         ("refused-labelled-twice", [&labelled(sealed, 40)[..16], &labelled(sealed, 40)].concat()),
         ("refused-stun", [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[1; 12]].concat()),
@@ -168,6 +170,15 @@ fn signed_records() -> Vec<(&'static str, u8, Record)> {
     let leaving = revocation(world::node(&member), world::member_chain(), false);
     let reissue = Content::Reissue { chain: rich_chain() };
     let link_state = Content::LinkState { node: world::node(&member), state: link_state() };
+    let (by_the_admin, policy_by) = (Box::new(world::admin_chain()), Box::new(world::admin_chain()));
+    let epoch = Epoch { number: 1, commitment: Commitment([1; 32]), nodes: vec![], revocations: 2 };
+    let epoch = Content::Epoch { epoch, by: by_the_admin };
+    let policy = Policy {
+        name: "web".parse().expect("a literal"),
+        media_type: "application/rego".to_owned(),
+        document: b"package web".to_vec(),
+    };
+    let policy = Content::Policy { policy, by: policy_by };
     // The numbers are what the body of `content` picks kind, owner and name by.
     [
         ("member", 4, of_member, &member, None),
@@ -177,6 +188,8 @@ fn signed_records() -> Vec<(&'static str, u8, Record)> {
         ("revocation-of-itself", 1 + 4 + 16, leaving, &member, None),
         ("reissue", 2 + 16, reissue, &admin, None),
         ("link-state", 3 + 4, link_state, &member, None),
+        ("epoch", 34 + 8, epoch, &admin, None),
+        ("policy", 35 + 24, policy, &admin, None),
     ]
     .map(|(name, choice, content, key, root)| {
         (name, choice, content.sign(1, world::NOT_BEFORE_S, key, root).expect("short enough"))
@@ -199,16 +212,19 @@ fn leases() -> Vec<(&'static str, u8, Record)> {
     };
     let claim = |sharing| Content::Claim { node, name: name(), sharing };
     let nodes = vec![NodeId([1; 32]), NodeId([2; 32])];
+    let confirmation = Content::Confirmation { by: node, node: NodeId([1; 32]), name: name() };
     let withdrawn = Content::Withdrawn { key: wire::record::key_of_claim(node, &name()) };
     [
         ("service", 32 + 4 + 24, service),
         ("claim", 33 + 4 + 24, claim(Sharing::Nodes(nodes))),
         ("claim-for-all", 33 + 4 + 24, claim(Sharing::Members)),
         ("withdrawn", 33 + 4 + 24, withdrawn),
+        ("confirmation", 64 + 4 + 24, confirmation),
     ]
     .map(|(name, choice, content)| {
         let (not_before_s, labels) = (world::NOT_BEFORE_S, BTreeMap::new());
-        let lease = Lease { sequence: 1, not_before_s, ttl_s: TTL_S_MAX, labels };
+        let ttl_s = if matches!(content, Content::Confirmation { .. }) { 0 } else { TTL_S_MAX };
+        let lease = Lease { sequence: 1, not_before_s, ttl_s, labels };
         (name, choice, content.sign_lease(lease, &member).expect("short enough"))
     })
     .to_vec()
@@ -266,6 +282,8 @@ fn messages_about_spread() -> Vec<Seed> {
         ("news-offer", Message::News(NewsMessage::Offer { news: news.clone() })),
         ("news-graft", Message::News(NewsMessage::Graft { news })),
         ("news-prune", Message::News(NewsMessage::Prune)),
+        ("epoch-ask", Message::Epoch(EpochMessage::Ask { commitment: Commitment([1; 32]) })),
+        ("epoch-secret", Message::Epoch(EpochMessage::Secret { epoch: 2, secret: [3; 32].into() })),
         ("digests", Message::Digests { bits: 4, ranges: ranges.clone() }),
         ("digests-of-no-range", Message::Digests { bits: 255, ranges }),
     ]

@@ -1,30 +1,34 @@
 //! Datagrams: what is parsed is all of what was there, and writing it again gives the same bytes up to the MACs.
 
-use wire::NoisePublicKey;
 use wire::datagram::{
     Datagram, ENROLMENT_FIRST_LENGTH, Gate, HEADER_LENGTH, INITIATION_LENGTH, LABEL_LENGTH, OVERHEAD,
     SLOW_LENGTH_MAX, Sealed, write_cookie_reply, write_enrolment, write_hint, write_initiation, write_label,
     write_response,
 };
 use wire::gate::{GateKeys, MAC_LENGTH};
+use wire::{NetworkSecret, NoisePublicKey};
 
 pub(crate) fn datagram(bytes: &[u8]) -> bool {
     let parsed = Datagram::parse(bytes);
-    let is_data = matches!(parsed, Some(Datagram::Data(_)));
+    let is_data = matches!(parsed, Some(Datagram::Data(_) | Datagram::Unsummed(_)));
     assert!(!is_data || Datagram::is_data(bytes), "the fast path sees all data");
     let Some(parsed) = parsed else { return false };
-    let keys = GateKeys::of_receiver(&[1; 32], &NoisePublicKey([2; 32]));
+    let keys =
+        |mark: u8| GateKeys::of_receiver(&NetworkSecret::new(mark.into(), [1; 32]), &NoisePublicKey([2; 32]));
     match parsed {
         Datagram::Data(sealed) => check_sealed(bytes, sealed, sealed.data_header()),
+        Datagram::Unsummed(sealed) => check_sealed(bytes, sealed, sealed.unsummed_header()),
         Datagram::Control(sealed) => check_sealed(bytes, sealed, sealed.control_header()),
         Datagram::Initiation(initiation) => {
             assert_eq!(bytes.len(), INITIATION_LENGTH);
-            let written = write_initiation(initiation.sender, initiation.noise, &keys, None);
-            check_gate(bytes, &written, &initiation.gate, &keys);
+            let written =
+                write_initiation(initiation.sender, initiation.noise, &keys(initiation.gate.mark), None);
+            check_gate(bytes, &written, &initiation.gate, &keys(initiation.gate.mark));
         }
         Datagram::Response(response) => {
-            let written = write_response(response.sender, response.receiver, response.noise, &keys);
-            check_gate(bytes, &written, &response.gate, &keys);
+            let written =
+                write_response(response.sender, response.receiver, response.noise, &keys(response.gate.mark));
+            check_gate(bytes, &written, &response.gate, &keys(response.gate.mark));
         }
         Datagram::CookieReply(reply) => assert_eq!(write_cookie_reply(&reply), bytes),
         Datagram::Labelled(labelled) => {
@@ -49,7 +53,7 @@ pub(crate) fn datagram(bytes: &[u8]) -> bool {
             assert!(message.stage != 1 || written.len() == ENROLMENT_FIRST_LENGTH || length > 496);
         }
         Datagram::Hint(message) => {
-            assert_eq!(write_hint(message.stage, message.sealed), bytes);
+            assert_eq!(write_hint(message.stage, message.mark, message.sealed), bytes);
             assert_eq!(message.nonce()[..], bytes[4..16]);
         }
     }

@@ -44,6 +44,7 @@ pub(crate) fn control(bytes: &[u8]) -> bool {
         | Message::Ping { .. }
         | Message::View(_)
         | Message::News(_)
+        | Message::Epoch(_)
         | Message::Rest { .. }
         | Message::Close => {}
     }

@@ -3,11 +3,11 @@
 use crate::world;
 use std::collections::BTreeMap;
 use wire::record::{
-    Body, CANDIDATES_MAX, Content, LABELS_MAX, LINKS_MAX, Lease, NAME_LENGTH_MAX, RECORD_LENGTH_MAX,
-    SHARED_NODES_MAX, TTL_S_MAX,
+    Body, CANDIDATES_MAX, Content, EPOCH_NODES_MAX, LABELS_MAX, LINKS_MAX, Lease, MEDIA_TYPE_LENGTH_MAX,
+    NAME_LENGTH_MAX, RECORD_LENGTH_MAX, SHARED_NODES_MAX, TTL_S_MAX,
 };
 use wire::service::Sharing;
-use wire::{Kind, Record};
+use wire::{Commitment, Kind, Record};
 
 pub(crate) fn record(bytes: &[u8]) -> bool {
     let Ok(record) = Record::verify(bytes) else { return false };
@@ -23,9 +23,12 @@ pub(crate) fn record(bytes: &[u8]) -> bool {
 /// signature is reached.
 pub(crate) fn content(bytes: &[u8]) -> bool {
     let Some((choice, payload)) = bytes.split_first() else { return false };
-    let kind = match choice & 35 {
+    let kind = match choice & 99 {
+        64.. => Kind::Confirmation,
         32 => Kind::Service,
-        33..=35 => Kind::Claim,
+        33 => Kind::Claim,
+        34 => Kind::Epoch,
+        35 => Kind::Policy,
         0 => Kind::Member,
         1 => Kind::Revocation,
         2 => Kind::Reissue,
@@ -33,12 +36,15 @@ pub(crate) fn content(bytes: &[u8]) -> bool {
     };
     let key = if choice & 4 == 0 { world::admin() } else { world::member() };
     let name = match choice & 24 {
+        8 if kind == Kind::Epoch => Commitment([1; 32]).to_string(),
         0 => String::new(),
         8 => world::node(&world::admin()).to_string(),
         24 => "web".to_owned(),
         _ => world::node(&world::member()).to_string(),
     };
-    let ttl_s = if kind.is_lease() { TTL_S_MAX } else { 0 };
+    let is_withdrawn = kind.is_lease() && payload.is_empty();
+    let ends = matches!(kind, Kind::Service | Kind::Claim) || is_withdrawn;
+    let ttl_s = if ends { TTL_S_MAX } else { 0 };
     let body = Body {
         kind,
         owner: world::node(&key),
@@ -83,7 +89,18 @@ fn judge(record: &Record) -> Option<Content> {
             let listed = if let Sharing::Nodes(nodes) = sharing { nodes.len() } else { 1 };
             assert!(*node == owner && (1..=SHARED_NODES_MAX).contains(&listed));
         }
+        Content::Confirmation { by, .. } => assert!(*by == owner),
         Content::Withdrawn { key } => assert!(key.owner == owner && key.kind.is_lease()),
+        Content::Epoch { epoch, by } => {
+            assert!(by.claims().node == owner && by.claims().roles.admin);
+            assert!(
+                u64::from(epoch.number) == record.body().sequence && epoch.nodes.len() <= EPOCH_NODES_MAX
+            );
+        }
+        Content::Policy { policy, by } => {
+            assert!(by.claims().node == owner && by.claims().roles.admin);
+            assert!(policy.media_type.len() <= MEDIA_TYPE_LENGTH_MAX);
+        }
         Content::Reissue { chain } => assert!(chain.admin().is_none_or(|admin| admin.node == owner)),
     }
     Some(content)

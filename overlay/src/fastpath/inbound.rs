@@ -19,10 +19,16 @@ pub fn inbound(tables: &Tables, datagram: &mut [u8], remote: Remote) -> Inbound 
         Some(Datagram::Control(sealed)) => inbound_control(tables, sealed, datagram, remote),
         Some(Datagram::Labelled(labelled)) => inbound_labelled(tables, labelled, datagram),
         Some(Datagram::Initiation(initiation)) => {
-            gated(initiation.gate.passes(&tables.gate), datagram, remote)
+            let admitted = tables.gates.admit(initiation.gate.mark, |keys| initiation.gate.passes(keys));
+            slow(admitted, datagram, remote)
         }
-        Some(Datagram::Response(response)) => gated(response.gate.passes(&tables.gate), datagram, remote),
-        Some(Datagram::CookieReply(reply)) => gated(reply.passes(&tables.gate), datagram, remote),
+        Some(Datagram::Response(response)) => {
+            let admitted = tables.gates.admit(response.gate.mark, |keys| response.gate.passes(keys));
+            slow(admitted, datagram, remote)
+        }
+        Some(Datagram::CookieReply(reply)) => {
+            slow(tables.gates.admit(reply.mark, |keys| reply.passes(keys)), datagram, remote)
+        }
         Some(Datagram::Enrolment(enrolment)) => {
             let invite = tables.invites.iter().find(|(id, _)| *id == enrolment.invite);
             gated(invite.is_some_and(|(_, key)| enrolment.passes(key)), datagram, remote)

@@ -218,10 +218,8 @@ impl Run {
             return Offload::NONE;
         };
         // Headers end within the first 64 KiB.
-        let checksum = PartialChecksum {
-            start: transport.start as u16,
-            offset: transport.checksum_offset() as u16,
-        };
+        let checksum =
+            PartialChecksum { start: transport.start as u16, offset: transport.checksum_offset() as u16 };
         let kind = match (transport.kind, self.packet.source.is_ipv4()) {
             (TransportKind::Tcp, true) => SegmentKind::Tcp4,
             (TransportKind::Tcp, false) => SegmentKind::Tcp6,

@@ -110,8 +110,7 @@ fn seal_parts(
     send: &mut impl FnMut(&Train),
 ) -> Result<(), Outbound> {
     let count = split.count();
-    let first =
-        way.session.take_counters(count as u64).map_err(|_| Outbound::Stage(way.session.peer))?;
+    let first = way.session.take_counters(count as u64).map_err(|_| Outbound::Stage(way.session.peer))?;
     for number in 0..count {
         let slot = trains.slot(way.to, split.length(number) + OVERHEAD, send);
         let slot = slot.ok_or(Outbound::Drop(DropReason::MalformedPacket))?;

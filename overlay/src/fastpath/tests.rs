@@ -1,8 +1,8 @@
 use super::*;
-use crate::session::Kind;
-use crate::tables::Tables;
 use crate::node::tests::lab::{Flight, Lab, packet};
+use crate::session::Kind;
 use crate::state::StateFile;
+use crate::tables::Tables;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -390,7 +390,8 @@ fn offloads_that_lie_are_survived() {
     let pair = Pair::new();
     let tcp = tcp(pair.a[0], pair.b[0], &[7; 100]);
     let malformed = Outbound::Drop(DropReason::MalformedPacket);
-    let beyond = |start, offset| Offload { checksum: Some(PartialChecksum { start, offset }), segments: None };
+    let beyond =
+        |start, offset| Offload { checksum: Some(PartialChecksum { start, offset }), segments: None };
     for (start, offset) in [(140, 16), (139, 0), (u16::MAX, 0), (20, u16::MAX), (0, 139)] {
         assert_eq!(pair.outbound_with(beyond(start, offset), &tcp).0, malformed, "{start} {offset}");
     }

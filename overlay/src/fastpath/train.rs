@@ -135,8 +135,11 @@ impl Trains {
     /// The train of a destination, or an empty one, or the oldest, which is sent.
     fn position(&mut self, to: Destination, send: &mut impl FnMut(&Train)) -> usize {
         let of_destination = |train: &Train| train.to == to && !train.is_empty();
-        if let Some(position) =
-            self.trains.iter().position(of_destination).or_else(|| self.trains.iter().position(Train::is_empty))
+        if let Some(position) = self
+            .trains
+            .iter()
+            .position(of_destination)
+            .or_else(|| self.trains.iter().position(Train::is_empty))
         {
             return position;
         }

@@ -22,7 +22,7 @@ use nat::{Remote, Route};
 use std::time::{Duration, Instant};
 use wire::NodeId;
 use wire::control::{CircuitEnd, Message, ROUTE_MAX};
-use wire::datagram::{LABEL_LENGTH, write_initiation, write_label};
+use wire::datagram::{LABEL_LENGTH, write_label};
 
 /// What a label of ours stands for.
 pub(super) enum Circuit {
@@ -317,8 +317,7 @@ impl Node {
         let cookie = peer.cookie.filter(|(_, since)| now < *since + COOKIE_LIFE).map(|(cookie, _)| cookie);
         match peer.attempts.back() {
             Some(attempt) => {
-                let bytes =
-                    write_initiation(attempt.local_index, &attempt.noise, &peer.gate, cookie.as_ref());
+                let bytes = attempt.initiation(cookie.as_ref());
                 self.transmit(Remote::Circuit(label), bytes);
             }
             // Not as if for the first time: when this way leads nowhere, the addresses are tried as well.

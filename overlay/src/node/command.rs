@@ -72,6 +72,11 @@ pub enum CommandError {
     /// Too many overlay pings at the same time.
     #[error("{PINGS_MAX} pings are under way: wait for their end")]
     TooManyPings,
+    /// A policy that is none.
+    #[error(
+        "this cannot be a policy: its document must fit into a record of 1180 bytes with our credentials, its type must be a media type such as application/rego, and there is room for 64 of one admin"
+    )]
+    Policy,
     /// A credential could not be made.
     #[error("the credential cannot be signed: {0}")]
     Credential(#[from] CredentialError),
@@ -168,7 +173,7 @@ impl Node {
         of_node.map_or(Ok(()), |name| Err(CommandError::NameTaken(name.clone())))
     }
 
-    fn must_be_admin(&self) -> Result<(), CommandError> {
+    pub(super) fn must_be_admin(&self) -> Result<(), CommandError> {
         if self.is_revoked {
             return Err(CommandError::Revoked);
         }
@@ -330,6 +335,7 @@ impl Node {
             }
         }
         self.publish_revocation(selected.node, is_admin, now);
+        self.begin_epoch_soon(now);
         Ok(selected)
     }
 

@@ -114,6 +114,7 @@ impl Node {
                     self.send(&node, &answer, None);
                 }
             }
+            Message::Epoch(message) => self.consume_epoch(node, message, now),
             Message::News(message) => self.consume_news(node, &message, now),
             Message::Have { .. } | Message::Want { .. } => self.drops.count(DropReason::Control),
         }

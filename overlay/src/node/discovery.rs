@@ -9,11 +9,12 @@
 //! ```
 //!
 //! A hint is a place to try and nothing more: it moves no path and replaces no address of another source. `asks` is
-//! about addresses without a key, `dht` about when to ask the DHT for what, `mailbox` about joiners that leave word there.
+//! about addresses without a key, `dht` about when to ask the DHT for what, `earlier` about members that were away, `mailbox` about joiners that leave word there.
 
 mod allowance;
 mod asks;
 mod dht;
+mod earlier;
 mod mailbox;
 mod pace;
 
@@ -27,6 +28,7 @@ use crate::limits::{
     HINT_URGENT_TIME, HINTED_STRANGER_LIFE, HINTED_STRANGERS_MAX,
 };
 use crate::peer::{Peer, Seeking};
+use crate::secrets::Secrets;
 use allowance::Allowance;
 use nat::{Remote, Source};
 use std::collections::BTreeMap;
@@ -35,7 +37,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::datagram::{Datagram, HintStage, write_hint};
 use wire::hint::{HINT_CANDIDATES_MAX, Hint, HintBody, SealKey};
-use wire::{Candidate, NetworkSecret, NodeId};
+use wire::{Candidate, NodeId};
 
 /// Beacons after a start or a change of addresses come so long after each other: interfaces are not ready at once.
 const BEACON_BURST: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(6)];
@@ -76,7 +78,8 @@ struct Heard {
 /// What is done about hints.
 pub(super) struct Discovery {
     carriers: Carriers,
-    lan_key: SealKey,
+    /// In the order of the secrets that they follow from.
+    lan_keys: Vec<SealKey>,
     pub(super) gate: Arc<HintGate>,
     heard: BTreeMap<NodeId, Heard>,
     /// Peers that a hint alone has told of, and until when they may prove that they are members.
@@ -85,6 +88,7 @@ pub(super) struct Discovery {
     beacons: Beacons,
     asks: asks::Asks,
     dht: dht::Policy,
+    earlier: earlier::Turn,
     mailboxes: mailbox::Mailboxes,
 }
 
@@ -98,23 +102,36 @@ struct Beacons {
 }
 
 impl Discovery {
-    pub(super) fn new(secret: &NetworkSecret, now: Instant) -> Self {
+    pub(super) fn new(secrets: &Secrets, now: Instant) -> Self {
         Self {
             carriers: Carriers::default(),
-            lan_key: SealKey::lan(secret),
-            gate: Arc::new(HintGate::new(secret)),
+            lan_keys: secrets.all().map(SealKey::lan).collect(),
+            gate: Arc::new(HintGate::new(secrets)),
             heard: BTreeMap::new(),
             strangers: BTreeMap::new(),
             allowance: Allowance::new(now),
             beacons: Beacons::default(),
             asks: asks::Asks::default(),
             dht: dht::Policy::default(),
+            earlier: earlier::Turn::default(),
             mailboxes: mailbox::Mailboxes::default(),
         }
     }
 }
 
 impl Node {
+    /// The network secret is another one: hints are made under it, and read under the earlier ones as well.
+    pub(super) fn change_hint_keys(&mut self) {
+        let secrets = &self.members.network.secrets;
+        self.discovery.lan_keys = secrets.all().map(SealKey::lan).collect();
+        let who = secrets.all().map(SealKey::who).collect();
+        // What was asked under the last one is answered under it.
+        self.change_gate(|gate, _| gate.who = who);
+        self.discovery.asks.end_round();
+        self.discovery.dht.publish_again();
+        self.discovery.earlier = earlier::Turn::default();
+    }
+
     /// Takes what carries hints for this node, from now on. Without it no hint is sent, but asks are answered.
     pub fn handle_carriers(&mut self, carriers: Carriers, now: Instant) {
         self.discovery.carriers = carriers;
@@ -141,13 +158,14 @@ impl Node {
     pub fn handle_group(&mut self, bytes: &[u8], from: SocketAddr, now: Instant) {
         match Datagram::parse(bytes) {
             Some(Datagram::Hint(message)) if message.stage == HintStage::Beacon => {
-                if !self.discovery.lan_key.opens(message.sealed) {
+                let opens = |key: &&SealKey| key.mark() == message.mark && key.opens(message.sealed);
+                let Some(key) = self.discovery.lan_keys.iter().find(opens).cloned() else {
                     return self.drops.count(DropReason::Gate);
-                }
+                };
                 if !self.discovery.allowance.take(from.ip(), now) {
                     return self.drops.count(DropReason::HintFlood);
                 }
-                match Hint::open(&self.discovery.lan_key, &self.members.id(), message.sealed) {
+                match Hint::open(&key, &self.members.id(), message.sealed) {
                     Ok(hint) => self.take_hint(&hint, HintSource::Lan, Some(from), now),
                     Err(_) => self.drops.count(DropReason::Hint),
                 }
@@ -298,8 +316,9 @@ impl Node {
         let hint = self.own_hint(true, now);
         // Nobody can dial a node without an address; when it gets one, it tells.
         if !hint.body().candidates.is_empty() {
-            let sealed = hint.seal(&self.discovery.lan_key, self.random.bytes());
-            self.outputs.push_back(Output::Beacon(write_hint(HintStage::Beacon, &sealed)));
+            let key = SealKey::lan(self.members.network.secrets.current());
+            let sealed = hint.seal(&key, self.random.bytes());
+            self.outputs.push_back(Output::Beacon(write_hint(HintStage::Beacon, key.mark(), &sealed)));
         }
         let beacons = &mut self.discovery.beacons;
         let burst = BEACON_BURST.get(beacons.count).copied();

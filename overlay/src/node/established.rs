@@ -34,6 +34,7 @@ impl Node {
             self.neighbour_connected(node, now);
         }
         self.release(node);
+        self.bring_up_to_date(node, now);
     }
 
     /// Lets go what has waited for a session; the workers get the tables first.

@@ -4,9 +4,9 @@
 
 use super::reach::is_private;
 use super::{Event, Node, Output};
-use crate::door::Admission;
+use crate::door::{Admission, Knock};
 use crate::drops::DropReason;
-use crate::limits::{COOKIE_LIFE, COOKIES_PER_ATTEMPT_MAX, KNOCK_AFTER};
+use crate::limits::{COOKIE_LIFE, COOKIES_PER_ATTEMPT_MAX, EARLIER_TRIED, KNOCK_AFTER};
 use crate::noise::{Handshake, SessionNoise};
 use crate::peer::{Attempt, Held, Peer, Seeking};
 use crate::session::{Role, Session};
@@ -18,10 +18,10 @@ use wire::datagram::{
     CookieReply, INITIATION_LENGTH, Initiation, Response, UNPROVED_REPLY_LENGTH_MAX, write_cookie_reply,
     write_initiation, write_response,
 };
-use wire::gate::MAC_LENGTH;
+use wire::gate::{GateKeys, MAC_LENGTH};
 use wire::handshake::{InitiationPayload, Refusal, ResponsePayload, Suite};
 use wire::record::LinkState;
-use wire::{Chain, NodeId, cbor};
+use wire::{Chain, NetworkSecret, NodeId, cbor};
 
 /// Bits of a timestamp for milliseconds since the start: 139 years.
 const TIMESTAMP_MS_BITS: u32 = 42;
@@ -32,14 +32,8 @@ const RESPONSE_OVERHEAD: usize = 12 + 32 + 16 + 2 * MAC_LENGTH + 28;
 impl Node {
     /// Sends an initiation to every address where a peer may be.
     pub(super) fn create_initiation(&mut self, node: NodeId, now: Instant) {
-        let timestamp = self.timestamp(now);
-        let payload = InitiationPayload {
-            timestamp,
-            unix_s: self.unix_s(now),
-            suites: self.suites.clone(),
-            chain: self.members.own().encode().into(),
-        };
         let is_better_punched = self.is_better_punched(&node, now);
+        let secrets = self.secrets_for(&node);
         let Some(peer) = self.peers.get_mut(&node) else { return };
         peer.asked(|wait| self.random.jitter(wait), now);
         let mut targets = peer.paths.targets();
@@ -53,25 +47,62 @@ impl Node {
         if targets.is_empty() {
             return;
         }
-        let psk = self.members.network.secret.psk();
-        let network = self.members.id();
+        for secret in secrets {
+            self.initiate(node, &secret, &targets, now);
+        }
+    }
+
+    /// The secrets to ask a peer under: the latest, which comes last and so makes the session when it can; before it the one
+    /// that the peer has last shown, and when there is no answer earlier ones in turn, for it may have been away.
+    fn secrets_for(&self, node: &NodeId) -> Vec<NetworkSecret> {
+        let secrets = &self.members.network.secrets;
+        let earlier: Vec<&NetworkSecret> = secrets.all().skip(1).collect();
+        let peer = self.peers.get(node);
+        let again = match peer.map(|peer| peer.seeking) {
+            Some(Seeking::Asking { attempts, .. }) => attempts as usize,
+            Some(Seeking::Content | Seeking::Resting) | None => 0,
+        };
+        let shown = peer.and_then(|peer| peer.epoch);
+        // Who has answered under none of them is most likely off: then one at a time will do.
+        let first = again.saturating_sub(1) * EARLIER_TRIED;
+        let turns = if first < earlier.len() { first..first + EARLIER_TRIED } else { again..again + 1 };
+        let in_turn = |place: usize| again > 0 && turns.clone().any(|turn| turn % earlier.len() == place);
+        let is_tried = |(place, secret): &(usize, &&NetworkSecret)| {
+            (shown == Some(secret.epoch()) && shown != Some(secrets.current().epoch())) || in_turn(*place)
+        };
+        let tried = earlier.iter().enumerate().filter(is_tried).map(|(_, secret)| (*secret).clone());
+        tried.chain([secrets.current().clone()]).collect()
+    }
+
+    /// Sends one initiation under a secret to these addresses.
+    fn initiate(&mut self, node: NodeId, secret: &NetworkSecret, targets: &[Remote], now: Instant) {
+        let payload = InitiationPayload {
+            timestamp: self.timestamp(now),
+            unix_s: self.unix_s(now),
+            suites: self.suites.clone(),
+            chain: self.members.own().encode().into(),
+        };
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        let (network, psk) = (self.members.id(), secret.psk());
         let noise = SessionNoise { secret: &self.identity.noise, network: &network, psk: &psk };
         let mut handshake = noise.initiator(&peer.noise_key, &mut self.random);
         let Ok(message) = handshake.write(&cbor::encode(&payload)) else { return };
         let Some(local_index) = self.indices.reserve(node, &mut self.random) else { return };
         let cookie = peer.cookie.filter(|(_, since)| now < *since + COOKIE_LIFE).map(|(cookie, _)| cookie);
-        let bytes = write_initiation(local_index, &message, &peer.gate, cookie.as_ref());
-        let mac1 = mac1_of(&bytes);
+        let gate = GateKeys::of_receiver(secret, &peer.noise_key);
+        let bytes = write_initiation(local_index, &message, &gate, cookie.as_ref());
         peer.attempts.push_back(Attempt {
             handshake,
+            epoch: secret.epoch(),
+            gate,
             local_index,
             noise: message,
-            mac1,
+            mac1: mac1_of(&bytes),
             sent: now,
             cookies: 0,
         });
         for remote in targets {
-            self.transmit(remote, bytes.clone());
+            self.transmit(*remote, bytes.clone());
         }
     }
 
@@ -99,18 +130,24 @@ impl Node {
     pub(super) fn consume_initiation(&mut self, initiation: &Initiation<'_>, remote: Remote, now: Instant) {
         let reply_is_long =
             self.members.own().encode_without_root().len() + RESPONSE_OVERHEAD > UNPROVED_REPLY_LENGTH_MAX;
-        match self.door.admit(&initiation.gate, remote, reply_is_long, &mut self.random, now) {
+        let Some(place) = self.gates.place(initiation.gate.mark, |keys| initiation.gate.passes(keys)) else {
+            return self.drops.count(DropReason::Gate);
+        };
+        let knock = Knock { reply_is_long, is_earlier: place > 0 };
+        match self.door.admit(&initiation.gate, remote, knock, &mut self.random, now) {
             Admission::Admit => {}
             Admission::Refuse => return self.drops.count(DropReason::HandshakeFlood),
             Admission::AskForCookie(cookie) => {
                 let nonce = self.random.bytes();
-                let sealed = self.gate.seal_cookie(&cookie, &nonce, &initiation.gate.mac1);
-                let bytes =
-                    write_cookie_reply(&CookieReply::new(initiation.sender, nonce, sealed, &self.gate));
+                let Some(keys) = self.gates.keys(place) else { return };
+                let sealed = keys.seal_cookie(&cookie, &nonce, &initiation.gate.mac1);
+                let bytes = write_cookie_reply(&CookieReply::new(initiation.sender, nonce, sealed, keys));
                 return self.transmit(remote, bytes);
             }
         }
-        if let Err(reason) = self.answer_initiation(initiation, remote, now) {
+        // The secrets are in the order of their gates.
+        let Some(secret) = self.members.network.secrets.all().nth(place).cloned() else { return };
+        if let Err(reason) = self.answer_initiation(initiation, &secret, remote, now) {
             self.drops.count(reason);
         }
     }
@@ -118,10 +155,11 @@ impl Node {
     fn answer_initiation(
         &mut self,
         initiation: &Initiation<'_>,
+        secret: &NetworkSecret,
         remote: Remote,
         now: Instant,
     ) -> Result<(), DropReason> {
-        let (mut handshake, payload, chain) = self.read_initiation(initiation)?;
+        let (mut handshake, payload, chain) = self.read_initiation(initiation, secret)?;
         let node = chain.claims().node;
         if !self.is_end_of(&node, remote) {
             return Err(DropReason::NoCircuit);
@@ -129,9 +167,10 @@ impl Node {
         if self.peers.get(&node).is_some_and(|peer| payload.timestamp <= peer.highest_timestamp) {
             return Err(DropReason::Handshake);
         }
+        let keys = GateKeys::of_receiver(secret, &chain.claims().noise_key);
         if let Some(refusal) = self.refusal(&chain, now) {
             let answer = ResponsePayload::Refused { refusal, unix_s: self.unix_s(now) };
-            let bytes = self.write_answer(&mut handshake, &answer, (0, initiation.sender), &chain)?;
+            let bytes = self.write_answer(&mut handshake, &answer, (0, initiation.sender), &keys)?;
             self.transmit(remote, bytes);
             return Err(DropReason::Revoked);
         }
@@ -139,18 +178,19 @@ impl Node {
         self.learn_chain(chain.clone());
         let peer = self.ensure_peer(node, noise_key, now).ok_or(DropReason::HandshakeFlood)?;
         peer.highest_timestamp = payload.timestamp;
+        peer.epoch = Some(secret.epoch());
         let position = peer.position;
         let local_index = self.indices.reserve(node, &mut self.random).ok_or(DropReason::HandshakeFlood)?;
         let suite = choose_suite(&self.suites, &payload.suites);
         let own = self.members.own().encode_without_root().into();
         let answer = ResponsePayload::Accepted { suite, observed: remote.candidate(), chain: own };
         let indices = (local_index, initiation.sender);
-        let answered = self.write_answer(&mut handshake, &answer, indices, &chain);
-        let (Ok(bytes), Ok(keys)) = (answered, handshake.finish()) else {
+        let answered = self.write_answer(&mut handshake, &answer, indices, &keys);
+        let (Ok(bytes), Ok(raw)) = (answered, handshake.finish()) else {
             self.indices.free(local_index);
             return Err(DropReason::Handshake);
         };
-        let session = Arc::new(Session::new(&keys, Role::Responder, suite, indices, position));
+        let session = Arc::new(Session::new(&raw, Role::Responder, suite, indices, position));
         self.install(node, session, now);
         // The workers know the session before the initiator can use it.
         self.publish_tables();
@@ -161,8 +201,9 @@ impl Node {
     fn read_initiation(
         &mut self,
         initiation: &Initiation<'_>,
+        secret: &NetworkSecret,
     ) -> Result<(Handshake, InitiationPayload, Chain), DropReason> {
-        let (psk, network) = (self.members.network.secret.psk(), self.members.id());
+        let (psk, network) = (secret.psk(), self.members.id());
         let noise = SessionNoise { secret: &self.identity.noise, network: &network, psk: &psk };
         let mut handshake = noise.responder(&mut self.random);
         let payload = handshake.read(initiation.noise).map_err(|_| DropReason::Handshake)?;
@@ -193,12 +234,10 @@ impl Node {
         handshake: &mut Handshake,
         answer: &ResponsePayload,
         (sender, receiver): (u32, u32),
-        chain: &Chain,
+        keys: &GateKeys,
     ) -> Result<Vec<u8>, DropReason> {
         let message = handshake.write(&cbor::encode(answer)).map_err(|_| DropReason::Handshake)?;
-        let gate_key = self.members.network.secret.gate_key();
-        let keys = wire::gate::GateKeys::of_receiver(&gate_key, &chain.claims().noise_key);
-        let bytes = write_response(sender, receiver, &message, &keys);
+        let bytes = write_response(sender, receiver, &message, keys);
         debug_assert!(bytes.len() < INITIATION_LENGTH, "a response is never longer than what it answers");
         Ok(bytes)
     }
@@ -229,6 +268,7 @@ impl Node {
         peer.attempts.drain(..place).for_each(|earlier| self.indices.free(earlier.local_index));
         // From here on the responder has proved its key: what it says ends the attempt, one way or the other.
         let position = peer.position;
+        peer.epoch = Some(attempt.epoch);
         let outcome = self.judge_response((node, remote), &payload, now);
         let (Ok(suite), Ok(keys)) = (outcome, attempt.handshake.finish()) else {
             self.indices.free(attempt.local_index);
@@ -293,13 +333,13 @@ impl Node {
             asked && attempt.local_index == reply.receiver && attempt.cookies < COOKIES_PER_ATTEMPT_MAX
         };
         let opened = peer.attempts.iter_mut().find(ours).and_then(|attempt| {
-            let cookie = peer.gate.open_cookie(&reply.sealed, &reply.nonce, &attempt.mac1)?;
+            let cookie = attempt.gate.open_cookie(&reply.sealed, &reply.nonce, &attempt.mac1)?;
             Some((cookie, attempt))
         });
         let Some((cookie, attempt)) = opened else { return self.drops.count(DropReason::Handshake) };
         attempt.cookies += 1;
         peer.cookie = Some((cookie, now));
-        let bytes = write_initiation(attempt.local_index, &attempt.noise, &peer.gate, Some(&cookie));
+        let bytes = attempt.initiation(Some(&cookie));
         self.transmit(remote, bytes);
     }
 

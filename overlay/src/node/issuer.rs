@@ -270,6 +270,7 @@ impl Node {
         if !written {
             self.persist_again(ticket, now);
         }
+        self.handle_epoch_written(ticket, written, now);
         let waits = |e: &Enrolment| matches!(&e.stage, Stage::AwaitJournal { ticket: t, .. } if *t == ticket);
         let Some(place) = self.enrolments.iter().position(waits) else { return };
         let Enrolment { invite, conversation, member, stage, .. } = self.enrolments.swap_remove(place);
@@ -303,8 +304,8 @@ impl Node {
         let answer = |contacts: &[Contact]| Answer::Accepted {
             network_name: self.members.network.name.clone(),
             chain: chain.encode().into(),
-            epoch: self.members.network.secret.epoch(),
-            secret: (*self.members.network.secret.bytes()).into(),
+            epoch: self.members.network.secrets.current().epoch(),
+            secret: (*self.members.network.secrets.current().bytes()).into(),
             contacts: contacts.to_vec(),
         };
         let mut contacts = self.contacts_for(way);

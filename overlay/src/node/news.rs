@@ -3,7 +3,7 @@
 //! In a network that is small enough to keep everybody they are all neighbours, and the tree is made of any of their links.
 
 use super::Node;
-use registry::{Broadcast, BroadcastOutput};
+use registry::{Allowance, Broadcast, BroadcastOutput};
 use std::collections::BTreeSet;
 use std::time::Instant;
 use wire::NodeId;
@@ -14,6 +14,8 @@ use wire::news::NewsMessage;
 #[derive(Default)]
 pub(super) struct News {
     broadcast: Broadcast,
+    /// How often what is new of others goes on from here.
+    allowance: Allowance,
     neighbours: BTreeSet<NodeId>,
     /// Whether they may be others by now.
     neighbours_are_old: bool,
@@ -24,6 +26,17 @@ impl Node {
     /// Sessions came or went, or neighbours did.
     pub(super) fn news_neighbours_changed(&mut self, now: Instant) {
         self.news.neighbours_are_old = true;
+        self.news.next = Some(now);
+    }
+
+    /// Whether what is new of an owner goes on from here; our own does.
+    pub(super) fn may_pass_on(&mut self, owner: NodeId, from: Option<NodeId>, now: Instant) -> bool {
+        from.is_none() || self.news.allowance.take(owner, now)
+    }
+
+    /// A record is new here, and does not go on.
+    pub(super) fn keep(&mut self, news: &HaveEntry, now: Instant) {
+        self.news.broadcast.handle_kept(news);
         self.news.next = Some(now);
     }
 

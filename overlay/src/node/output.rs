@@ -89,6 +89,8 @@ pub enum WaitReason {
     Handshake,
     /// A look at who is still needed.
     Company,
+    /// A new network secret is made, or asked for.
+    Epoch,
     /// Something about who is whose neighbour.
     Neighbours,
     /// Offers of what is new, and what was offered and has not come.
@@ -117,6 +119,8 @@ pub enum WaitReason {
     Lease,
     /// A lease of ours is signed anew.
     Publication,
+    /// An admin confirms a claim, or withdraws its word.
+    Confirmation,
     /// The zone is made anew.
     Zone,
     /// State is written.
@@ -144,6 +148,8 @@ pub enum Event {
     Enrolled(NodeId, Name),
     /// A node is no member any more.
     Revoked(NodeId, Name),
+    /// The network secret of this epoch is in use.
+    Epoch(u32),
     /// We are no member any more.
     SelfRevoked,
     /// A peer refuses us.

@@ -14,6 +14,8 @@ impl Node {
         if !is_admin {
             return;
         }
+        // We may have become an admin since.
+        self.review_epoch(now);
         for node in self.members.losers() {
             if let Some(claims) = self.claims_signed_here(&node) {
                 self.settle(&claims, now);

@@ -33,7 +33,7 @@ impl Node {
             peers: self.positions.iter().map(row).collect(),
             sessions: self.indices.sessions(),
             labels: self.labels.clone(),
-            gate: self.gate.clone(),
+            gates: self.gates.clone(),
             hints: self.discovery.gate.clone(),
             invites: Arc::new(
                 self.invites

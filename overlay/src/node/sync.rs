@@ -77,6 +77,7 @@ impl Node {
         peer.digest = Some(digest);
         let lately = peer.last_summary.is_some_and(|last| now.saturating_duration_since(last) < SYNC_RETRY);
         if digest == own {
+            self.note_agreement(now);
             return;
         }
         self.sync.handle_doubt(now);

@@ -1,13 +1,17 @@
 //! Tests of the Node through its public API, over a wire in memory.
 
 mod command;
+mod confirmation;
 mod discovery;
 mod enrolment;
+mod epoch;
+mod flood;
 mod handshake;
 mod idle;
 mod impostor;
 pub(crate) mod lab;
 mod mailbox;
+mod policy;
 mod record;
 mod service;
 mod session;

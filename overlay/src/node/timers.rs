@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 impl Node {
     /// Does what is due.
     pub(super) fn run_timers(&mut self, now: Instant) {
+        self.run_epochs(now);
         self.run_discovery(now);
         self.run_reach_timers(now);
         self.run_keepalive(now);
@@ -32,6 +33,7 @@ impl Node {
         self.run_link_state_timer(now);
         self.run_lease_timers(now);
         self.run_publishing(now);
+        self.run_confirming(now);
         self.run_zone_timer(now);
         if self.unwritten.records.is_some_and(|at| now >= at) {
             self.persist_records();
@@ -178,7 +180,7 @@ impl Node {
         self.persist(
             StateFile::Records,
             encode_records(
-                [Kind::Member, Kind::Revocation, Kind::Reissue]
+                [Kind::Member, Kind::Revocation, Kind::Reissue, Kind::Epoch, Kind::Policy]
                     .into_iter()
                     .flat_map(|kind| self.registry.of_kind(kind)),
             ),
@@ -223,6 +225,7 @@ impl Node {
                 earliest = (at, reason);
             }
         };
+        consider(self.epoch_deadline(), WaitReason::Epoch);
         consider(self.neighbours_deadline(), WaitReason::Neighbours);
         consider(self.company_deadline(), WaitReason::Company);
         consider(self.news_deadline(), WaitReason::News);
@@ -236,6 +239,7 @@ impl Node {
         consider(Some(self.next_link_state), WaitReason::LinkState);
         consider(self.lease_deadline(), WaitReason::Lease);
         consider(self.publishing.deadline(), WaitReason::Publication);
+        consider(self.confirming.deadline(), WaitReason::Confirmation);
         consider(self.zone_deadline(), WaitReason::Zone);
         consider(self.unwritten.services, WaitReason::Persist);
         consider(self.unwritten.leases, WaitReason::Persist);

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use wire::credential::Claims;
 use wire::handshake::Refusal;
-use wire::{Candidate, Name, NodeId};
+use wire::{Candidate, Commitment, Name, NodeId};
 
 /// A picture of the whole Node.
 #[derive(Debug, Clone)]
@@ -19,6 +19,10 @@ pub struct View {
     pub network_name: Name,
     /// Whether this machine holds the network's root key.
     pub has_root_key: bool,
+    /// Number of the epoch whose network secret is in use here.
+    pub epoch: u32,
+    /// Stands for that secret: nodes that have the same have the same secret.
+    pub commitment: Commitment,
     /// Whether we were revoked.
     pub is_revoked: bool,
     /// Where we may be dialled.
@@ -68,6 +72,8 @@ impl Node {
         View {
             network_name: self.members.network.name.clone(),
             has_root_key: self.members.network.root.is_some(),
+            epoch: self.epoch(),
+            commitment: Commitment::of(&self.members.id(), self.members.network.secrets.current()),
             is_revoked: self.is_revoked,
             candidates: self.candidates.clone(),
             problems: self.problems(&peers, now),
@@ -112,10 +118,11 @@ impl Node {
                 Refusal::Expired | Refusal::NotYetValid => format!("{name} finds our credentials out of date. Its clock and ours are {difference} s apart: set the clock that is wrong."),
             });
         }
+        problems.extend(self.withheld_epoch(now).map(|number| format!("The network has a new secret, of epoch {number}, and no peer has given it to this machine: they have not got it themselves, or an admin has shut this machine out. Ask an admin.")));
         problems.extend(self.names_of_others());
         let unreachable = peers.iter().filter(|p| p.state == PeerState::Offline).count();
         if unreachable > 0 && peers.iter().all(|p| p.state != PeerState::Connected) {
-            problems.push("No peer answers. Check that this machine is on a network, and that UDP to the peers' ports is not blocked.".to_owned());
+            problems.push("No peer answers. Check that this machine is on a network, and that UDP to the peers' ports is not blocked. A machine that was away for more than 16 revocations, or for longer than 400 days, has no secret of the network left that others know: `hopmesh leave` and a new invite bring it back.".to_owned());
         }
         problems
     }

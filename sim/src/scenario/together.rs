@@ -81,7 +81,9 @@ pub fn apart(world: &World) -> Option<String> {
             }
         }
     }
-    claimed_twice(&truth).or_else(|| not_expelled(world, views.keys().copied()))
+    claimed_twice(&truth)
+        .or_else(|| not_expelled(world, views.keys().copied()))
+        .or_else(|| not_of_one_epoch(world, &views))
 }
 
 /// A machine that was revoked and is still talked to.
@@ -98,6 +100,23 @@ fn not_expelled(world: &World, mut members: impl Iterator<Item = usize>) -> Opti
         let outcast = revoked.iter().find(connected)?;
         Some(format!("machine {outcast}, which is revoked, is connected to {member}"))
     })
+}
+
+/// A machine with another network secret than the founder's, or one that is revoked and has the same.
+fn not_of_one_epoch(world: &World, views: &BTreeMap<usize, View>) -> Option<String> {
+    let founder = world.view(0)?;
+    let behind = views.iter().find(|(_, view)| view.commitment != founder.commitment);
+    let revoked = founder.peers.iter().filter(|peer| peer.state == PeerState::Revoked);
+    let mut revoked = revoked.filter_map(|peer| world.machine_of(&peer.node));
+    let of = |machine: usize| world.view(machine).map(|view| view.commitment);
+    let in_the_know = revoked.find(|machine| of(*machine) == Some(founder.commitment));
+    behind
+        .map(|(machine, view)| {
+            format!("machine {machine} is in epoch {}, 0 in {}", view.epoch, founder.epoch)
+        })
+        .or_else(|| {
+            in_the_know.map(|machine| format!("machine {machine}, which is revoked, has the secret of 0"))
+        })
 }
 
 fn claimed_twice(truth: &Beliefs) -> Option<String> {

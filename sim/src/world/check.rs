@@ -8,8 +8,9 @@ use overlay::limits::STAGED_PACKETS_TOTAL_MAX;
 use std::net::IpAddr;
 use wire::datagram::{Datagram, OVERHEAD};
 
-/// Places for sessions that a peer may have cost: three sessions, and an attempt a second for five seconds, with slack.
-const PLACES_PER_PEER_MAX: usize = 12;
+/// Places for sessions that a peer may have cost: three sessions, and an attempt a second for five seconds under three
+/// network secrets, with slack.
+const PLACES_PER_PEER_MAX: usize = 24;
 /// Longest datagram that a Node makes: the longest of the slow path, or the longest packet of a scenario.
 const DATAGRAM_LENGTH_MAX: usize = 1500 + OVERHEAD;
 

@@ -5,7 +5,7 @@ use super::{Happening, World};
 use crate::machine::{State, Write};
 use overlay::Remote;
 use overlay::fastpath::{self, Inbound, Outbound};
-use overlay::state::StateFile;
+use overlay::state::{Network, StateFile};
 use overlay::{JoinOutput, Output};
 use std::time::Duration;
 use wire::offload::Offload;
@@ -57,8 +57,7 @@ impl World {
         let now = self.now();
         let Some(up) = self.machines[machine].up() else { return };
         let (mut bytes, tables) = (packet.clone(), up.tables.clone());
-        let outcome =
-            fastpath::outbound(&tables, Offload::NONE, &mut bytes, &mut self.trains, &mut |_| {});
+        let outcome = fastpath::outbound(&tables, Offload::NONE, &mut bytes, &mut self.trains, &mut |_| {});
         let Some(up) = self.machines[machine].up() else { return };
         match outcome {
             Outbound::Sealed => {
@@ -122,6 +121,9 @@ impl World {
                 self.refuse(machine, &packet, &format!("{reason:?}"));
             }
             Output::Persist { file, bytes, ticket } => {
+                if file == StateFile::Network {
+                    self.keep_secret(machine, &bytes);
+                }
                 self.write(machine, Write { file, bytes: bytes.to_vec(), ticket });
             }
             Output::PingDone { outcome, .. } => {
@@ -142,6 +144,13 @@ impl World {
             }
         }
         true
+    }
+
+    /// Network secrets that are made on the way are not to be read on the wire either.
+    fn keep_secret(&mut self, machine: usize, bytes: &[u8]) {
+        if let Ok(network) = Network::decode(bytes, &self.machines[machine].identity) {
+            network.secrets.all().for_each(|secret| self.secrets.add("a network secret", secret.bytes()));
+        }
     }
 
     fn drive_joiner(&mut self, machine: usize) -> bool {

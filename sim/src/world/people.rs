@@ -59,7 +59,7 @@ impl World {
         let founder = &mut self.machines[machine];
         let (home, range) = ("home".parse().expect("a label"), range.parse().expect("an IPv4 range"));
         let network = overlay::found(home, founder.name.clone(), range, &founder.identity, unix_s, seed);
-        self.secrets.add("the network secret", network.secret.bytes());
+        self.secrets.add("the network secret", network.secrets.current().bytes());
         if let Some(root) = &network.root {
             self.secrets.add("the root key", &root.to_bytes());
         }

@@ -222,3 +222,29 @@ fn a_joiner_that_never_got_its_answer_holds_its_address_in_everybodys_eyes() {
     come_together(&mut world, 5 * SECOND);
     assert_eq!(world.mesh_address(lost, Family::V4), taken.first().copied());
 }
+
+#[test]
+fn members_that_were_away_in_turn_are_brought_up_to_date_by_each_other() {
+    let mut world = network(5, 120 * SECOND);
+    let revoke = |world: &mut World, machine: usize| {
+        let id = world.machines()[machine].id().to_string();
+        world.command(0, |node, now| node.revoke(&id, now)).unwrap().unwrap();
+    };
+    world.kill(2);
+    revoke(&mut world, 3);
+    world.run_for(15 * SECOND).unwrap();
+    world.kill(1);
+    revoke(&mut world, 4);
+    world.run_for(15 * SECOND).unwrap();
+    assert_eq!(world.view(0).unwrap().epoch, 3);
+    // In the first epoch the one, in the second the other; who has revoked is gone.
+    world.kill(0);
+    world.start(2);
+    world.start(1);
+    let is_second = |world: &World| world.view(2).is_some_and(|view| view.epoch == 2);
+    assert!(world.run_until(5 * SECOND, is_second).unwrap());
+    assert!(reaches(&mut world, 1, 2, Family::V4) && reaches(&mut world, 2, 1, Family::V6));
+    world.start(0);
+    come_together(&mut world, 5 * SECOND);
+    assert_eq!(world.view(2).unwrap().epoch, 3);
+}

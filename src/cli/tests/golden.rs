@@ -31,7 +31,7 @@ fn status_and_peers() {
         json!({
             "version": "0.1.0",
             "network": { "name": "home", "id": "00112233445566778899aabbccddeeff",
-                         "ipv4_range": "10.7.0.0/16", "ipv6_prefix": "fd12::/48" },
+                         "ipv4_range": "10.7.0.0/16", "ipv6_prefix": "fd12::/48", "epoch": 3 },
             "node": { "name": "a", "id": "a0a1a2a3a4a5a6a7", "addresses": ["10.7.0.1", "fd12::1"],
                       "roles": ["admin"] },
             "interface": { "name": "hm-home", "mtu": 1420 },

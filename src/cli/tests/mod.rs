@@ -114,6 +114,7 @@ fn status() -> api::StatusReply {
             id: text("00112233445566778899aabbccddeeff"),
             ipv4_range: text("10.7.0.0/16"),
             ipv6_prefix: text("fd12::/48"),
+            epoch: 3,
         }),
         node: Some(api::Node {
             name: text("a"),

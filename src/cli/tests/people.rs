@@ -17,7 +17,7 @@ fn status_says_first_what_is_wrong() {
     let golden = "\
 ! UDP is blocked: open port 41641
 
-network    home  10.7.0.0/16  fd12::/48  id 0011223344
+network    home  10.7.0.0/16  fd12::/48  id 0011223344  epoch 3
 node       a  admin  id a0a1a2a3a4
 addresses  10.7.0.1  fd12::1
 interface  hm-home  MTU 1420
@@ -150,7 +150,7 @@ fn an_admins_commands_answer_in_one_line() {
         (&["assign", "b", "10.7.0.9"], "b has 10.7.0.9\n"),
         (&["delegate", "b", "web", "db"], "b owns web, db\n"),
         (&["delegate", "b"], "b has no service names of its own any more\n"),
-        (&["revoke", "b"], "b is no member any more (id b0)\n"),
+        (&["revoke", "b"], "b is no member any more (id b0); the others are given a new network secret\n"),
         (&["down"], "network home is down\n"),
         (&["leave"], "network home is left: this machine is no member any more\n"),
     ] {

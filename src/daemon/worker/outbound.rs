@@ -29,7 +29,9 @@ impl Shared {
                     datagrams().for_each(|_| self.drops.count(DropReason::Os));
                 }
             }
-            Remote::Stream(_) | Remote::Circuit(_) => datagrams().for_each(|datagram| self.send(to, datagram)),
+            Remote::Stream(_) | Remote::Circuit(_) => {
+                datagrams().for_each(|datagram| self.send(to, datagram))
+            }
         }
     }
 }

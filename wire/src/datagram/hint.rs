@@ -48,6 +48,8 @@ impl HintStage {
 pub struct HintMessage<'a> {
     /// What it is for.
     pub stage: HintStage,
+    /// The mark of the epoch that it is sealed under ([`crate::NetworkSecret::mark`]).
+    pub mark: u8,
     /// For [`crate::Hint::open`], which also tells whether a member made it.
     pub sealed: &'a [u8],
 }
@@ -67,8 +69,8 @@ impl HintMessage<'_> {
 pub(super) fn parse(bytes: &[u8]) -> Option<Datagram<'_>> {
     let (header, sealed) = bytes.split_first_chunk::<HEADER_LENGTH>()?;
     let stage = HintStage::ALL.into_iter().find(|stage| stage.number() == header[2])?;
-    let fits = header[3] == 0 && bytes.len() == stage.length();
-    fits.then_some(Datagram::Hint(HintMessage { stage, sealed }))
+    let fits = bytes.len() == stage.length();
+    fits.then_some(Datagram::Hint(HintMessage { stage, mark: header[3], sealed }))
 }
 
 /// Writes a sealed hint: of [`crate::Hint::seal_ask`] for an ask, of [`crate::Hint::seal`] for the others.
@@ -76,7 +78,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Datagram<'_>> {
 /// # Panics
 /// When `sealed` has not the length of its stage.
 #[must_use]
-pub fn write_hint(stage: HintStage, sealed: &[u8]) -> Vec<u8> {
+pub fn write_hint(stage: HintStage, mark: u8, sealed: &[u8]) -> Vec<u8> {
     assert_eq!(HEADER_LENGTH + sealed.len(), stage.length(), "a sealed hint has the length of its stage");
-    [&[kind::HINT, VERSION, stage.number(), 0], sealed].concat()
+    [&[kind::HINT, VERSION, stage.number(), mark], sealed].concat()
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::credential::{Claims, Roles};
-use crate::{Candidate, Chain, NetworkId, NoisePublicKey};
+use crate::{Candidate, Chain, Commitment, NetworkId, NoisePublicKey};
 
 fn claims(network: NetworkId, key: &SigningKey, host: u8, admin: bool) -> Claims {
     Claims {
@@ -111,4 +111,80 @@ fn reissues_carry_their_authority_in_the_chain() {
     assert_eq!(by_root.content(&keys.network), Ok(content.clone()));
     let by_admin = content.sign(1, 2, &keys.admin, None).unwrap();
     assert_eq!(by_admin.content(&keys.network), Err(RecordError::Authority));
+}
+
+fn epoch(number: u32, nodes: Vec<NodeId>) -> Epoch {
+    Epoch { number, commitment: Commitment([5; 32]), nodes, revocations: u32::MAX }
+}
+
+#[test]
+fn epochs_come_from_admins_under_their_number_and_the_longest_fits() {
+    let keys = keys();
+    let of = |epoch: Epoch, by: &Chain| Content::Epoch { epoch, by: Box::new(by.clone()) };
+    let nodes: Vec<NodeId> = (0..EPOCH_NODES_MAX as u8).map(|n| NodeId([n; 32])).collect();
+    let content = of(epoch(u32::MAX, nodes.clone()), &keys.admin_chain);
+    let record = content.sign(u32::MAX.into(), u64::from(u32::MAX), &keys.admin, None).unwrap();
+    assert_eq!(record.content(&keys.network), Ok(content.clone()));
+    assert!(record.bytes().len() + 300 < RECORD_LENGTH_MAX, "a name of 63 bytes is not all that is long");
+
+    let judge = |content: &Content, sequence, key: &SigningKey| {
+        content.sign(sequence, 1, key, None).unwrap().content(&keys.network)
+    };
+    let by_member = of(epoch(2, vec![]), &keys.member_chain);
+    assert_eq!(judge(&by_member, 2, &keys.member), Err(RecordError::Authority));
+    let in_its_name = of(epoch(2, vec![]), &keys.admin_chain);
+    assert_eq!(judge(&in_its_name, 2, &keys.member), Err(RecordError::Authority));
+    assert_eq!(judge(&in_its_name, 0, &keys.admin), Err(RecordError::Malformed), "epochs count from 1");
+    assert_eq!(judge(&in_its_name, 1 << 32, &keys.admin), Err(RecordError::Malformed));
+    assert!(
+        matches!(judge(&in_its_name, 3, &keys.admin), Ok(Content::Epoch { epoch, .. }) if epoch.number == 3)
+    );
+    let mut unsorted = nodes.clone();
+    unsorted.reverse();
+    let twice = vec![nodes[0]; 2];
+    let many = (0..=EPOCH_NODES_MAX as u8).map(|n| NodeId([n; 32])).collect();
+    for nodes in [unsorted, twice, many] {
+        let content = of(epoch(2, nodes), &keys.admin_chain);
+        assert_eq!(judge(&content, 2, &keys.admin), Err(RecordError::Malformed));
+    }
+    // Its name is its commitment, so that two that were begun apart are two records.
+    let Body { kind, owner, sequence, payload, .. } = record.body().clone();
+    let body = Body {
+        kind,
+        owner,
+        name: String::new(),
+        sequence,
+        not_before_s: 1,
+        ttl_s: 0,
+        labels: BTreeMap::new(),
+        payload,
+    };
+    assert_eq!(Record::sign(body, &keys.admin).unwrap().content(&keys.network), Err(RecordError::Malformed));
+}
+
+#[test]
+fn policies_come_from_admins_and_are_as_long_as_a_record_has_room() {
+    let keys = keys();
+    let of = |media_type: &str, document: &[u8], by: &Chain| Content::Policy {
+        policy: Policy {
+            name: "access".parse().unwrap(),
+            media_type: media_type.to_owned(),
+            document: document.to_vec(),
+        },
+        by: Box::new(by.clone()),
+    };
+    for document in [&b""[..], b"package access", &[7; 500]] {
+        let content = of("application/rego", document, &keys.admin_chain);
+        let record = content.sign(4, 1, &keys.admin, None).unwrap();
+        assert_eq!(record.content(&keys.network), Ok(content));
+    }
+    let too_long = of("application/rego", &[7; 1000], &keys.admin_chain);
+    assert_eq!(too_long.sign(4, 1, &keys.admin, None), Err(RecordError::Malformed));
+    for (content, key, error) in [
+        (of("application/rego", b"x", &keys.member_chain), &keys.member, RecordError::Authority),
+        (of("application/rego", b"x", &keys.admin_chain), &keys.member, RecordError::Authority),
+        (of("rego", b"x", &keys.admin_chain), &keys.admin, RecordError::Malformed),
+    ] {
+        assert_eq!(content.sign(4, 1, key, None).unwrap().content(&keys.network), Err(error));
+    }
 }

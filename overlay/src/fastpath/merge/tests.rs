@@ -162,7 +162,9 @@ fn every_part_is_what_the_kernel_would_cut() {
     assert_eq!(part(1), packet(TCP, (8, 1100, ACK), &[3; 100]));
     assert_eq!(part(2), packet(TCP, (9, 1200, ACK | PSH | FIN), &[3; 50]));
     let wrong = |kind| Some(Segments { kind, size: 100, headers: 52 });
-    for segments in [wrong(SegmentKind::Tcp6), wrong(SegmentKind::Udp), segments.map(|s| Segments { size: 0, ..s })] {
+    for segments in
+        [wrong(SegmentKind::Tcp6), wrong(SegmentKind::Udp), segments.map(|s| Segments { size: 0, ..s })]
+    {
         assert!(Split::of(Offload { checksum: None, segments }, parsed, &whole).is_none());
     }
 }
@@ -224,7 +226,8 @@ fn flags_end_runs_or_stand_alone() {
 
 #[test]
 fn other_headers_end_a_run() {
-    let tcp_fields = [("acknowledgement", 28), ("window", 34), ("option", 48), ("type of service", 1), ("ttl", 8)];
+    let tcp_fields =
+        [("acknowledgement", 28), ("window", 34), ("option", 48), ("type of service", 1), ("ttl", 8)];
     for (what, at) in tcp_fields {
         let other = with(nth(TCP, 1), |bytes| bytes[at] ^= 1);
         assert_eq!(counts(&[nth(TCP, 0), other]), [1, 1], "{what}");
@@ -272,7 +275,11 @@ fn a_wrong_checksum_is_never_hidden() {
     let mut header = nth(TCP, 1);
     header[10] ^= 1;
     assert_eq!(counts(&[nth(TCP, 0), header]), [1, 1]);
-    let zero = { let mut zero = nth(UDP, 1); zero[26..28].fill(0); zero };
+    let zero = {
+        let mut zero = nth(UDP, 1);
+        zero[26..28].fill(0);
+        zero
+    };
     assert_eq!(counts(&[nth(UDP, 0), zero]), [1, 1], "UDP without a checksum");
 }
 

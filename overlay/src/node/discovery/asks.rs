@@ -26,6 +26,15 @@ pub(super) struct Asks {
     asked: BTreeMap<SocketAddr, Instant>,
 }
 
+impl Asks {
+    /// The next ask is a new datagram.
+    pub(super) fn end_round(&mut self) {
+        if let Some(round) = self.round.take() {
+            self.previous = Some(round.answers);
+        }
+    }
+}
+
 struct Round {
     since: Instant,
     datagram: Vec<u8>,
@@ -101,12 +110,14 @@ impl Node {
             return round.datagram.clone();
         }
         let nonce: [u8; NONCE_LENGTH] = self.random.bytes();
-        let who = self.discovery.gate.who.clone();
+        let who = SealKey::who(self.members.network.secrets.current());
         let sealed = self.own_hint(false, now).seal_ask(&who, nonce);
-        let datagram = write_hint(HintStage::Ask, &sealed);
+        let datagram = write_hint(HintStage::Ask, who.mark(), &sealed);
         let round = Round { since: now, datagram: datagram.clone(), answers: who.answer_to(&nonce) };
         let before = self.discovery.asks.round.replace(round);
-        self.discovery.asks.previous = before.map(|round| round.answers);
+        if let Some(before) = before {
+            self.discovery.asks.previous = Some(before.answers);
+        }
         self.change_gate(|gate, asks| {
             let latest = asks.round.as_ref().map(|round| &round.answers);
             gate.answers = latest.into_iter().chain(&asks.previous).cloned().collect();
@@ -134,7 +145,8 @@ impl Node {
 
     /// Answers a member, and takes note of where it is.
     fn consume_ask(&mut self, message: &HintMessage<'_>, remote: Remote, now: Instant) -> Option<()> {
-        let who = self.discovery.gate.who.clone();
+        let opens = |key: &&SealKey| key.mark() == message.mark && key.opens(message.sealed);
+        let who = self.discovery.gate.who.iter().find(opens)?.clone();
         let hint = Hint::open(&who, &self.members.id(), message.sealed).ok()?;
         let chain = self.members.chain(&hint.body().node);
         let is_out = self.is_revoked || chain.is_some_and(|chain| self.members.is_revoked(chain));
@@ -143,7 +155,7 @@ impl Node {
         }
         let key = who.answer_to(&message.nonce());
         let sealed = self.own_hint(false, now).seal(&key, self.random.bytes());
-        self.transmit(remote, write_hint(HintStage::Answer, &sealed));
+        self.transmit(remote, write_hint(HintStage::Answer, key.mark(), &sealed));
         self.take_hint(&hint, HintSource::Seed, None, now);
         Some(())
     }

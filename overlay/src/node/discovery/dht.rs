@@ -110,6 +110,11 @@ pub(super) struct Policy {
 }
 
 impl Policy {
+    /// Our slot is another one.
+    pub(super) fn publish_again(&mut self) {
+        self.published = None;
+    }
+
     /// Where we say that we are.
     pub(super) fn candidates(&self) -> &[Candidate] {
         &self.candidates
@@ -213,6 +218,7 @@ impl Node {
         if self.publication_due(now).is_some_and(|at| now >= at) {
             self.publish_hint(now);
         }
+        self.run_earlier(now);
         self.look_up_missing(now);
         if let Some(pace) = self.discovery.dht.rendezvous.as_mut().filter(|pace| pace.is_due(now)) {
             pace.tried(&mut self.random, now);
@@ -257,7 +263,7 @@ impl Node {
     fn publish_hint(&mut self, now: Instant) {
         let unix_s = self.unix_s(now);
         let day = mailbox::day(unix_s);
-        let slot = Slot::of_hint(&self.members.network.secret, day, &self.identity.node());
+        let slot = Slot::of_hint(self.members.network.secrets.current(), day, &self.identity.node());
         self.note_reach(now);
         let value = self.own_hint(false, now).seal(slot.seal_key(), self.random.bytes());
         let seed = *slot.seed();
@@ -276,7 +282,7 @@ impl Node {
                 pace.tried(&mut self.random, now);
             }
             for day in &days {
-                let slot = Slot::of_hint(&self.members.network.secret, *day, &node);
+                let slot = Slot::of_hint(self.members.network.secrets.current(), *day, &node);
                 let seed = *slot.seed();
                 policy.lookups.insert(seed, Lookup { node, slot, until: now + DHT_LOOKUP_TIME });
                 self.outputs.push_back(Output::Dht(DhtRequest::Get { seed }));
@@ -299,7 +305,7 @@ impl Node {
         let seen = self.reach.seen.public(now);
         let port = seen.iter().chain(&self.discovery.dht.candidates).find(is_v4).copied();
         for day in mailbox::days(self.unix_s(now)) {
-            let info_hash = mailbox::rendezvous(&self.members.network.secret, day);
+            let info_hash = mailbox::rendezvous(self.members.network.secrets.current(), day);
             if let Some(port) = port.map(|candidate| candidate.socket_address().port()) {
                 self.outputs.push_back(Output::Dht(DhtRequest::Announce { info_hash, port }));
             }
@@ -358,7 +364,7 @@ impl Node {
         let lookup = self.next_lookup().map(|(at, _)| at);
         let rendezvous = policy.rendezvous.map(|pace| pace.next);
         let mailbox = self.mailbox_deadline(now);
-        let own = [self.publication_due(now), self.ping_due()];
+        let own = [self.publication_due(now), self.ping_due(), self.earlier_deadline(now)];
         [over, lookup, rendezvous, mailbox].into_iter().chain(own).flatten().min()
     }
 }

@@ -87,8 +87,8 @@ fn told(lab: &mut Lab, at: usize, (of, address, unix_s): (usize, &str, u64), sou
 }
 
 fn beacon(lab: &Lab, hint: &Hint) -> Vec<u8> {
-    let key = SealKey::lan(&lab.machines[0].network().secret);
-    write_hint(HintStage::Beacon, &hint.seal(&key, [7; 12]))
+    let key = SealKey::lan(lab.machines[0].network().secrets.current());
+    write_hint(HintStage::Beacon, 1, &hint.seal(&key, [7; 12]))
 }
 
 fn hear(lab: &mut Lab, at: usize, bytes: &[u8], from: &str) {
@@ -145,7 +145,7 @@ fn strangers_beacons_are_counted_and_forgotten() {
     let mut lab = scattered(&["b"]);
     let hint = hint(&lab, 1, &["192.0.2.101:7000"], 1);
     let other = SealKey::lan(&wire::NetworkSecret::new(1, [9; 32]));
-    let strange = write_hint(HintStage::Beacon, &hint.seal(&other, [7; 12]));
+    let strange = write_hint(HintStage::Beacon, 1, &hint.seal(&other, [7; 12]));
     for bytes in [&strange[..], b"", b"d1:ad2:id", &strange[..100]] {
         hear(&mut lab, 0, bytes, "192.0.2.99:41819");
     }
@@ -296,9 +296,9 @@ fn asks_are_answered_within_an_allowance_and_not_to_the_revoked() {
     let mut lab = Lab::with(&["b", "c"]);
     lab.command(0, |node, now| node.revoke("b", now)).unwrap();
     lab.run(SECOND);
-    let key = SealKey::who(&lab.machines[0].network().secret);
+    let key = SealKey::who(lab.machines[0].network().secrets.current());
     let ask = hint(&lab, 1, &["192.0.2.50:7000"], 1).seal_ask(&key, [7; 12]);
-    let bytes = write_hint(HintStage::Ask, &ask);
+    let bytes = write_hint(HintStage::Ask, 1, &ask);
     lab.sent.clear();
     lab.arrive(&Flight { from: lab.machines[1].remote, to: lab.machines[0].remote, bytes });
     assert_eq!(count(&lab, HintStage::Answer), 0);
@@ -308,10 +308,10 @@ fn asks_are_answered_within_an_allowance_and_not_to_the_revoked() {
 #[test]
 fn answers_that_nobody_asked_for_end_at_the_gate() {
     let mut lab = Lab::with(&["b"]);
-    let key = SealKey::who(&lab.machines[0].network().secret);
+    let key = SealKey::who(lab.machines[0].network().secrets.current());
     let hint = hint(&lab, 1, &["192.0.2.50:7000"], 1);
     let beaconed = beacon(&lab, &hint);
-    let answer = write_hint(HintStage::Answer, &hint.seal(&key.answer_to(&[1; 12]), [7; 12]));
+    let answer = write_hint(HintStage::Answer, 1, &hint.seal(&key.answer_to(&[1; 12]), [7; 12]));
     for bytes in [answer, beaconed] {
         lab.arrive(&Flight { from: lab.machines[1].remote, to: lab.machines[0].remote, bytes });
     }
@@ -355,7 +355,11 @@ fn our_hint_is_left_when_it_changes_and_every_half_hour() {
         lab.machines[0].dht.iter().filter(is_put).count()
     };
     enter_dht(&mut lab);
-    let own = Slot::of_hint(&lab.machines[0].network().secret, mailbox::day(super::lab::UNIX_S), &lab.id(0));
+    let own = Slot::of_hint(
+        lab.machines[0].network().secrets.current(),
+        mailbox::day(super::lab::UNIX_S),
+        &lab.id(0),
+    );
     let first = lab.machines[0].dht.iter().find_map(|request| {
         let DhtRequest::Put { seed, value, .. } = request else { return None };
         (seed == own.seed()).then(|| value.clone())
@@ -404,7 +408,7 @@ fn what_others_write_into_a_slot_is_not_believed() {
     let mut lab = scattered(&["b", "c"]);
     enter_dht(&mut lab);
     lab.run(8 * SECOND);
-    let secret = &lab.machines[0].network().secret;
+    let secret = lab.machines[0].network().secrets.current();
     let slot = Slot::of_hint(secret, mailbox::day(super::lab::UNIX_S), &lab.id(1));
     // Any member could write there: its own hint, or nonsense.
     let foreign = hint(&lab, 2, &["192.0.2.50:7000"], 1).seal(slot.seal_key(), [1; 12]);
