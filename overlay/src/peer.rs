@@ -13,6 +13,7 @@ use nat::{Paths, Traffic};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use wire::control::Share;
 use wire::gate::{Cookie, GateKeys, MAC_LENGTH};
 use wire::handshake::Refusal;
 use wire::{NodeId, NoisePublicKey};
@@ -207,9 +208,11 @@ pub(crate) struct Peer {
     pub(crate) shared: Arc<PeerShared>,
     pub(crate) last_handshake: Option<Instant>,
     pub(crate) refusal: Option<(Refusal, u64)>,
-    /// Digest of its records, as it last said, and when we last sent it a summary.
-    pub(crate) digest: Option<u64>,
+    /// Digest of its records and what it holds, as it last said, and when we last sent it a summary.
+    pub(crate) told: Option<(u64, Share)>,
     pub(crate) last_summary: Option<Instant>,
+    /// Records that it was told because it asked for names, in the second that began then.
+    answers: (Option<Instant>, u32),
     /// The circuit to it that was asked for last.
     pub(crate) opening: Option<u64>,
     pub(crate) need: Need,
@@ -244,8 +247,9 @@ impl Peer {
             shared: Arc::default(),
             last_handshake: None,
             refusal: None,
-            digest: None,
+            told: None,
             last_summary: None,
+            answers: (None, 0),
             opening: None,
             need: Need::default(),
             plan: Plan::default(),
@@ -321,6 +325,17 @@ impl Peer {
             *attempts += 1;
             *next = now + jitter(wait);
         }
+    }
+
+    /// Whether so many more records may be told to it, of as many as may be in a second; they count.
+    pub(crate) fn may_be_told(&mut self, records: u32, per_second: u32, now: Instant) -> bool {
+        let (since, count) = &mut self.answers;
+        if since.is_none_or(|since| now >= since + Duration::from_secs(1)) {
+            (*since, *count) = (Some(now), 0);
+        }
+        let may = *count + records <= per_second;
+        *count += if may { records } else { 0 };
+        may
     }
 
     /// Attempts that are too old to be answered; their indices are free.

@@ -52,6 +52,8 @@ pub(crate) fn kind_of(message: &Message) -> &'static str {
         Message::View(_) => "view",
         Message::News(_) => "news",
         Message::Digests { .. } => "digests",
+        Message::Find { .. } => "find",
+        Message::Found { .. } => "found",
     }
 }
 

@@ -9,7 +9,7 @@ use crate::sent::kind_of;
 use crate::session::Kind;
 use nat::{Remote, Side, SocketId};
 use std::time::Instant;
-use wire::control::{HAVE_ENTRIES_MAX, Message, WANT_KEYS_MAX};
+use wire::control::{HAVE_ENTRIES_MAX, Message, Share, WANT_KEYS_MAX};
 use wire::datagram::{HEADER_LENGTH, TAG_LENGTH};
 use wire::{NodeId, cbor};
 
@@ -40,8 +40,7 @@ impl Node {
 
     fn consume_ping(&mut self, (node, token): (NodeId, u64), remote: Remote, now: Instant) {
         if !is_for_tests(remote) {
-            let digest = self.registry.digest();
-            let pong = Message::Pong { token, digest, observed: remote.candidate() };
+            let pong = self.pong_to(&node, token, remote.candidate());
             self.send(&node, &pong, Some(remote));
             self.note_probe(node, remote, now);
             self.note_dial_back(node, token, remote, now);
@@ -54,11 +53,14 @@ impl Node {
             return self.drops.count(DropReason::Control);
         };
         match message {
-            Message::Ping { token, digest } => {
+            Message::Ping { token, digest, share } => {
+                let share = share.unwrap_or(Share::ALL);
+                // The pong is to speak of what both hold.
+                self.note_share(node, (digest, share), now);
                 self.consume_ping((node, token), remote, now);
-                self.compare_digests(node, digest, now);
+                self.compare_digests(node, (digest, share), now);
             }
-            Message::Pong { token, digest, observed } => {
+            Message::Pong { token, digest, observed, share } => {
                 if !self.take_sample((node, token), remote, observed, now)
                     && !self.take_punched(node, token, remote, now)
                     && !self.take_primed(token, remote, observed, now)
@@ -66,7 +68,9 @@ impl Node {
                     self.take_observation(node, remote, observed, now);
                     self.consume_pong(node, token, remote, now);
                 }
-                self.compare_digests(node, digest, now);
+                let share = share.unwrap_or(Share::ALL);
+                self.note_share(node, (digest, share), now);
+                self.compare_digests(node, (digest, share), now);
             }
             Message::Have { from, to, entries } if entries.len() <= HAVE_ENTRIES_MAX && from <= to => {
                 self.consume_summary(node, (from, to), &entries, now);
@@ -115,6 +119,11 @@ impl Node {
                 }
             }
             Message::News(message) => self.consume_news(node, &message, now),
+            Message::Find { nonce, name } => self.consume_find(node, nonce, &name, now),
+            Message::Found { nonce, count, record, age_s } => {
+                let record = record.as_ref().map(|bytes| (&bytes[..], age_s));
+                self.consume_found(node, nonce, (count, record), now);
+            }
             Message::Have { .. } | Message::Want { .. } => self.drops.count(DropReason::Control),
         }
     }

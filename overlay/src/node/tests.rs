@@ -11,6 +11,7 @@ mod mailbox;
 mod record;
 mod service;
 mod session;
+mod share;
 mod staged;
 mod stream;
 mod vouch;

@@ -4,6 +4,7 @@ use super::diagnosis::PathView;
 use super::{Node, Standing};
 use crate::peer::PeerState;
 use nat::Remote;
+use registry::limits::DEPTH_MAX;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use wire::credential::Claims;
@@ -25,8 +26,25 @@ pub struct View {
     pub candidates: Vec<Candidate>,
     /// All other nodes that are or were members, by name.
     pub peers: Vec<PeerView>,
+    /// What is held of what everybody says.
+    pub held: HeldView,
     /// Sentences for people: what is wrong and what to do.
     pub problems: Vec<String>,
+}
+
+/// A picture of the records that are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldView {
+    /// Number of all records.
+    pub records: usize,
+    /// Number of services and claims among them that count against the most that are held.
+    pub shared_out: usize,
+    /// That.
+    pub full_replication_max: usize,
+    /// What is held of services and claims is one of so many parts.
+    pub parts: u32,
+    /// Whether all there is of it is here.
+    pub is_complete: bool,
 }
 
 /// A picture of one peer.
@@ -70,9 +88,22 @@ impl Node {
             has_root_key: self.members.network.root.is_some(),
             is_revoked: self.is_revoked,
             candidates: self.candidates.clone(),
+            held: self.held(),
             problems: self.problems(&peers, now),
             peers,
             own,
+        }
+    }
+
+    /// What is held of what everybody says.
+    #[must_use]
+    pub fn held(&self) -> HeldView {
+        HeldView {
+            records: self.registry.len(),
+            shared_out: self.registry.in_part(),
+            full_replication_max: self.registry.full_replication_max(),
+            parts: 1 << self.registry.part().depth(),
+            is_complete: self.registry.part().is_within(self.known_part()),
         }
     }
 
@@ -113,6 +144,9 @@ impl Node {
             });
         }
         problems.extend(self.names_of_others());
+        if self.registry.is_full() && self.registry.part().depth() < DEPTH_MAX {
+            problems.push("More services are published than the machines of this network hold: some are not found. Raise `registry.full_replication_max` on all of them.".to_owned());
+        }
         let unreachable = peers.iter().filter(|p| p.state == PeerState::Offline).count();
         if unreachable > 0 && peers.iter().all(|p| p.state != PeerState::Connected) {
             problems.push("No peer answers. Check that this machine is on a network, and that UDP to the peers' ports is not blocked.".to_owned());

@@ -76,6 +76,7 @@ fn node() -> Node {
         suites: vec![Suite::ChaCha20Poly1305],
         seed: [3; 32],
         hop: overlay::HopParams::default(),
+        full_replication_max: registry::limits::FULL_REPLICATION_MAX,
         streams: overlay::DialStreams::Never,
         unix_s: clock::unix_s(),
     };
