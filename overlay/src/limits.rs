@@ -150,6 +150,8 @@ pub const FOUND_FRESH: Duration = Duration::from_secs(10);
 pub const NOT_FOUND_FRESH: Duration = Duration::from_secs(1);
 /// Names of our own that others hold are asked for this often, in case news of them got lost.
 pub const OWN_NAMES_INTERVAL: Duration = Duration::from_secs(60);
+/// What we say about a name that others hold has come to them after this long, or is told again.
+pub const CHECK_DELAY: Duration = Duration::from_secs(1);
 /// And this long after somebody came who may not know of them.
 pub const OWN_NAMES_PAUSE: Duration = Duration::from_secs(4);
 /// Records that one peer is told in a second because it asks for names: 300 kB.

@@ -141,7 +141,9 @@ impl Registry {
         if !self.is_in_part(hash) && !self.portion.has_room_beside(&place.key(), self.shared_out()) {
             return Merge::Beyond;
         }
-        match self.room_for(&place.key(), hash) {
+        let room = self.room_for(&place.key(), hash);
+        self.portion.overflows |= self.is_full() && room != Ok(None);
+        match room {
             Ok(None) => {}
             Ok(Some(displaced)) => self.remove(displaced),
             Err(reason) => return Merge::Refused(reason),

@@ -11,8 +11,9 @@
 use super::{Node, Output};
 use crate::drops::DropReason;
 use crate::limits::{
-    ASK_TIME, ASKED_AT_ONCE, ASKED_PER_NAME_MAX, ASKS_MAX, CLAIM_PATIENCE, FIND_TIME, FIND_WAIT, FOUND_FRESH,
-    FOUND_KEPT, FOUND_NAMES_MAX, NOT_FOUND_FRESH, OWN_NAMES_INTERVAL, OWN_NAMES_PAUSE, TOLD_PER_SECOND,
+    ASK_TIME, ASKED_AT_ONCE, ASKED_PER_NAME_MAX, ASKS_MAX, CHECK_DELAY, CLAIM_PATIENCE, FIND_TIME, FIND_WAIT,
+    FOUND_FRESH, FOUND_KEPT, FOUND_NAMES_MAX, NOT_FOUND_FRESH, OWN_NAMES_INTERVAL, OWN_NAMES_PAUSE,
+    TOLD_PER_SECOND,
 };
 use crate::peer::{Peer, PeerState};
 use registry::Zone;
@@ -44,6 +45,8 @@ struct Sought {
     until: Instant,
     /// Whether somebody waits to be told.
     is_wanted: bool,
+    /// When it is looked whether what we have said about it came to who holds it.
+    check: Option<Instant>,
 }
 
 /// An ask under way.
@@ -160,6 +163,7 @@ impl Node {
             began: now,
             until,
             is_wanted: false,
+            check: None,
         });
         sought.until = sought.until.max(until);
         if sought.ask.is_none() {
@@ -167,6 +171,14 @@ impl Node {
                 return false;
             }
             sought.ask = Some(Ask { began: now, asked: vec![], complete: None });
+        }
+        if !is_known {
+            // News that went by may not have come to those who are asked.
+            for (record, age) in self.passed_on_about(name, now) {
+                if let Ok(content) = record.content(&self.members.id()) {
+                    self.take_found(record, &content, age, now);
+                }
+            }
         }
         self.finding.next = Some(now);
         true
@@ -198,7 +210,14 @@ impl Node {
             return;
         }
         let names: Vec<Name> = self.finding.names.keys().cloned().collect();
+        let is_due = |sought: &Sought| sought.ask.is_none() && sought.check.is_some_and(|at| now >= at);
         for name in &names {
+            if self.finding.names.get(name).is_some_and(is_due)
+                && self.seek_name(name, now)
+                && let Some(sought) = self.finding.names.get_mut(name)
+            {
+                sought.check = None;
+            }
             self.go_on_asking(name, now);
         }
         let own = self.publishing.names();
@@ -208,7 +227,22 @@ impl Node {
         let old: Vec<Name> = self.finding.names.iter().filter(over).map(|(name, _)| name.clone()).collect();
         old.iter().for_each(|name| self.forget_name(name, now));
         let wait = |sought: &Sought| if sought.ask.is_some() { FIND_WAIT } else { FOUND_KEPT };
-        self.finding.next = self.finding.names.values().map(|sought| now + wait(sought)).min();
+        let check = |sought: &Sought| sought.check.map_or(now + FOUND_KEPT, |at| at.max(now + FIND_WAIT));
+        self.finding.next = self.finding.names.values().map(|s| check(s).min(now + wait(s))).min();
+    }
+
+    /// We have said something about a name: whoever holds it must have heard, and news can get lost where nobody compares.
+    pub(super) fn check_later(&mut self, name: &str, now: Instant) {
+        let Ok(name) = name.parse::<Name>() else { return };
+        if self.knows(&name) || (!self.finding.names.contains_key(&name) && !self.seek_name(&name, now)) {
+            return;
+        }
+        if let Some(sought) = self.finding.names.get_mut(&name) {
+            let at = now + CHECK_DELAY;
+            sought.check = Some(at);
+            sought.until = sought.until.max(at + FOUND_KEPT);
+            self.finding.next = Some(self.finding.next.map_or(at, |next| next.min(at)));
+        }
     }
 
     /// Names of ours in others' parts: what is said about them is learnt, and what we say told to who holds it.
@@ -330,6 +364,7 @@ impl Node {
     fn tell_own_leases(&mut self, name: &Name, ask: &Ask, now: Instant) {
         let own: Vec<Record> =
             self.registry.of_name(name).filter(|r| r.body().owner == self.identity.node()).cloned().collect();
+        let mut is_told = false;
         for (node, entries) in ask.complete() {
             for record in &own {
                 let knows = |entry: &HaveEntry| {
@@ -340,8 +375,12 @@ impl Node {
                     let age_s = self.age_s(record, now);
                     let bytes = record.bytes().to_vec().into();
                     self.send(&node, &Message::Record { bytes, age_s }, None);
+                    is_told = true;
                 }
             }
+        }
+        if is_told {
+            self.check_later(name.as_str(), now);
         }
     }
 

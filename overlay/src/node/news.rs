@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 use wire::control::{HaveEntry, Message};
 use wire::news::NewsMessage;
-use wire::{NodeId, Record};
+use wire::{Name, NodeId, Record};
 
 /// What is passed on, and to whom.
 #[derive(Default)]
@@ -88,7 +88,9 @@ impl Node {
     pub(super) fn consume_news(&mut self, node: NodeId, message: &NewsMessage, now: Instant) {
         self.take_news_neighbours();
         let (registry, passed_on) = (&self.registry, &self.news.passed_on);
-        let holds = |news: &HaveEntry| registry.holds(news) || passed_on.knows(news);
+        // What is held here has to be the latest, whatever was passed on before that.
+        let is_others = |news: &HaveEntry| registry.by_hashes(&[news.key]).is_empty();
+        let holds = |news: &HaveEntry| registry.holds(news) || (is_others(news) && passed_on.knows(news));
         self.news.broadcast.handle_message(node, message, holds, now);
         self.news.next = Some(now);
     }
@@ -135,6 +137,13 @@ impl Node {
     /// Whether a record was passed on already that is not held here.
     pub(super) fn was_passed_on(&self, news: &HaveEntry) -> bool {
         self.news.passed_on.knows(news)
+    }
+
+    /// What was passed on lately about a name, and how old it is.
+    pub(super) fn passed_on_about(&self, name: &Name, now: Instant) -> Vec<(Record, Duration)> {
+        let records = self.news.passed_on.records.values();
+        let about = records.filter(|(record, ..)| record.key().service_name() == name.as_str());
+        about.map(|(record, age, at)| (record.clone(), *age + now.saturating_duration_since(*at))).collect()
     }
 
     fn news_of(&self, key: u64, now: Instant) -> Option<(Record, Option<u32>)> {

@@ -68,7 +68,7 @@ impl Shares {
 impl Node {
     /// What is compared with others: nothing while more is said than can be held, since everybody then holds something else.
     pub(super) fn compared_part(&self) -> Part {
-        if self.registry.is_full() { Part::NOTHING } else { self.registry.part() }
+        if self.registry.overflows() { Part::NOTHING } else { self.registry.part() }
     }
 
     /// What a message says to a peer of what we hold.

@@ -4,7 +4,6 @@ use super::diagnosis::PathView;
 use super::{Node, Standing};
 use crate::peer::PeerState;
 use nat::Remote;
-use registry::limits::DEPTH_MAX;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use wire::credential::Claims;
@@ -45,6 +44,8 @@ pub struct HeldView {
     pub parts: u32,
     /// Whether all there is of it is here.
     pub is_complete: bool,
+    /// Whether more of it is published than may be held, and too few others could hold it instead.
+    pub overflows: bool,
 }
 
 /// A picture of one peer.
@@ -103,6 +104,7 @@ impl Node {
             shared_out: self.registry.in_part(),
             full_replication_max: self.registry.full_replication_max(),
             parts: 1 << self.registry.part().depth(),
+            overflows: self.registry.overflows(),
             is_complete: self.registry.part().is_within(self.known_part()),
         }
     }
@@ -144,7 +146,7 @@ impl Node {
             });
         }
         problems.extend(self.names_of_others());
-        if self.registry.is_full() && self.registry.part().depth() < DEPTH_MAX {
+        if self.registry.overflows() {
             problems.push("More services are published than the machines of this network hold: some are not found. Raise `registry.full_replication_max` on all of them.".to_owned());
         }
         let unreachable = peers.iter().filter(|p| p.state == PeerState::Offline).count();

@@ -29,6 +29,8 @@ pub(crate) struct Portion {
     kept: BTreeSet<String>,
     /// Places in the part by kind, those of ended leases included.
     counts: BTreeMap<Kind, usize>,
+    /// Whether something had to go that is not held by others instead.
+    pub(super) overflows: bool,
 }
 
 impl Portion {
@@ -41,6 +43,7 @@ impl Portion {
             deepest: 0,
             kept: BTreeSet::new(),
             counts: BTreeMap::new(),
+            overflows: false,
         }
     }
 
@@ -66,6 +69,7 @@ impl Portion {
         {
             *count -= 1;
         }
+        self.overflows &= self.total() >= self.max - self.max / 8;
     }
 
     fn total(&self) -> usize {
@@ -92,7 +96,7 @@ impl Registry {
         self.portion.total()
     }
 
-    /// Whether more may be said than can be held here: no smaller part is allowed, and this one is full.
+    /// Whether there is no room for more: no smaller part is allowed, and this one is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.portion.part.depth() >= self.portion.deepest && self.portion.total() >= self.portion.max
@@ -115,6 +119,12 @@ impl Registry {
         let range = Range::of_part(Part::around(Position::of_name(name.as_str()), u8::MAX));
         let records = self.in_range(range.first(), range.last()).map(|(_, record)| record);
         records.filter(move |record| record.key().service_name() == name.as_str())
+    }
+
+    /// Whether more is said than can be held here, so that others may hold something else of it.
+    #[must_use]
+    pub fn overflows(&self) -> bool {
+        self.portion.overflows
     }
 
     /// Whether all that is said about a service name is held, as far as it is known.
@@ -189,6 +199,7 @@ impl Registry {
     }
 
     fn count_anew(&mut self) {
+        self.portion.overflows = false;
         self.portion.counts.clear();
         let range = Range::of_part(self.part());
         for (hash, place) in self.places.range(range.first()..=range.last()) {

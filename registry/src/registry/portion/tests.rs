@@ -131,7 +131,7 @@ fn a_node_holds_a_part_as_soon_as_all_is_too_much() {
 #[test]
 fn at_most_as_many_as_are_allowed_are_held_by_everybody() {
     let registry = of_node(1, 100, &claims(100));
-    assert_eq!((registry.part(), registry.len(), registry.is_full()), (Part::WHOLE, 100, false));
+    assert_eq!((registry.part(), registry.len(), registry.overflows()), (Part::WHOLE, 100, false));
     assert_eq!(Registry::new().portion.max, FULL_REPLICATION_MAX);
 }
 
@@ -252,7 +252,7 @@ fn a_node_alone_with_too_much_keeps_whose_the_names_are() {
         assert!(registry.in_part() <= 20);
     }
     let count = |kind| registry.of_kind(kind).count();
-    assert!(registry.is_full() && registry.part() == Part::WHOLE);
+    assert!(registry.overflows() && registry.part() == Part::WHOLE);
     assert_eq!((count(Kind::Claim), count(Kind::Service)), (4, 16));
     let own = (100..110).map(|n| claim(1, n, 1));
     assert!(own.into_iter().all(|record| take(&mut registry, &record).0 == Merge::New));
