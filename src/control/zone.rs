@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use overlay::{Instance, Zone, ZoneService};
 use wire::service::{Protocol, Version};
-use wire::{Name, NodeId};
+use wire::{Name, NodeId, Part};
 
 use super::publication::parse_version;
 use super::request::{Refusal, RefusalKind};
@@ -20,7 +20,10 @@ pub(super) fn services(zone: &Zone) -> api::ServicesReply {
         owner_id: service.owner.to_string(),
         instances: service.instances.iter().map(instance).collect(),
     };
-    api::ServicesReply { services: zone.services.iter().map(service).collect() }
+    api::ServicesReply {
+        services: zone.services.iter().map(service).collect(),
+        parts: if zone.known == Part::NOTHING { 0 } else { 1 << zone.known.depth() },
+    }
 }
 
 /// What members are called.
@@ -65,6 +68,10 @@ impl Query {
             labels: request.labels,
             nearest: request.nearest,
         })
+    }
+
+    pub(super) fn name(&self) -> &Name {
+        &self.name
     }
 
     /// The healthy instances that are asked for; a refusal says which of the reasons there is for having none.

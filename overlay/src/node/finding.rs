@@ -492,7 +492,9 @@ impl Node {
 
     /// What a service name means, and nothing else.
     fn zone_of(&mut self, name: &Name) -> Arc<Zone> {
-        let nodes: Vec<NodeId> = self.services.nodes_of(name).collect();
+        // Our own node too, which serves the names.
+        let own = std::iter::once(self.identity.node());
+        let nodes: Vec<NodeId> = self.services.nodes_of(name).chain(own).collect();
         let credentials = nodes.iter().filter_map(|node| Some((*node, self.credentials(node)?.clone())));
         let credentials: BTreeMap<NodeId, wire::Claims> = credentials.collect();
         let members: BTreeMap<NodeId, &wire::Claims> =
