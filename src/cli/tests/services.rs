@@ -113,13 +113,13 @@ fn services_says_when_it_knows_only_a_part() {
 fn resolve_asks_for_a_name_that_the_zone_does_not_know() {
     let unknown =
         (0..).map(|n| format!("service-{n}").parse().unwrap()).find(|name| !quarter().knows(name)).unwrap();
-    let asked: Name = unknown;
+    let asked: wire::Name = unknown;
     let name = asked.clone();
     let daemon = FakeDaemon::new(move |command| match command {
         Command::Zone => Ok(Reply::Zone(Arc::new(quarter()))),
         Command::Find { name } if name == asked => {
             let mut found = Zone::empty("home".parse().unwrap(), node(1));
-            found.services.insert(name, zone().services[&"web".parse::<Name>().unwrap()].clone());
+            found.services.insert(name, zone().services[&"web".parse::<wire::Name>().unwrap()].clone());
             Ok(Reply::Zone(Arc::new(found)))
         }
         other => panic!("{other:?}"),
