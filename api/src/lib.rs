@@ -23,7 +23,7 @@ pub use generated::{
     LeaveRequest, Names, NatProfile, NetcheckReply, NetcheckRequest, Network, Node, Observed, Path, PathKind,
     Peer, PeerState, PingReply, PingRequest, PortMapping, PortMappingState, Ports, Protocol, PublishReply,
     PublishRequest, Reach, ResolveReply, ResolveRequest, RevokeReply, RevokeRequest, Role, Service,
-    ServicesReply, ServicesRequest, Sharing, StatusReply, StatusRequest, UnpublishReply, UnpublishRequest,
-    WatchReply, WatchRequest, WhyReply, WhyRequest,
+    ServicesReply, ServicesRequest, Sharing, StatusReply, StatusRequest, Title, UnpublishReply,
+    UnpublishRequest, WatchReply, WatchRequest, WhyReply, WhyRequest,
 };
 pub use generated::{control_client, control_server};

@@ -3,7 +3,9 @@
 //! It begins with what the profiles promise and climbs while that fails. It makes no attempt itself and knows nothing of
 //! packets; whether a hard attempt is worth its cost now is the caller's decision.
 
-use crate::limits::{ANSWER_PAUSE, ANSWER_SLACK, EASY_PAUSE, EASY_PAUSES, HARD_PAUSES, HISTORY_MAX};
+use crate::limits::{
+    ANSWER_PAUSE, ANSWER_SLACK, EASY_PAUSE, EASY_PAUSE_IN_USE, EASY_PAUSES, HARD_PAUSES, HISTORY_MAX,
+};
 use crate::punch::{PunchResult, Reason, Rung, Side, Strategy, strategy_on};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -101,6 +103,12 @@ impl Ladder {
     /// Our own network has changed.
     pub fn handle_local_change(&mut self, now: Instant) {
         self.begin(now);
+    }
+
+    /// Packets go over hops: a direct path is worth looking for again before long.
+    pub fn handle_use(&mut self) {
+        let soon = self.last_easy.map(|last| last + EASY_PAUSE_IN_USE);
+        self.next_easy = self.next_easy.map(|next| soon.map_or(next, |soon| next.min(soon)));
     }
 
     /// The next attempt; `None` while nothing is known, and when there is no hope.

@@ -156,9 +156,18 @@ pub(crate) const LINGER: Duration = Duration::from_millis(1500);
 
 /// After the first of the easy attempts.
 pub(crate) const EASY_PAUSE: Duration = Duration::from_secs(5);
-/// After the last of the easy ones, ever longer, for ever: networks change, and a path that has just failed often comes back soon.
-pub(crate) const EASY_PAUSES: [Duration; 3] =
-    [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(60)];
+/// After the last of the easy ones, ever longer, for ever: networks change, and a path that has just failed often comes back soon. An
+/// attempt is some hundred probes, 13 kB; one a minute with each neighbour was two thirds of all that an idle node sent.
+pub(crate) const EASY_PAUSES: [Duration; 6] = [
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(60),
+    Duration::from_secs(5 * 60),
+    Duration::from_secs(15 * 60),
+    Duration::from_secs(60 * 60),
+];
+/// While packets go over hops, easy attempts are no farther apart than this.
+pub(crate) const EASY_PAUSE_IN_USE: Duration = Duration::from_secs(60);
 /// After hard ones, which cost NATs hundreds of mappings.
 pub(crate) const HARD_PAUSES: [Duration; 4] = [
     Duration::from_secs(60),

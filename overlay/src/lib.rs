@@ -41,6 +41,7 @@ pub use node::{
 };
 pub use peer::PeerState;
 pub use registry::Sequence;
+pub use registry::claim::Title;
 pub use registry::zone::{Instance, Zone, ZoneNode, ZoneService};
 pub use registry::zone_change::{ZoneChange, ZoneChangeKind, changes};
 pub use replay::{ReplayWindow, WINDOW};

@@ -156,10 +156,25 @@ pub const CHECK_DELAY: Duration = Duration::from_secs(1);
 pub const OWN_NAMES_PAUSE: Duration = Duration::from_secs(4);
 /// Records that one peer is told in a second because it asks for names: 300 kB.
 pub const TOLD_PER_SECOND: u32 = 256;
+/// An admin looks at names at most this often when something about them has changed: with as many as there may be, that is much work.
+pub const CONFIRM_PAUSE: Duration = Duration::from_secs(1);
+/// A claim has held its name for this long before an admin confirms it: until then one that was made at the same time would be known.
+pub const CONFIRM_AFTER: Duration = Duration::from_secs(3);
+/// And this much later for each admin that comes before it, so that mostly one of them does it.
+pub const CONFIRM_STEP: Duration = Duration::from_secs(4);
+/// Admins that come before one, at most: names do not wait longer for being looked after by many.
+pub const CONFIRM_STEPS_MAX: u32 = 7;
+/// Confirmations that an admin signs at a time, with [`CONFIRM_PAUSE`] between: as many as others pass on.
+pub const CONFIRM_AT_ONCE: usize = 16;
+/// A confirmation is withdrawn this long after its claim was seen no more: its owner may have lost its credentials for a moment, when the
+/// admin that had signed them was revoked.
+pub const CONFIRMATION_GRACE: Duration = Duration::from_secs(60);
+/// An admin that was away knows of no claim but those it is told: for this long it takes none for ended that was not withdrawn.
+pub const CONFIRMATION_PATIENCE: Duration = Duration::from_secs(600);
 /// Leases that end within so short a time end together: one waking for many.
 pub const LEASE_SLACK: Duration = Duration::from_millis(500);
 /// What is remembered of leases is written this long after it changed: it serves against old records only, of which
-/// others know as well, and is not small.
+/// others know as well, and is not small. An admin's own confirmations are written at once.
 pub const LEASES_DELAY: Duration = Duration::from_secs(30);
 /// Between two zones.
 pub const ZONE_PAUSE: Duration = Duration::from_millis(50);

@@ -15,6 +15,7 @@
 mod circuit;
 mod command;
 mod company;
+mod confirming;
 mod control;
 mod diagnosis;
 mod discovery;
@@ -152,6 +153,7 @@ pub struct Node {
     registry: Registry,
     services: Services,
     publishing: publishing::Publishing,
+    confirming: confirming::Confirming,
     zone: zone::ZoneState,
     peers: Peers,
     positions: Vec<Option<NodeId>>,
@@ -220,6 +222,7 @@ impl Node {
             discovery,
             services: Services::default(),
             publishing: publishing::Publishing::new(params.publications, now),
+            confirming: confirming::Confirming::default(),
             zone: zone::ZoneState::new(zone, now),
             members: Membership::new(params.network),
             registry: Registry::of_node(params.identity.node(), params.full_replication_max),

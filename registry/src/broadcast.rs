@@ -96,6 +96,11 @@ impl Broadcast {
         }
     }
 
+    /// A record was news, and does not go on from here: those that lack it find it by comparing.
+    pub fn handle_kept(&mut self, news: &HaveEntry) {
+        self.found(news);
+    }
+
     /// A record came that is held already, or a newer one.
     pub fn handle_duplicate(&mut self, news: &HaveEntry, from: NodeId) {
         self.found(news);

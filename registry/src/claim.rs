@@ -1,38 +1,79 @@
-//! Whose a service name is. Every node computes the same from the same claims: no clock and no order of arrival counts.
+//! Whose a service name is. Every node computes the same from the same records: no clock and no order of arrival counts.
 //!
 //! Of the claims to one name that members make:
 //!
 //! 1. one of a node to which the network has delegated the name in its credential beats all others;
-//! 2. else the one whose owner has been a member for longest, by what its admin has signed;
-//! 3. and of two that became members in the same second the lower id.
+//! 2. else one that an admin has confirmed, and of those that several admins have confirmed apart the one whose admin has been a
+//!    member for longest;
+//! 3. else the one whose owner has been a member for longest, by what its admin has signed;
+//! 4. and of two that became members in the same second the lower id; so with admins.
 //!
 //! How long a node is a member follows from the beginning of its credential, which stays when credentials are issued anew:
-//! were it the serial, a new address would cost a node its names. Honest nodes never claim what somebody holds, so 2 and
-//! 3 decide only between nodes that were apart.
+//! were it the serial, a new address would cost a node its names.
+//!
+//! Records cannot tell who was first: any member may claim any name at any time, and honest ones only refrain from what
+//! somebody holds. So an admin, who could delegate the name as well, says of a claim that has held it for a moment that it came first
+//! ([`Title::Confirmed`]). From then on no older member takes the name over; 3 and 4 decide between nodes that were apart, and
+//! while no admin has been there. A confirmation counts only together with a claim of the node that it names: so the name is free when
+//! that ends, whatever the admin does.
 
 use wire::service::Sharing;
 use wire::{Claims, Name, NodeId};
+
+/// Since when a member is one, seconds since 1970, and its id: the lower came first.
+type Seniority = (u64, NodeId);
+
+/// Why a claim counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Title {
+    /// The network has delegated the name to its owner.
+    Delegated,
+    /// An admin has confirmed that it came first.
+    Confirmed,
+    /// It is made.
+    Claimed,
+}
 
 /// A member that claims a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claimant {
     /// The member.
     pub node: NodeId,
-    /// Since when it is one, seconds since 1970.
     since_s: u64,
     /// Whether the name is delegated to it.
     pub is_delegated: bool,
+    /// The first of the admins that confirm its claim.
+    confirmed_by: Option<Seniority>,
 }
 
 impl Claimant {
-    /// The claim of the member with these credentials to a name.
+    /// The claim of the member with these credentials to a name, which nobody confirms.
     #[must_use]
     pub fn new(claims: &Claims, name: &Name) -> Self {
-        Self { node: claims.node, since_s: claims.not_before_s, is_delegated: claims.services.contains(name) }
+        let is_delegated = claims.services.contains(name);
+        Self { node: claims.node, since_s: claims.not_before_s, is_delegated, confirmed_by: None }
     }
 
-    fn rank(&self) -> (bool, u64, NodeId) {
-        (!self.is_delegated, self.since_s, self.node)
+    /// The same, confirmed by the members with these credentials; those count that are admins.
+    #[must_use]
+    pub fn confirmed_by<'a>(self, members: impl Iterator<Item = &'a Claims>) -> Self {
+        let admins = members.filter(|claims| claims.roles.admin);
+        Self { confirmed_by: admins.map(|admin| (admin.not_before_s, admin.node)).min(), ..self }
+    }
+
+    /// Why the claim counts.
+    #[must_use]
+    pub fn title(&self) -> Title {
+        match self.confirmed_by {
+            _ if self.is_delegated => Title::Delegated,
+            Some(_) => Title::Confirmed,
+            None => Title::Claimed,
+        }
+    }
+
+    fn rank(&self) -> (Title, Option<Seniority>, Seniority) {
+        let confirmed_by = self.confirmed_by.filter(|_| !self.is_delegated);
+        (self.title(), confirmed_by, (self.since_s, self.node))
     }
 }
 
@@ -59,7 +100,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn claimant(id: u8, since_s: u64, is_delegated: bool) -> Claimant {
-        Claimant { node: NodeId([id; 32]), since_s, is_delegated }
+        Claimant { node: NodeId([id; 32]), since_s, is_delegated, confirmed_by: None }
     }
 
     #[test]
@@ -72,6 +113,27 @@ mod tests {
         assert_eq!(of(&[young, old, same]), Some(8));
         assert_eq!(of(&[young, old, same, named]), Some(5));
         assert_eq!(of(&[claimant(7, 9, true), named]), Some(5));
+    }
+
+    #[test]
+    fn a_confirmation_beats_age_and_the_older_admins_counts() {
+        let by = |one: Claimant, since_s, id: u8| Claimant {
+            confirmed_by: Some((since_s, NodeId([id; 32]))),
+            ..one
+        };
+        let (old, young, named) = (claimant(9, 1, false), claimant(1, 2, false), claimant(5, 9, true));
+        let of = |all: &[Claimant]| holder(all.iter().copied()).map(|one| (one.node.0[0], one.title()));
+        assert_eq!(of(&[old, by(young, 7, 7)]), Some((1, Title::Confirmed)));
+        assert_eq!(of(&[by(old, 8, 1), by(young, 7, 7)]), Some((1, Title::Confirmed)), "the older admin's");
+        assert_eq!(of(&[by(old, 7, 1), by(young, 7, 7)]), Some((9, Title::Confirmed)), "then the lower id's");
+        assert_eq!(of(&[by(old, 7, 7), by(young, 7, 7)]), Some((9, Title::Confirmed)), "one admin said both");
+        assert_eq!(of(&[by(old, 1, 1), named]), Some((5, Title::Delegated)));
+        assert_eq!(
+            of(&[by(claimant(6, 9, true), 1, 1), named]),
+            Some((5, Title::Delegated)),
+            "delegated is delegated"
+        );
+        assert_eq!(of(&[old, young]), Some((9, Title::Claimed)));
     }
 
     #[test]

@@ -24,6 +24,7 @@
 //! believes of it. A member that lies about ages can end a lease early, where it is the first to bring it and until its
 //! publisher renews it, or let it live for an hour and its time to live; for longer no wall clock lets it.
 
+mod allowance;
 mod anti_entropy;
 pub mod broadcast;
 pub mod claim;
@@ -36,6 +37,7 @@ pub mod views;
 pub mod zone;
 pub mod zone_change;
 
+pub use allowance::Allowance;
 pub use anti_entropy::Difference;
 pub use broadcast::{Broadcast, BroadcastOutput};
 pub use registry::{Merge, RefusalReason, Registry, Sequence};

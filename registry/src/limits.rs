@@ -52,7 +52,11 @@ pub const NAMES_KEPT_MAX: usize = 2048;
 /// Records that are held so, but for a node's own: whoever publishes a hundred thousand instances under a name that others ask for
 /// does not fill their memory.
 pub const BESIDE_MAX: usize = 8192;
-
+/// Confirmations of claims that one admin may have: all claims of 16 members. An admin makes at most
+/// [`CONFIRMATIONS_PER_CLAIMANT`] for one member, so that none leaves others without.
+pub const OWNER_CONFIRMATIONS_MAX: usize = 4096;
+/// See [`OWNER_CONFIRMATIONS_MAX`]; 64 members with as many names each, and far more with the few that a machine has.
+pub const CONFIRMATIONS_PER_CLAIMANT: usize = 64;
 /// What has ended is remembered for as long as the longest lease: then nobody holds it any more who keeps to the
 /// protocol, and the wall clock tells of any other that it is over.
 pub const SEQUENCE_LIFE: Duration = Duration::from_secs(TTL_S_MAX as u64);
@@ -81,6 +85,7 @@ pub fn quota(kind: Kind) -> Quota {
         // Shared out: who would hold too many holds a part of them.
         Kind::Service => (OWNER_SERVICES_MAX, usize::MAX),
         Kind::Claim => (OWNER_CLAIMS_MAX, usize::MAX),
+        Kind::Confirmation => (OWNER_CONFIRMATIONS_MAX, usize::MAX),
     };
     Quota { per_owner, total }
 }
@@ -89,8 +94,9 @@ pub fn quota(kind: Kind) -> Quota {
 /// much all the same. Whoever publishes without end then displaces instances, not whose the names are.
 pub(crate) fn tenths(kind: Kind) -> usize {
     match kind {
-        Kind::Service => 8,
+        Kind::Service => 7,
         Kind::Claim => 2,
+        Kind::Confirmation => 1,
         Kind::Member | Kind::Revocation | Kind::Reissue | Kind::LinkState => 0,
     }
 }
@@ -154,6 +160,17 @@ pub(crate) const JOIN_INTERVAL: Duration = Duration::from_millis(200);
 /// ...and as many at once. A member that joins again and again costs others no more than that; who is not announced
 /// becomes known by shuffles.
 pub(crate) const JOINS_AT_ONCE: u32 = 20;
+
+/// What is new of one owner is passed on so many times at once: as often as a machine with as many services as it may have says all of
+/// it, after a start...
+pub const NEWS_AT_ONCE: u32 = 2 * OWNER_SERVICES_MAX as u32 + 88;
+/// ...and then once in this time: twice as often as it renews them all with the usual life of a minute. More is found by
+/// anti-entropy.
+pub const NEWS_INTERVAL: Duration = Duration::from_millis(50);
+/// Owners whose allowance is counted at the same time: as many as have records of one kind.
+pub const ALLOWANCE_OWNERS_MAX: usize = KIND_RECORDS_MAX;
+/// Those who have their allowance back are forgotten this often, in which time the most wasteful has it.
+pub(crate) const ALLOWANCE_PRUNING: Duration = Duration::from_secs(60);
 
 /// Neighbours that only hear what is new hear it this much later, so that one datagram names many records.
 pub(crate) const OFFER_DELAY: Duration = Duration::from_millis(100);

@@ -1,24 +1,20 @@
 //! Numbers that look random, from a seed: who is a neighbour of whom. Never for secrets.
 
 use std::time::Duration;
+use wire::SplitMix64;
 
-/// SplitMix64.
+/// What a seed gives.
 #[derive(Debug, Clone)]
-pub(crate) struct Random(u64);
+pub(crate) struct Random(SplitMix64);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(SplitMix64::new(seed))
     }
 
     /// A number below `bound`, which is not 0.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        ((u128::from(mixed) * bound as u128) >> 64) as usize
+        ((u128::from(self.0.draw()) * bound as u128) >> 64) as usize
     }
 
     /// A duration between 75 % and 125 % of the given one: nodes that started together drift apart.

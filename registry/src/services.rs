@@ -18,6 +18,8 @@ use wire::{Claims, Kind, Name, NodeId, Record};
 #[derive(Debug, Default)]
 pub struct Services {
     claims: BTreeMap<Name, BTreeMap<NodeId, Sharing>>,
+    /// Who confirms whose claim.
+    confirmations: BTreeMap<Name, BTreeMap<NodeId, NodeId>>,
     offers: BTreeMap<Name, BTreeMap<(NodeId, Option<Version>), Offer>>,
     /// Number of all offers.
     count: usize,
@@ -65,6 +67,10 @@ impl Services {
                 self.count += usize::from(before.is_none());
                 before.as_ref() != Some(&offer)
             }
+            Content::Confirmation { by, node, name } => {
+                let confirmations = self.confirmations.entry(name.clone()).or_default();
+                confirmations.insert(*by, *node) != Some(*node)
+            }
             Content::Withdrawn { key } => self.handle_end(key),
             Content::Member { .. }
             | Content::Revocation { .. }
@@ -82,6 +88,7 @@ impl Services {
         let Ok(name) = name.parse::<Name>() else { return false };
         match key.kind {
             Kind::Claim => remove(&mut self.claims, &name, &key.owner),
+            Kind::Confirmation => remove(&mut self.confirmations, &name, &key.owner),
             Kind::Service => {
                 let was_there = remove(&mut self.offers, &name, &(key.owner, version));
                 self.count -= usize::from(was_there);
@@ -95,6 +102,8 @@ impl Services {
     pub fn forget_owner(&mut self, node: NodeId) {
         self.claims.values_mut().for_each(|claims| drop(claims.remove(&node)));
         self.claims.retain(|_, claims| !claims.is_empty());
+        self.confirmations.values_mut().for_each(|admins| admins.retain(|admin, _| *admin != node));
+        self.confirmations.retain(|_, admins| !admins.is_empty());
         self.offers.values_mut().for_each(|offers| offers.retain(|(owner, _), _| *owner != node));
         self.offers.retain(|_, offers| !offers.is_empty());
         self.count = self.offers.values().map(BTreeMap::len).sum();
@@ -107,9 +116,19 @@ impl Services {
         credentials: impl Fn(&NodeId) -> Option<&'b Claims>,
     ) -> Option<Holding<'a>> {
         let claims = self.claims.get(name)?;
-        let claimant = |node| Some(Claimant::new(credentials(node)?, name));
+        let confirmations = || self.confirmations.get(name).into_iter().flatten();
+        let claimant = |node: &NodeId| {
+            let admins = confirmations().filter(|(_, confirmed)| *confirmed == node);
+            let admins = admins.filter_map(|(admin, _)| credentials(admin));
+            Some(Claimant::new(credentials(node)?, name).confirmed_by(admins))
+        };
         let holder = holder(claims.keys().filter_map(claimant))?;
         Some(Holding { holder, sharing: claims.get(&holder.node)? })
+    }
+
+    /// All names that somebody claims.
+    pub fn claimed_names(&self) -> impl Iterator<Item = &Name> {
+        self.claims.keys()
     }
 
     /// Whether a node claims a name.

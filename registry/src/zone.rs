@@ -2,6 +2,7 @@
 //!
 //! It is a value: whoever has one may ask it without a lock while the next one is made.
 
+use crate::claim::Title;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub struct ZoneNode {
 pub struct ZoneService {
     /// Whose the name is.
     pub owner: NodeId,
+    /// Why it is.
+    pub title: Title,
     /// Those that may be used, and those that are not well: healthy ones first, of them the one in use, then by round trip.
     pub instances: Vec<Instance>,
 }

@@ -106,6 +106,7 @@ mod tests {
     use wire::service::Protocol;
 
     use super::*;
+    use crate::claim::Title;
 
     fn name(text: &str) -> Name {
         text.parse().unwrap()
@@ -133,7 +134,7 @@ mod tests {
 
     fn zone<const N: usize>(services: [(&str, u8, Vec<Instance>); N]) -> Zone {
         let service = |(text, owner, instances): (&str, u8, Vec<Instance>)| {
-            (name(text), ZoneService { owner: node(owner), instances })
+            (name(text), ZoneService { owner: node(owner), title: Title::Claimed, instances })
         };
         Zone { services: services.into_iter().map(service).collect(), ..Zone::empty(name("home"), node(1)) }
     }

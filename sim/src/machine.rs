@@ -204,8 +204,10 @@ impl Machine {
     /// The address of one of its sockets of the family of another address.
     pub(crate) fn address_towards(&self, remote: SocketAddr, socket: SocketId) -> Option<SocketAddr> {
         let mut own = *self.addresses.iter().find(|own| own.is_ipv4() == remote.is_ipv4())?;
-        if socket != SocketId::MAIN {
-            own.set_port(*self.sockets.get(&socket)?);
+        match socket {
+            SocketId::MAIN => {}
+            SocketId::TEST => own.set_port(test_port(own)),
+            spare => own.set_port(*self.sockets.get(&spare)?),
         }
         Some(own)
     }
@@ -219,6 +221,9 @@ impl Machine {
     pub(crate) fn socket_at(&self, to: SocketAddr) -> Option<SocketId> {
         if self.addresses.contains(&to) {
             return Some(SocketId::MAIN);
+        }
+        if self.addresses.iter().any(|own| own.ip() == to.ip() && test_port(*own) == to.port()) {
+            return Some(SocketId::TEST);
         }
         let spare = self.sockets.iter().find(|(_, port)| **port == to.port())?;
         self.has_address(to.ip()).then_some(*spare.0)
@@ -257,4 +262,9 @@ impl Machine {
             unix_s,
         }
     }
+}
+
+/// The port from which others are dialled back, as a daemon has it: the one behind the main port.
+fn test_port(main: SocketAddr) -> u16 {
+    main.port() + 1
 }

@@ -3,6 +3,8 @@
 //!
 //! * **Monotonic reads.** A machine that has seen an instance never sees an older one of it again, nor one that it saw
 //!   withdrawn; what it remembers of that outlives `hopmesh down`, but not a crash.
+//! * **Nobody takes a name over.** The oldest member is evil and claims what others hold; once all have seen that an admin has
+//!   confirmed a claim, its owner holds the name in the end, unless it has withdrawn, or all have crashed that knew of it.
 //! * **Convergence.** When all are together again, all see the same within ten seconds, and it is what was published.
 //!
 //! In some histories each machine is to hold so little that it holds a part, and asks others for the names that it does not know.
@@ -11,7 +13,7 @@ use crate::network::Conditions;
 use crate::random::Random;
 use crate::scenario::{Failure, is_together};
 use crate::world::{Violation, World, any_member};
-use overlay::{HealthCheck, Publication, Sharing, Standing, Zone};
+use overlay::{HealthCheck, Publication, Sharing, Standing, Title, Zone};
 use registry::limits::FULL_REPLICATION_MAX;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -29,6 +31,8 @@ const PART_MAX: usize = 20;
 const PARTS_EVERY: u64 = 12;
 /// A machine that asks is told in this time.
 const ANSWER: Duration = Duration::from_millis(2500);
+/// The founder is the admin, and the oldest member after it is evil.
+const EVIL: usize = 1;
 /// Names that they fight for.
 const NAMES: [&str; 3] = ["web", "db", "mail"];
 /// Of the machines that hold parts.
@@ -157,6 +161,8 @@ struct History {
     /// What is published where, and as which number.
     published: Vec<BTreeMap<Name, (u64, bool)>>,
     floors: Vec<Floors>,
+    /// Who holds a name that is confirmed, and the machines that have known so ever since.
+    confirmed: BTreeMap<Name, (NodeId, BTreeSet<usize>)>,
     numbers: u64,
     /// Whether more was published than the machines may hold: then some of it is lost, and nothing is promised.
     overflows: bool,
@@ -168,7 +174,7 @@ struct History {
 /// The first broken promise.
 pub fn run(seed: u64, keep_lines: bool) -> Result<(), Failure> {
     let mut random = Random::new(seed);
-    let has_parts = seed % PARTS_EVERY == 0;
+    let has_parts = seed.is_multiple_of(PARTS_EVERY);
     let (machines, max) =
         if has_parts { (MACHINES_OF_PARTS, PART_MAX) } else { (MACHINES, FULL_REPLICATION_MAX) };
     let world =
@@ -178,6 +184,7 @@ pub fn run(seed: u64, keep_lines: bool) -> Result<(), Failure> {
         random,
         published: vec![BTreeMap::new(); machines],
         floors: vec![Floors::new(); machines],
+        confirmed: BTreeMap::new(),
         numbers: 0,
         overflows: false,
     };
@@ -208,9 +215,11 @@ impl History {
         }
         self.heal()?;
         self.converge()?;
+        self.check_confirmed()?;
         // And so it stays, though every lease ends several times.
         self.pass(Duration::from_secs(100))?;
-        self.converge()
+        self.converge()?;
+        self.check_confirmed()
     }
 
     fn act(&mut self) {
@@ -227,11 +236,14 @@ impl History {
             15 => {
                 self.world.kill(machine);
                 self.floors[machine].clear();
+                self.forget(machine);
             }
             16 => {
                 self.world.stop(machine);
+                self.forget(machine);
                 self.floors[machine].values_mut().for_each(|(_, is_there)| *is_there = false);
             }
+            17 if machines == MACHINES => self.squat(name),
             _ => (0..machines).for_each(|machine| self.world.start(machine)),
         }
     }
@@ -247,10 +259,64 @@ impl History {
         }
     }
 
+    /// The evil one claims a name, whoever has it, in a daemon that is killed for that.
+    fn squat(&mut self, name: &str) {
+        self.numbers += 1;
+        let publication = numbered(name, self.numbers, Sharing::Owner);
+        self.published[EVIL].insert(publication.name.clone(), (self.numbers, true));
+        self.world.squat(EVIL, publication);
+        self.floors[EVIL].clear();
+        self.forget(EVIL);
+        for (name, (_, is_healthy)) in &mut self.published[EVIL] {
+            *is_healthy = true;
+            self.world.tell_health(EVIL, name, true);
+        }
+    }
+
+    /// What a machine knew of confirmed names may not be written.
+    fn forget(&mut self, machine: usize) {
+        self.confirmed.retain(|_, (_, knowing)| {
+            knowing.remove(&machine);
+            !knowing.is_empty()
+        });
+    }
+
+    /// Takes note of the names that all see confirmed.
+    fn note_confirmed(&mut self) {
+        if self.published.len() != MACHINES {
+            // Not all know all names, whose they are.
+            return;
+        }
+        let zones: Option<Vec<_>> = (0..MACHINES).map(|machine| self.world.zone(machine)).collect();
+        let Some(zones) = zones else { return };
+        for (name, service) in &zones[0].services {
+            let is_same = |zone: &Zone| {
+                let other = zone.services.get(name);
+                other.is_some_and(|other| (other.owner, other.title) == (service.owner, Title::Confirmed))
+            };
+            // One that its owner has withdrawn may be seen for a moment more.
+            let owner = self.world.machine_of(&service.owner).expect("nodes are machines");
+            let is_wanted = self.published[owner].contains_key(name);
+            if is_wanted && zones.iter().all(|zone| is_same(zone)) {
+                self.confirmed.insert(name.clone(), (service.owner, (0..MACHINES).collect()));
+            }
+        }
+    }
+
+    fn check_confirmed(&self) -> Result<(), Violation> {
+        let owners = picture(&self.world, 0).unwrap_or_default().owners;
+        let lost = self.confirmed.iter().find(|(name, (owner, _))| owners.get(*name) != Some(owner));
+        lost.map_or(Ok(()), |(name, (owner, _))| {
+            Err(Violation(format!("{name} was confirmed to be {owner:?}'s, and is {:?}'s", owners.get(name))))
+        })
+    }
+
     fn withdraw(&mut self, machine: usize, name: &str) {
         let name: Name = name.parse().expect("a label");
         if let Some(Ok(())) = self.world.unpublish(machine, &name, None) {
             self.published[machine].remove(&name);
+            let node = self.world.machines()[machine].id();
+            self.confirmed.retain(|other, (owner, _)| *other != name || *owner != node);
         }
     }
 
@@ -275,6 +341,7 @@ impl History {
                 self.overflows |= self.world.held(machine).is_some_and(|held| held.overflows);
                 self.read(machine)?;
             }
+            self.note_confirmed();
         }
         Ok(())
     }

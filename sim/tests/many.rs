@@ -1,9 +1,10 @@
 //! Many nodes behind NATs and firewalls of all kinds: some come and go, the network is divided and loses a fifth of all
 //! datagrams. Half a minute after it has healed, everybody reaches everybody.
 
+use overlay::Node;
 use sim::nat::Kind;
 use sim::{Conditions, Home, World, any_member};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Nodes of an ordinary run, which takes a minute of one core; `HOPMESH_SIM_NODES` makes it more, for those who have
@@ -11,12 +12,16 @@ const SECOND: Duration = Duration::from_secs(1);
 const NODES: usize = 36;
 /// Machines on the internet itself.
 const OPEN: usize = 8;
+/// By then those that can be dialled know it.
+const ANCHORS_AFTER: Duration = Duration::from_secs(10);
 /// Machines that join at the same time.
 const JOINERS: usize = 8;
 /// How long the network is disturbed.
 const TROUBLE_S: usize = 40;
 /// A packet of everybody has come to everybody this long after it has healed.
 const TOGETHER: Duration = Duration::from_secs(30);
+/// Of so many pairs without a packet it is shown what they see.
+const SHOWN: usize = 12;
 /// Pairs that talk all the time, for each machine: with packets, a dead path shows.
 const TALKS: usize = 3;
 
@@ -93,6 +98,9 @@ fn many_nodes_come_together_within_half_a_minute() {
     let mut world = World::new(200);
     let nodes = nodes();
     let homes = settle(&mut world, nodes);
+    world.run_for(ANCHORS_AFTER).expect("no promise is broken");
+    let anchors = anchors(&world).len();
+    assert!(anchors >= OPEN, "only {anchors} are anchors of {OPEN} that everybody can dial");
     world.network.conditions =
         Conditions { delay: SECOND / 50, jitter: SECOND / 50, loss: 200, duplication: 5, damage: 1 };
     for second in 0..TROUBLE_S {
@@ -112,7 +120,41 @@ fn many_nodes_come_together_within_half_a_minute() {
         missing = unreached(&mut world, &missing);
         println!("{:?} after healing {} of {pairs} pairs are apart", world.at() - healed, missing.len());
     }
-    assert!(missing.is_empty(), "{} of {pairs} pairs: {missing:?}", missing.len());
+    assert!(
+        missing.is_empty(),
+        "{} of {pairs} pairs: {missing:?}\n{}",
+        missing.len(),
+        missing.iter().take(SHOWN).map(|(from, to)| sight(&world, *from, *to)).collect::<String>()
+    );
+}
+
+/// What a machine says of its way to another, for whoever has to find out why there is none.
+fn sight(world: &World, from: usize, to: usize) -> String {
+    let [Some(node), Some(other)] = [from, to].map(|machine| world.machines()[machine].node()) else {
+        return format!("{from} or {to} does not run\n");
+    };
+    let now = world.now();
+    let netcheck = node.netcheck(now);
+    let ways: Vec<String> = anchors(world).into_iter().map(|anchor| way(node, anchor, now)).collect();
+    format!(
+        "{from} to {to}: keeps {:?}, ways to anchors {ways:?}, {:#?}\n",
+        netcheck.anchors.iter().map(|anchor| anchor.name.to_string()).collect::<Vec<_>>(),
+        node.why(&other.view(now).own.node, now)
+    )
+}
+
+/// The machines that are anchors by their own word.
+fn anchors(world: &World) -> Vec<&Node> {
+    let now = world.now();
+    let nodes = world.machines().iter().filter_map(sim::Machine::node);
+    nodes.filter(|node| node.netcheck(now).is_anchor).collect()
+}
+
+/// How one node reaches another.
+fn way(from: &Node, to: &Node, now: Instant) -> String {
+    let own = to.view(now).own;
+    let peer = from.view(now).peers.into_iter().find(|peer| peer.node == own.node);
+    peer.map_or("unknown".to_owned(), |peer| format!("{} {:?} {:?}", peer.name, peer.state, peer.path))
 }
 
 /// One packet for each of some ordered pairs, as many at a time as there are nodes; those of which it does not arrive.

@@ -1,6 +1,6 @@
 //! `services`, `resolve` and `watch`: what names mean.
 
-use api::{ChangeKind, Instance, Service, WatchReply};
+use api::{ChangeKind, Instance, Service, Title, WatchReply};
 use clap::Args;
 use serde_json::json;
 
@@ -15,7 +15,8 @@ use super::view::{self, protocol_word};
 /// List the services of the network: who owns each, how many instances are healthy, where the nearest is
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  hopmesh services\n  hopmesh services --json | jq '.services[].instances'"
+    after_help = "Example:\n  hopmesh services\n  hopmesh services --json | jq '.services[].instances'\n\n\
+    An owner with a question mark has claimed the name, and no admin has confirmed that yet."
 )]
 pub(super) struct Services {}
 
@@ -124,11 +125,17 @@ fn service_table(services: &[Service]) -> Vec<String> {
     let mut table = Table::with_headings(["NAME", "VERSION", "HEALTHY", "OWNER", "NEAREST", "ON", "RTT"]);
     for service in services {
         let owner = if service.owner.is_empty() { "no member" } else { &service.owner };
+        // While no admin has confirmed it, an older member could still claim the name.
+        let owner = if service.title() == Title::Claimed && !service.owner.is_empty() {
+            format!("{owner}?")
+        } else {
+            owner.to_owned()
+        };
         let mut versions: Vec<_> = service.instances.iter().map(|instance| &instance.version).collect();
         versions.sort();
         versions.dedup();
         if versions.is_empty() {
-            let cells = [service.name.as_str(), "-", "0/0", owner, "-", "-", "-"];
+            let cells = [service.name.as_str(), "-", "0/0", &owner, "-", "-", "-"];
             table.row(cells.map(str::to_owned));
         }
         for version in versions {
@@ -142,7 +149,7 @@ fn service_table(services: &[Service]) -> Vec<String> {
                 service.name.clone(),
                 or_none(version.clone()),
                 format!("{}/{}", healthy.len(), all.len()),
-                owner.to_owned(),
+                owner.clone(),
                 or_none(nearest.map(socket)),
                 or_none(nearest.map(|instance| instance.node.clone())),
                 or_none(nearest.and_then(|instance| instance.rtt_ms).map(text::milliseconds)),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use overlay::{Zone, ZoneService};
+use overlay::{Title, Zone, ZoneService};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tonic::Code;
@@ -162,7 +162,8 @@ async fn services_go_both_ways(house: &mut House) {
     assert_eq!(call.await.unwrap().unwrap().into_inner(), published);
 
     let mut zone = Zone::empty(name(), NodeId([1; 32]));
-    zone.services.insert(name(), ZoneService { owner: NodeId([1; 32]), instances: vec![] });
+    zone.services
+        .insert(name(), ZoneService { owner: NodeId([1; 32]), title: Title::Confirmed, instances: vec![] });
     let zone = Arc::new(zone);
     let reply = call!(house, services, api::ServicesRequest {}, Command::Zone, Ok(Reply::Zone(zone.clone())));
     assert_eq!(reply.unwrap().services[0].name, "web");

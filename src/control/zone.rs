@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use overlay::{Instance, Zone, ZoneService};
+use overlay::{Instance, Title, Zone, ZoneService};
 use wire::service::{Protocol, Version};
 use wire::{Name, NodeId, Part};
 
@@ -19,10 +19,19 @@ pub(super) fn services(zone: &Zone) -> api::ServicesReply {
         owner: owners.get(&service.owner).map_or_else(String::new, ToString::to_string),
         owner_id: service.owner.to_string(),
         instances: service.instances.iter().map(instance).collect(),
+        title: title(service.title).into(),
     };
     api::ServicesReply {
         services: zone.services.iter().map(service).collect(),
         parts: if zone.known == Part::NOTHING { 0 } else { 1 << zone.known.depth() },
+    }
+}
+
+fn title(title: Title) -> api::Title {
+    match title {
+        Title::Delegated => api::Title::Delegated,
+        Title::Confirmed => api::Title::Confirmed,
+        Title::Claimed => api::Title::Claimed,
     }
 }
 

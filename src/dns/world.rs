@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use overlay::{Instance, Zone, ZoneNode, ZoneService};
+use overlay::{Instance, Title, Zone, ZoneNode, ZoneService};
 use wire::NodeId;
 use wire::service::Protocol;
 
@@ -47,7 +47,8 @@ pub(crate) fn add_node(zone: &mut Zone, node: &str, number: u16) {
 /// Adds a service of our own node's.
 pub(crate) fn add_service(zone: &mut Zone, service: &str, instances: impl IntoIterator<Item = Instance>) {
     let instances = instances.into_iter().collect();
-    zone.services.insert(name(service), ZoneService { owner: NodeId([1; 32]), instances });
+    zone.services
+        .insert(name(service), ZoneService { owner: NodeId([1; 32]), title: Title::Claimed, instances });
 }
 
 /// A healthy instance without version or labels on one of the nodes.

@@ -28,6 +28,7 @@ mod part;
 pub mod record;
 pub mod secret;
 pub mod service;
+mod split_mix;
 pub mod view;
 
 pub use address::Candidate;
@@ -40,4 +41,5 @@ pub use nat_profile::{Dependence, NatProfile, Ports};
 pub use part::{POSITION_BITS, Part, Position};
 pub use record::{Kind, Record, RecordError};
 pub use secret::NetworkSecret;
+pub use split_mix::SplitMix64;
 pub use view::ViewMessage;

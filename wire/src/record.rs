@@ -9,7 +9,9 @@ mod lease;
 
 pub use content::{CANDIDATES_MAX, Content, LINKS_MAX, Link, LinkState, revocation_of_admin_message};
 pub use labels::{LABEL_KEY_LENGTH_MAX, LABEL_VALUE_LENGTH_MAX, LABELS_MAX, LabelError, check_labels};
-pub use lease::{Lease, SHARED_NODES_MAX, TTL_S_MAX, TTL_S_MIN, key_of_claim, key_of_service};
+pub use lease::{
+    Lease, SHARED_NODES_MAX, TTL_S_MAX, TTL_S_MIN, key_of_claim, key_of_confirmation, key_of_service,
+};
 
 use crate::credential::verify_signature;
 use crate::part::{POSITION_BITS, Position};
@@ -67,13 +69,17 @@ pub enum Kind {
     /// A node wants a service name for its own.
     #[n(6)]
     Claim = 6,
+    /// An admin confirms that a node's claim to a service name came first.
+    #[n(9)]
+    Confirmation = 9,
 }
 
 impl Kind {
-    /// Whether records of the kind are leases: they end by themselves unless they are renewed, and can be withdrawn.
+    /// Whether records of the kind can be withdrawn, and are remembered when they have ended. All but confirmations end by
+    /// themselves, too, unless they are renewed.
     #[must_use]
     pub fn is_lease(self) -> bool {
-        matches!(self, Self::Service | Self::Claim)
+        matches!(self, Self::Service | Self::Claim | Self::Confirmation)
     }
 
     /// Whether nodes share records of the kind out among them once there are very many: those that grow with what people
@@ -81,7 +87,7 @@ impl Kind {
     #[must_use]
     pub fn is_shared_out(self) -> bool {
         match self {
-            Self::Service | Self::Claim => true,
+            Self::Service | Self::Claim | Self::Confirmation => true,
             Self::Member | Self::Revocation | Self::Reissue | Self::LinkState => false,
         }
     }

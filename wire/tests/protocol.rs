@@ -463,8 +463,8 @@ fn link_state_record() -> Record {
     Content::LinkState { node, state }.sign(1, 100, &root(), None).unwrap()
 }
 
-/// A service with a label, a claim to its name, and a tombstone of it.
-fn leases() -> [(&'static str, Record); 3] {
+/// A service with a label, a claim to its name, a confirmation of the claim, and a tombstone of the service.
+fn leases() -> [(&'static str, Record); 4] {
     let (node, name) = (NodeId(root().verifying_key().to_bytes()), || "web".parse().unwrap());
     let version = Some("2".parse().unwrap());
     let key = record::key_of_service(node, &name(), version.as_ref());
@@ -475,6 +475,7 @@ fn leases() -> [(&'static str, Record); 3] {
     [
         ("service record", service, 60, label),
         ("claim record", claim, record::TTL_S_MAX, BTreeMap::new()),
+        ("confirmation record", Content::Confirmation { by: node, node, name: name() }, 0, BTreeMap::new()),
         ("tombstone", Content::Withdrawn { key }, record::TTL_S_MAX, BTreeMap::new()),
     ]
     .map(|(name, content, ttl_s, labels)| {

@@ -199,16 +199,19 @@ fn leases() -> Vec<(&'static str, u8, Record)> {
     };
     let claim = |sharing| Content::Claim { node, name: name(), sharing };
     let nodes = vec![NodeId([1; 32]), NodeId([2; 32])];
+    let confirmation = Content::Confirmation { by: node, node: NodeId([1; 32]), name: name() };
     let withdrawn = Content::Withdrawn { key: wire::record::key_of_claim(node, &name()) };
     [
         ("service", 32 + 4 + 24, service),
         ("claim", 33 + 4 + 24, claim(Sharing::Nodes(nodes))),
         ("claim-for-all", 33 + 4 + 24, claim(Sharing::Members)),
         ("withdrawn", 33 + 4 + 24, withdrawn),
+        ("confirmation", 64 + 4 + 24, confirmation),
     ]
     .map(|(name, choice, content)| {
         let (not_before_s, labels) = (world::NOT_BEFORE_S, BTreeMap::new());
-        let lease = Lease { sequence: 1, not_before_s, ttl_s: TTL_S_MAX, labels };
+        let ttl_s = if matches!(content, Content::Confirmation { .. }) { 0 } else { TTL_S_MAX };
+        let lease = Lease { sequence: 1, not_before_s, ttl_s, labels };
         (name, choice, content.sign_lease(lease, &member).expect("short enough"))
     })
     .to_vec()

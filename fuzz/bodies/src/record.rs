@@ -23,7 +23,8 @@ pub(crate) fn record(bytes: &[u8]) -> bool {
 /// signature is reached.
 pub(crate) fn content(bytes: &[u8]) -> bool {
     let Some((choice, payload)) = bytes.split_first() else { return false };
-    let kind = match choice & 35 {
+    let kind = match choice & 99 {
+        64.. => Kind::Confirmation,
         32 => Kind::Service,
         33..=35 => Kind::Claim,
         0 => Kind::Member,
@@ -38,7 +39,9 @@ pub(crate) fn content(bytes: &[u8]) -> bool {
         24 => "web".to_owned(),
         _ => world::node(&world::member()).to_string(),
     };
-    let ttl_s = if kind.is_lease() { TTL_S_MAX } else { 0 };
+    let is_withdrawn = kind.is_lease() && payload.is_empty();
+    let ends = matches!(kind, Kind::Service | Kind::Claim) || is_withdrawn;
+    let ttl_s = if ends { TTL_S_MAX } else { 0 };
     let body = Body {
         kind,
         owner: world::node(&key),
@@ -83,6 +86,7 @@ fn judge(record: &Record) -> Option<Content> {
             let listed = if let Sharing::Nodes(nodes) = sharing { nodes.len() } else { 1 };
             assert!(*node == owner && (1..=SHARED_NODES_MAX).contains(&listed));
         }
+        Content::Confirmation { by, .. } => assert!(*by == owner),
         Content::Withdrawn { key } => assert!(key.owner == owner && key.kind.is_lease()),
         Content::Reissue { chain } => assert!(chain.admin().is_none_or(|admin| admin.node == owner)),
     }

@@ -68,7 +68,7 @@ const WON: PunchResult = PunchResult::Won {
 };
 
 #[test]
-fn easy_attempts_climb_and_then_go_on_every_minute() {
+fn easy_attempts_climb_and_then_are_ever_rarer() {
     let mut f = Fixture::new(NatProfile::default(), port_restricted());
     assert_eq!(f.attempt(PunchResult::Failed), (0, Strategy::Plain));
     assert_eq!(f.attempt(PunchResult::Failed), (5, Strategy::LowTtl));
@@ -77,7 +77,7 @@ fn easy_attempts_climb_and_then_go_on_every_minute() {
     assert_eq!(f.attempt(PunchResult::Failed), (5, birthday(1024)));
 
     let mut f = Fixture::new(port_restricted(), port_restricted());
-    for seconds in [0, 5, 15, 60, 60] {
+    for seconds in [0, 5, 15, 60, 300, 900, 3600, 3600] {
         assert_eq!(f.attempt(PunchResult::Failed), (seconds, Strategy::LowTtl));
         assert!(!f.ladder.is_hard());
     }
@@ -181,7 +181,20 @@ fn easy_attempts_in_vain_are_ever_rarer_until_one_succeeds() {
     let mut f = Fixture::new(port_restricted(), port_restricted());
     let pauses =
         |f: &mut Fixture, result, count| -> Vec<u64> { (0..count).map(|_| f.attempt(result).0).collect() };
-    assert_eq!(pauses(&mut f, PunchResult::Failed, 5), [0, 5, 15, 60, 60]);
+    assert_eq!(pauses(&mut f, PunchResult::Failed, 5), [0, 5, 15, 60, 300]);
     f.attempt(WON);
     assert_eq!(pauses(&mut f, PunchResult::Failed, 4), [5, 5, 15, 60]);
+}
+
+#[test]
+fn while_packets_go_over_hops_a_minute_is_the_longest_pause() {
+    let mut f = Fixture::new(port_restricted(), port_restricted());
+    (0..7).for_each(|_| _ = f.attempt(PunchResult::Failed));
+    f.ladder.handle_use();
+    assert_eq!(f.attempt(PunchResult::Failed).0, 60);
+    assert_eq!(f.attempt(PunchResult::Failed).0, 3600, "nothing flows any more");
+    let mut f = Fixture::new(port_restricted(), port_restricted());
+    f.attempt(PunchResult::Failed);
+    f.ladder.handle_use();
+    assert_eq!(f.attempt(PunchResult::Failed).0, 5, "what is due before stays so");
 }

@@ -1,23 +1,20 @@
 //! Numbers that look random, from a seed: which ports are tried, in which order. Never for secrets.
 
-/// SplitMix64.
+use wire::SplitMix64;
+
+/// What a seed gives.
 #[derive(Debug, Clone)]
-pub(crate) struct Shuffle(u64);
+pub(crate) struct Shuffle(SplitMix64);
 
 impl Shuffle {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(SplitMix64::new(seed))
     }
 
     /// A number below `bound`, which is not 0.
     pub(crate) fn below(&mut self, bound: u32) -> u32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
         // The high half times the bound, its high half: every number equally often, to 1 in 2^16 for ports.
-        u32::try_from(((mixed >> 32) * u64::from(bound)) >> 32).expect("less than the bound")
+        u32::try_from(((self.0.draw() >> 32) * u64::from(bound)) >> 32).expect("less than the bound")
     }
 
     /// `count` of these ports, each once, in an order of chance; all of them when there are fewer.

@@ -178,10 +178,9 @@ impl Node {
         let Some(state) = self.topology.state(node) else { return };
         let leads = |peer: &&Peer| {
             let is_linked = state.links.iter().any(|link| link.node == prefix_of(&peer.node));
-            let may_be_dialled = |state: &LinkState| state.is_anchor || !state.may_translate();
             is_linked
                 && peer.seeking == Seeking::Resting
-                && self.topology.state(&peer.node).is_some_and(may_be_dialled)
+                && self.topology.state(&peer.node).is_some_and(LinkState::may_be_dialled)
         };
         let leading: Vec<NodeId> =
             self.peers.values().filter(leads).take(APPROACHED_MAX).map(|peer| peer.node).collect();

@@ -65,6 +65,9 @@ struct Asked {
     state: State,
 }
 
+/// Bytes of a record, and its age as it is said.
+pub(super) type Told<'a> = (&'a [u8], Option<u32>);
+
 enum State {
     /// Some of its records have come.
     Answering(Vec<(Record, Content, Duration)>),
@@ -416,7 +419,12 @@ impl Node {
         let mut records: Vec<&Record> = self.registry.of_name(name).collect();
         records.sort_by_key(|record| {
             let body = record.body();
-            (record.is_tombstone(), body.kind != Kind::Claim, Some(body.owner) != holder)
+            let place = match body.kind {
+                Kind::Confirmation => 0,
+                Kind::Claim => 1,
+                Kind::Service | Kind::Member | Kind::Revocation | Kind::Reissue | Kind::LinkState => 2,
+            };
+            (record.is_tombstone(), place, Some(body.owner) != holder)
         });
         records.into_iter().take(FOUND_MAX.into()).cloned().collect()
     }
@@ -426,7 +434,7 @@ impl Node {
         &mut self,
         node: NodeId,
         nonce: u16,
-        (count, record): (Option<u8>, Option<(&[u8], Option<u32>)>),
+        (count, record): (Option<u8>, Option<Told<'_>>),
         now: Instant,
     ) {
         let is_meant = |asked: &&mut Asked| asked.node == node && asked.nonce == nonce;
@@ -485,7 +493,7 @@ impl Node {
         if self.registry.insert(record, age, now).is_news() {
             self.apply_lease(&key, content, was_there, now);
             if key.owner == self.identity.node() {
-                self.handle_own_lease(now);
+                self.handle_own_lease(&key, now);
             }
         }
     }

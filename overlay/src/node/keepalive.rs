@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use wire::NodeId;
 use wire::control::Message;
+use wire::record::LinkState;
 
 /// The socket on which it is measured.
 const SOCKET: SocketId = SocketId(60);
@@ -83,9 +84,7 @@ impl Node {
     /// A neighbour beyond the NAT that strangers can dial: behind a NAT of its own it would not hear the socket, and a
     /// measurement that cannot be made is only tried again after a while.
     fn find_helper(&self) -> Option<(NodeId, SocketAddr)> {
-        let may_be_dialled = |node: &NodeId| {
-            self.topology.state(node).is_some_and(|state| state.is_anchor || !state.may_translate())
-        };
+        let may_be_dialled = |node: &NodeId| self.topology.state(node).is_some_and(LinkState::may_be_dialled);
         self.links().into_iter().filter(|(node, _)| may_be_dialled(node)).find_map(|(node, _)| {
             let address = self.straight_remote(&node)?.address()?;
             let is_beyond = self.reach.told.get(&node).is_some_and(|seen| {

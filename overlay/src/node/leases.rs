@@ -19,7 +19,9 @@ impl Node {
             Kind::Member | Kind::Revocation | Kind::Reissue => false,
             // Whoever it is, its own record has not come yet; this one comes again.
             Kind::LinkState => !is_of_member(),
-            Kind::Service | Kind::Claim => {
+            Kind::Confirmation if !self.is_admin(&body.owner) => true,
+            Kind::Confirmation if !record.is_tombstone() => false,
+            Kind::Service | Kind::Claim | Kind::Confirmation => {
                 let end = body.not_before_s.saturating_add(body.ttl_s.into());
                 !is_of_member() || self.unix_s(now) > end.saturating_add(CLOCK_SKEW_S)
             }
@@ -34,18 +36,25 @@ impl Node {
             self.services_changed(now);
         }
         if is_different || !was_there {
-            self.unwritten.leases.get_or_insert(now + LEASES_DELAY);
+            // What we have confirmed we stand by: whoever wants the name may be the first that we meet after a crash.
+            let is_our_word = key.kind == Kind::Confirmation && key.owner == self.identity.node();
+            let write_at = if is_our_word { now } else { now + LEASES_DELAY };
+            self.unwritten.leases = Some(self.unwritten.leases.map_or(write_at, |at| at.min(write_at)));
         }
     }
 
     /// Somebody tells us what we have said ourselves: before our state was lost, or set back. What holds now is said anew.
-    pub(super) fn handle_own_lease(&mut self, now: Instant) {
-        self.publishing.handle_own_word(now);
+    pub(super) fn handle_own_lease(&mut self, key: &Key, now: Instant) {
+        if key.kind == Kind::Confirmation {
+            self.handle_own_confirmation(key, now);
+        } else {
+            self.publishing.handle_own_word(now);
+        }
     }
 
     /// Ends the leases of a node that is no member any more.
     pub(super) fn forget_leases(&mut self, node: NodeId, now: Instant) {
-        for kind in [Kind::Service, Kind::Claim] {
+        for kind in [Kind::Service, Kind::Claim, Kind::Confirmation] {
             self.registry.forget_owner(kind, node);
         }
         self.services.forget_owner(node);
@@ -61,7 +70,7 @@ impl Node {
         now: Instant,
     ) {
         let lease =
-            Lease { sequence: self.next_sequence(key), not_before_s: self.unix_s(now), ttl_s, labels };
+            Lease { sequence: self.next_sequence(key, now), not_before_s: self.unix_s(now), ttl_s, labels };
         match content.sign_lease(lease, &self.identity.signing) {
             Ok(record) => {
                 let said = |record: &Record| (record.body().payload.clone(), record.body().labels.clone());
@@ -104,10 +113,11 @@ impl Node {
 
     pub(super) fn persist_leases(&mut self, now: Instant) {
         self.unwritten.leases = None;
-        let claim = |record: &Record| Some((record.clone(), self.registry.age(record, now)?));
+        let lease = |record: &Record| (record.clone(), self.registry.age(record, now).unwrap_or_default());
+        let kept = [Kind::Claim, Kind::Confirmation].map(|kind| self.registry.of_kind(kind));
         let leases = Leases {
             written_s: self.unix_s(now),
-            claims: self.registry.of_kind(Kind::Claim).filter_map(claim).collect(),
+            claims: kept.into_iter().flatten().map(lease).collect(),
             sequences: self.registry.sequences().collect(),
         };
         self.persist(StateFile::Leases, encode_leases(&leases));
@@ -117,18 +127,21 @@ impl Node {
     pub(super) fn restore_leases(&mut self, leases: Leases, now: Instant) {
         let off = Duration::from_secs(self.unix_s(now).saturating_sub(leases.written_s));
         for (record, age) in leases.claims {
-            let Ok(content @ (Content::Claim { .. } | Content::Withdrawn { .. })) =
-                record.content(&self.members.id())
-            else {
+            let Ok(content) = record.content(&self.members.id()) else { continue };
+            if !matches!(record.body().kind, Kind::Claim | Kind::Confirmation) {
                 continue;
-            };
+            }
             let key = record.key();
             if !self.is_unfit(&record, now) && self.registry.insert(record, age + off, now).is_news() {
                 self.apply_lease(&key, &content, true, now);
             }
         }
         for sequence in leases.sequences {
-            if sequence.key.kind.is_lease() && self.credentials(&sequence.key.owner).is_some() {
+            // Of our own confirmations we want to hear again when somebody shows an old one, to withdraw it.
+            let is_our_word =
+                sequence.key.kind == Kind::Confirmation && sequence.key.owner == self.identity.node();
+            let is_lease = sequence.key.kind.is_lease() && !is_our_word;
+            if is_lease && self.credentials(&sequence.key.owner).is_some() {
                 self.registry.remember(sequence, now);
             }
         }

@@ -4,7 +4,7 @@
 
 use super::Node;
 use crate::limits::{PASSED_ON_KNOWN_MAX, PASSED_ON_MAX};
-use registry::{Broadcast, BroadcastOutput};
+use registry::{Allowance, Broadcast, BroadcastOutput};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 use wire::control::{HaveEntry, Message};
@@ -15,6 +15,8 @@ use wire::{Name, NodeId, Record};
 #[derive(Default)]
 pub(super) struct News {
     broadcast: Broadcast,
+    /// How often what is new of others goes on from here.
+    allowance: Allowance,
     neighbours: BTreeSet<NodeId>,
     /// Whether they may be others by now.
     neighbours_are_old: bool,
@@ -63,6 +65,17 @@ impl Node {
     /// Sessions came or went, or neighbours did.
     pub(super) fn news_neighbours_changed(&mut self, now: Instant) {
         self.news.neighbours_are_old = true;
+        self.news.next = Some(now);
+    }
+
+    /// Whether what is new of an owner goes on from here; our own does.
+    pub(super) fn may_pass_on(&mut self, owner: NodeId, from: Option<NodeId>, now: Instant) -> bool {
+        from.is_none() || self.news.allowance.take(owner, now)
+    }
+
+    /// A record is new here, and does not go on.
+    pub(super) fn keep(&mut self, news: &HaveEntry, now: Instant) {
+        self.news.broadcast.handle_kept(news);
         self.news.next = Some(now);
     }
 

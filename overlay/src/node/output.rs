@@ -128,6 +128,8 @@ pub enum WaitReason {
     Lease,
     /// A lease of ours is signed anew.
     Publication,
+    /// An admin confirms a claim, or withdraws its word.
+    Confirmation,
     /// The zone is made anew.
     Zone,
     /// State is written.

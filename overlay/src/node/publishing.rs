@@ -107,6 +107,7 @@ impl Node {
     /// Takes that claims, instances or members are different, others' or our own.
     pub(super) fn services_changed(&mut self, now: Instant) {
         self.zone.is_old = true;
+        self.names_changed(now);
         if !self.publishing.offered.is_empty() || !self.publishing.claimed.is_empty() {
             self.publishing.handle_change(now);
         }

@@ -33,6 +33,8 @@ pub(crate) struct Punching {
     pub(crate) ladder: Ladder,
     state: State,
     relayed_since: Option<(Instant, u64)>,
+    /// Bytes of packets at the latest look.
+    traffic: u64,
     next_call: Option<Instant>,
     /// When the two sides are looked at again: that takes more time than all else that is done for a relayed peer.
     next_look: Option<Instant>,
@@ -140,7 +142,11 @@ impl Node {
             return self.release_held_socket(node, primary, now);
         }
         let (rx, tx) = peer.shared.bytes();
-        peer.punching.relayed_since.get_or_insert((now, rx.wrapping_add(tx)));
+        let traffic = rx.wrapping_add(tx);
+        peer.punching.relayed_since.get_or_insert((now, traffic));
+        if std::mem::replace(&mut peer.punching.traffic, traffic) != traffic {
+            peer.punching.ladder.handle_use();
+        }
         match &peer.punching.state {
             State::Called { since, .. } if now >= *since + CALL_TIME => {
                 peer.punching.state = State::Idle;

@@ -155,8 +155,8 @@ impl Node {
             self.reach.last_asked.get(node).is_none_or(|last| now >= *last + DIAL_BACK_INTERVAL)
         };
         let due: Vec<NodeId> = self.reach.told.keys().filter(is_due).copied().collect();
-        let is_straight = |node: &&NodeId| self.straight_remote(node).is_some();
-        let asked: Vec<NodeId> = due.iter().filter(is_straight).take(places).copied().collect();
+        let asked: Vec<NodeId> =
+            due.iter().filter(|node| self.may_dial_back(node)).take(places).copied().collect();
         if asked.len() < places {
             // Those that are not reached without a hop yet soon are.
             let soon = (asked.len() < due.len()).then_some(now + DIAL_BACK_TIME);
@@ -171,6 +171,21 @@ impl Node {
             self.reach.asked.insert(token, (node, now));
             self.send(&node, &Message::DialBack { token, port: observed.port(), is_same_port: false }, None);
         }
+    }
+
+    /// Whether a datagram from another port of a node would say something of what stands before us. One behind a NAT that gives
+    /// a port to each mapping does not know from where it would come; perhaps from one that a punch of ours has sent to.
+    fn may_dial_back(&self, node: &NodeId) -> bool {
+        let has_known_ports = self.topology.state(node).is_some_and(|state| {
+            !state.profile.translates || state.profile.mapping == Dependence::EndpointIndependent
+        });
+        let remote = self.straight_remote(node).and_then(|remote| remote.address());
+        has_known_ports && remote.is_some_and(|remote| !self.is_neighbour(remote.ip()))
+    }
+
+    /// Whether a node is on this side of whatever stands before us: it reaches us, and says nothing of others.
+    fn is_neighbour(&self, ip: IpAddr) -> bool {
+        self.reach.local.iter().any(|own| subnet_of(own.socket_address().ip()) == subnet_of(ip))
     }
 
     /// A node that we do not reach without a hop any more: it does not count what it said.
@@ -318,6 +333,14 @@ pub fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_unique_local() || ip.is_loopback(),
+    }
+}
+
+/// The first 24 bits of an IPv4 address or 64 of an IPv6 one: two in the same are on one segment, or may be.
+fn subnet_of(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) => IpAddr::V4((u32::from(ip) >> 8 << 8).into()),
+        IpAddr::V6(ip) => IpAddr::V6((u128::from(ip) >> 64 << 64).into()),
     }
 }
 

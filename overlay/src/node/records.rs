@@ -80,7 +80,10 @@ impl Node {
             // True for the moment: after a restart it is told anew.
             Content::LinkState { .. } => None,
             // They have a file of their own.
-            Content::Service { .. } | Content::Claim { .. } | Content::Withdrawn { .. } => None,
+            Content::Service { .. }
+            | Content::Claim { .. }
+            | Content::Confirmation { .. }
+            | Content::Withdrawn { .. } => None,
             // Whatever happens to us in the next moment: a node that was revoked stays out.
             Content::Revocation { .. } => Some(now),
             // And what an admin was told is done, is done.
@@ -88,12 +91,17 @@ impl Node {
             Content::Member { .. } | Content::Reissue { .. } => Some(now + PERSIST_DELAY),
         };
         self.unwritten.records = self.unwritten.records.into_iter().chain(write_at).min();
-        match content {
-            Content::Revocation { .. } | Content::Reissue { .. } => self.tell_everybody(bytes, from),
+        match &content {
+            // An admin is trusted with them, and none may wait.
+            Content::Revocation { by, .. } if by.claims().roles.admin => self.tell_everybody(bytes, from),
+            Content::Reissue { .. } => self.tell_everybody(bytes, from),
+            _ if !self.may_pass_on(key.owner, from, now) => self.keep(&news, now),
+            Content::Revocation { .. } => self.tell_everybody(bytes, from),
             Content::Member { .. }
             | Content::LinkState { .. }
             | Content::Service { .. }
             | Content::Claim { .. }
+            | Content::Confirmation { .. }
             | Content::Withdrawn { .. } => self.spread(news, from, now),
         }
         if !self.peers.is_alone() {
@@ -105,7 +113,7 @@ impl Node {
             self.apply_lease(&key, &content, was_there, now);
             self.fit(now);
             if from.is_some() && key.owner == self.identity.node() {
-                self.handle_own_lease(now);
+                self.handle_own_lease(&key, now);
             }
             return;
         }
@@ -150,7 +158,10 @@ impl Node {
             }
             Content::LinkState { node, state } => self.take_link_state(node, state, now),
             // Leases are no matter of membership: see `apply_lease`.
-            Content::Service { .. } | Content::Claim { .. } | Content::Withdrawn { .. } => {}
+            Content::Service { .. }
+            | Content::Claim { .. }
+            | Content::Confirmation { .. }
+            | Content::Withdrawn { .. } => {}
             Content::Reissue { chain } => {
                 let node = chain.claims().node;
                 if node != self.identity.node() {
@@ -262,8 +273,13 @@ impl Node {
     }
 
     /// The sequence of our next record of a key: above all that an earlier run may have signed and not written.
-    pub(super) fn next_sequence(&self, key: &Key) -> u64 {
-        self.registry.next_sequence(key).max(self.identity.starts << 32)
+    pub(super) fn next_sequence(&self, key: &Key, now: Instant) -> u64 {
+        let first = self.identity.starts << 32;
+        // What has ended is forgotten, sooner or later: were its sequences used again, whoever remembers it would not believe us, and
+        // an old record might be believed once more.
+        let passed =
+            if key.kind.is_lease() { now.saturating_duration_since(self.started).as_secs() } else { 0 };
+        self.registry.next_sequence(key).max(first.saturating_add(passed))
     }
 
     /// Signs a record under the next sequence, with our key or with the root key when that owns it, and spreads it.
@@ -274,7 +290,7 @@ impl Node {
         root: Option<&SigningKey>,
         now: Instant,
     ) {
-        let sequence = self.next_sequence(key);
+        let sequence = self.next_sequence(key, now);
         let key = match root {
             Some(root) if root.verifying_key().to_bytes() == key.owner.0 => root,
             Some(_) | None => &self.identity.signing,

@@ -149,7 +149,7 @@ impl Node {
     }
 
     /// A peer has the same as we, of what both hold.
-    pub(super) fn note_agreement(&mut self, share: Share, now: Instant) {
+    pub(super) fn note_known(&mut self, share: Share, now: Instant) {
         let (part, before) = (self.registry.part(), self.shares.known);
         let known = &mut self.shares.known;
         if *known == part && !self.shares.is_assumed {

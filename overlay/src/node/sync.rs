@@ -93,7 +93,9 @@ impl Node {
         let Some(peer) = self.peers.get(&node) else { return };
         let lately = peer.last_summary.is_some_and(|last| now.saturating_duration_since(last) < SYNC_RETRY);
         if digest == own {
-            return self.note_agreement(share, now);
+            self.note_known(share, now);
+            self.note_agreement(now);
+            return;
         }
         self.sync.handle_doubt(now);
         // Among few, every word counts: whoever passes it on may be gone in a moment.

@@ -1,8 +1,10 @@
 //! Tests of the Node through its public API, over a wire in memory.
 
 mod command;
+mod confirmation;
 mod discovery;
 mod enrolment;
+mod flood;
 mod handshake;
 mod idle;
 mod impostor;

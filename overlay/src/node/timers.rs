@@ -33,6 +33,7 @@ impl Node {
         self.run_lease_timers(now);
         self.run_publishing(now);
         self.run_finding(now);
+        self.run_confirming(now);
         self.run_zone_timer(now);
         if self.unwritten.records.is_some_and(|at| now >= at) {
             self.persist_records();
@@ -237,6 +238,7 @@ impl Node {
         consider(Some(self.next_link_state), WaitReason::LinkState);
         consider(self.lease_deadline(), WaitReason::Lease);
         consider(self.publishing.deadline(), WaitReason::Publication);
+        consider(self.confirming.deadline(), WaitReason::Confirmation);
         consider(self.zone_deadline(), WaitReason::Zone);
         consider(self.unwritten.services, WaitReason::Persist);
         consider(self.unwritten.leases, WaitReason::Persist);

@@ -1,7 +1,7 @@
 //! Publications and leases over a restart.
 //!
 //! Instances of services are not written: they change all the time, and their publishers tell them again. Claims are, so
-//! that a name stays its owner's when all nodes are started again; and of every lease the sequence, so that an old record
+//! that a name stays its owner's when all nodes are started again, and confirmations of them; and of every lease the sequence, so that an old record
 //! is not believed by a node that knew better before its restart.
 
 use super::StateError;
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 pub struct Leases {
     /// When it was written, seconds since 1970.
     pub written_s: u64,
-    /// Claims to names, and how old each was then.
+    /// Claims to names and confirmations of them, and how old each was then.
     pub claims: Vec<(Record, Duration)>,
     /// What is remembered of all leases.
     pub sequences: Vec<Sequence>,

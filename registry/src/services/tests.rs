@@ -1,8 +1,9 @@
 use super::*;
 use crate::Zone;
+use crate::claim::Title;
 use ed25519_dalek::SigningKey;
 use std::time::Duration;
-use wire::record::{Lease, key_of_claim, key_of_service};
+use wire::record::{Lease, key_of_claim, key_of_confirmation, key_of_service};
 use wire::{NetworkId, NoisePublicKey, Roles};
 
 /// Members, what they say, and how far they are.
@@ -53,6 +54,22 @@ impl Stage {
 
     fn claim(&mut self, n: u8, sharing: Sharing) -> bool {
         self.say(n, &Content::Claim { node: node(n), name: name("web"), sharing })
+    }
+
+    /// Admin `n` confirms the claim of `of`.
+    fn confirm(&mut self, n: u8, of: u8) -> bool {
+        let content = Content::Confirmation { by: node(n), node: node(of), name: name("web") };
+        let lease = Lease { sequence: 1, not_before_s: 1, ttl_s: 0, labels: BTreeMap::new() };
+        let record = content.sign_lease(lease, &key(n)).unwrap();
+        self.services.handle_record(&record, &content)
+    }
+
+    fn title(&mut self) -> Option<Title> {
+        self.zone().services.get(&name("web")).map(|service| service.title)
+    }
+
+    fn make_admin(&mut self, n: u8) {
+        self.members.get_mut(&node(n)).unwrap().roles.admin = true;
     }
 
     fn offer(&mut self, n: u8, version: Option<&str>, is_healthy: bool) -> bool {
@@ -110,6 +127,28 @@ fn whoever_holds_the_name_says_whose_instances_count() {
     assert_eq!(stage.web(), None);
     stage.services.forget_owner(node(2));
     assert!(stage.services.is_empty());
+}
+
+#[test]
+fn a_confirmed_name_is_not_taken_over_by_an_older_member() {
+    let mut stage = Stage::new();
+    stage.make_admin(4);
+    stage.claim(3, Sharing::Owner);
+    assert_eq!(stage.title(), Some(Title::Claimed));
+    assert!(stage.confirm(4, 3) && !stage.confirm(4, 3), "said again it changes nothing");
+    stage.claim(1, Sharing::Owner);
+    assert_eq!((stage.web().map(|(owner, _)| owner), stage.title()), (Some(3), Some(Title::Confirmed)));
+    assert!(stage.confirm(2, 1), "who is no admin may say it");
+    assert_eq!(stage.web().map(|(owner, _)| owner), Some(3), "and it counts for nothing");
+    stage.make_admin(2);
+    assert_eq!(stage.web().map(|(owner, _)| owner), Some(1), "an older admin has confirmed the other");
+    assert!(stage.services.handle_end(&key_of_confirmation(node(2), &name("web"))));
+    assert_eq!(stage.web().map(|(owner, _)| owner), Some(3));
+    assert!(stage.services.handle_end(&key_of_claim(node(3), &name("web"))));
+    assert_eq!((stage.web().map(|(owner, _)| owner), stage.title()), (Some(1), Some(Title::Claimed)), "free");
+    stage.claim(3, Sharing::Owner);
+    stage.services.forget_owner(node(4));
+    assert_eq!(stage.web().map(|(owner, _)| owner), Some(1), "nothing of who is no member any more counts");
 }
 
 #[test]

@@ -42,7 +42,8 @@ impl Services {
             let Some(holding) = self.holding(name, credentials) else { continue };
             let mut instances = self.instances(name, holding, around);
             self.order(name, &mut instances, &mut chosen);
-            zone.services.insert(name.clone(), ZoneService { owner: holding.holder.node, instances });
+            let (owner, title) = (holding.holder.node, holding.holder.title());
+            zone.services.insert(name.clone(), ZoneService { owner, title, instances });
         }
         self.chosen = chosen;
         zone
@@ -60,7 +61,8 @@ impl Services {
         let Some(holding) = self.holding(name, credentials) else { return zone };
         let (mut instances, mut chosen) = (self.instances(name, holding, around), BTreeMap::new());
         self.order(name, &mut instances, &mut chosen);
-        zone.services.insert(name.clone(), ZoneService { owner: holding.holder.node, instances });
+        let (owner, title) = (holding.holder.node, holding.holder.title());
+        zone.services.insert(name.clone(), ZoneService { owner, title, instances });
         self.chosen.extend(chosen);
         zone
     }

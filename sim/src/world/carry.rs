@@ -105,7 +105,7 @@ impl World {
             let port = loop {
                 let port = EPHEMERAL_PORTS.start + self.random.below(EPHEMERAL_PORTS.len()) as u16;
                 let opener = &self.machines[machine];
-                let is_main = opener.addresses.iter().any(|own| own.port() == port);
+                let is_main = opener.addresses.iter().any(|own| [port, port - 1].contains(&own.port()));
                 if !is_main && opener.sockets.values().all(|taken| *taken != port) {
                     break port;
                 }

@@ -60,17 +60,27 @@ impl World {
             let host = u8::try_from(FIRST_HOST + host).expect("a home has at most 245 machines");
             IpAddr::from([192, 168, 1, host])
         } else {
-            self.new_public_address()
+            self.public_address_in(realm)
         };
         let name = format!("m{}", self.machines.len()).parse().expect("a label");
         self.add_machine_in(realm, name, vec![SocketAddr::new(ip, PORT)])
     }
 
+    /// An address for one more machine behind a firewall: behind one of its neighbours', of the same /24.
+    fn public_address_in(&mut self, realm: Realm) -> IpAddr {
+        let mut neighbours =
+            self.machines.iter().filter(|machine| machine.realm == realm && realm != Realm::INTERNET);
+        match neighbours.next_back().map(|machine| machine.addresses[0].ip()) {
+            Some(IpAddr::V4(ip)) => IpAddr::V4((u32::from(ip) + 1).into()),
+            Some(IpAddr::V6(_)) | None => self.new_public_address(),
+        }
+    }
+
     /// An IPv4 address of the internet that nobody has had, of the networks for benchmarks (RFC 2544) in turn: what a node believes
-    /// of its own address, witnesses in two networks must say.
+    /// of its own address, witnesses in two networks must say. Each is in a /24 of its own while there are so many.
     pub fn new_public_address(&mut self) -> IpAddr {
         self.public_addresses += 1;
-        let [high, low] = (self.public_addresses / 2).to_be_bytes();
-        IpAddr::from([198, 18 + (self.public_addresses % 2) as u8, high, low])
+        let [round, subnet] = (self.public_addresses / 2).to_be_bytes();
+        IpAddr::from([198, 18 + (self.public_addresses % 2) as u8, subnet, 1 + 32 * round])
     }
 }

@@ -8,6 +8,8 @@ use wire::{Name, NodeId};
 
 /// Rounds in which two nodes claim one name apart.
 const ROUNDS: u64 = 200;
+/// Rounds in which the oldest member claims what another has.
+const SPITEFUL_ROUNDS: u64 = 50;
 
 fn web() -> Name {
     "web".parse().unwrap()
@@ -161,6 +163,55 @@ fn two_that_claim_one_name_apart_settle_alike_everywhere() {
         (0..ROUNDS).map(|seed| claim_apart(seed).map_err(|violation| format!("seed {seed}: {violation}")));
     let took = outcomes.collect::<Result<Vec<Duration>, String>>().unwrap();
     assert_eq!(took.len(), ROUNDS as usize);
+}
+
+/// The oldest member claims a name that another has, alone or with some it is cut off with, while the admin is up or not.
+fn claim_in_spite(seed: u64) -> Result<(), Violation> {
+    let mut random = Random::new(seed);
+    let machines = 4;
+    let mut world = names::network(machines, &mut random)?;
+    publish(&mut world, 2, numbered("web", 1, Sharing::Owner));
+    let holder = world.machines()[2].id();
+    let held = |world: &World, at: usize| {
+        let zone = world.zone(at).unwrap();
+        zone.services.get(&web()).is_some_and(|service| service.owner == holder)
+    };
+    let all_up = |world: &World| (0..machines).filter(|at| world.is_up(*at)).collect::<Vec<_>>();
+    world.run_for(10 * SECOND)?;
+    if random.per_mille(500) {
+        world.kill(0);
+    }
+    let groups = [vec![0, 0, 0, 0], vec![0, 1, 0, 0], vec![1, 1, 0, 0], vec![0, 1, 0, 1], vec![1, 1, 0, 1]];
+    world.network.groups = groups[random.below(groups.len())].clone();
+    world.squat(1, numbered("web", 2, Sharing::Owner));
+    for _ in 0..random.below(200) {
+        world.run_for(SECOND / 10)?;
+        // The evil one itself is told by those whom it meets.
+        if all_up(&world).into_iter().any(|at| at != 1 && !held(&world, at)) {
+            return Err(Violation("somebody believed it".to_owned()));
+        }
+    }
+    world.network.heal();
+    world.start(0);
+    if !world.run_until(60 * SECOND, is_together)? {
+        return Err(Violation("not together".to_owned()));
+    }
+    if !world.run_until(10 * SECOND, |world| (0..machines).all(|at| held(world, at)))? {
+        return Err(Violation("not all see the holder".to_owned()));
+    }
+    world.run_for(30 * SECOND)?;
+    if (0..machines).all(|at| held(&world, at)) {
+        Ok(())
+    } else {
+        Err(Violation("later it was taken over".to_owned()))
+    }
+}
+
+#[test]
+fn nobody_takes_over_a_name_that_an_admin_has_confirmed() {
+    for seed in 0..SPITEFUL_ROUNDS {
+        claim_in_spite(seed).map_err(|violation| format!("seed {seed}: {violation}")).unwrap();
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use overlay::{Instance, Publication, Sharing, Zone, ZoneNode, ZoneService};
+use overlay::{Instance, Publication, Sharing, Title, Zone, ZoneNode, ZoneService};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use wire::NodeId;
@@ -48,8 +48,9 @@ fn zone() -> Zone {
         instance("a", 1, "1", Some(0)),
         ill,
     ];
-    zone.services.insert("web".parse().unwrap(), ZoneService { owner: node(1), instances });
-    zone.services.insert("db".parse().unwrap(), ZoneService { owner: node(9), instances: vec![] });
+    let web = ZoneService { owner: node(1), title: Title::Confirmed, instances };
+    let db = ZoneService { owner: node(9), title: Title::Claimed, instances: vec![] };
+    zone.services.extend([("web".parse().unwrap(), web), ("db".parse().unwrap(), db)]);
     zone
 }
 
@@ -85,8 +86,8 @@ web   2        2/3      a          10.7.0.2:8080  b   1.0 ms
     assert_eq!(
         daemon.run(&["services", "--json"]).json(),
         json!({ "services": [
-            { "name": "db", "owner": null, "owner_id": node(9).to_string(), "instances": [] },
-            { "name": "web", "owner": "a", "owner_id": node(1).to_string(), "instances": [
+            { "name": "db", "owner": null, "owner_id": node(9).to_string(), "title": "claimed", "instances": [] },
+            { "name": "web", "owner": "a", "owner_id": node(1).to_string(), "title": "confirmed", "instances": [
                 json_of("c", 3, "2", json!(12.0)), json_of("b", 2, "2", json!(1.0)),
                 json_of("a", 1, "1", json!(0.0)), ill,
             ] },
@@ -115,18 +116,29 @@ fn resolve_asks_for_a_name_that_the_zone_does_not_know() {
         (0..).map(|n| format!("service-{n}").parse().unwrap()).find(|name| !quarter().knows(name)).unwrap();
     let asked: wire::Name = unknown;
     let name = asked.clone();
-    let daemon = FakeDaemon::new(move |command| match command {
-        Command::Zone => Ok(Reply::Zone(Arc::new(quarter()))),
-        Command::Find { name } if name == asked => {
-            let mut found = Zone::empty("home".parse().unwrap(), node(1));
-            found.services.insert(name, zone().services[&"web".parse::<wire::Name>().unwrap()].clone());
-            Ok(Reply::Zone(Arc::new(found)))
+    let daemon = FakeDaemon::new(move |command| {
+        if command == Command::Zone {
+            return Ok(Reply::Zone(Arc::new(quarter())));
         }
-        other => panic!("{other:?}"),
+        assert_eq!(command, Command::Find { name: asked.clone() });
+        let mut found = Zone::empty("home".parse().unwrap(), node(1));
+        found.services.insert(asked.clone(), zone().services[&"web".parse::<wire::Name>().unwrap()].clone());
+        Ok(Reply::Zone(Arc::new(found)))
     });
     let done = daemon.run(&["resolve", name.as_str()]);
     assert_eq!(done.out, "10.7.0.3:8080\n10.7.0.2:8080\n10.7.0.1:8080\n");
     assert_eq!(daemon.run(&["resolve", "web"]).code, 0, "this one it knows");
+}
+
+#[test]
+fn an_owner_that_nobody_has_confirmed_has_a_question_mark() {
+    let claimed = || {
+        let mut zone = zone();
+        zone.services.values_mut().for_each(|service| service.title = Title::Claimed);
+        zone
+    };
+    let out = daemon(claimed).run(&["services"]).out;
+    assert!(out.contains("  a?  ") && out.contains("  no member  "), "{out}");
 }
 
 #[test]

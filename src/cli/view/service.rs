@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use api::{ChangeKind, Protocol};
+use api::{ChangeKind, Protocol, Title};
 use serde::Serialize;
 
 use super::thousandths;
@@ -14,6 +14,8 @@ pub(in crate::cli) struct Service<'a> {
     /// Absent when the owner is no member any more.
     owner: Option<&'a str>,
     owner_id: &'a str,
+    /// Absent when the daemon does not say it.
+    title: Option<&'static str>,
     instances: Vec<Instance<'a>>,
 }
 
@@ -52,6 +54,12 @@ impl<'a> From<&'a api::Service> for Service<'a> {
             name: &service.name,
             owner: said(&service.owner),
             owner_id: &service.owner_id,
+            title: match service.title() {
+                Title::Unspecified => None,
+                Title::Delegated => Some("delegated"),
+                Title::Confirmed => Some("confirmed"),
+                Title::Claimed => Some("claimed"),
+            },
             instances: service.instances.iter().map(Instance::from).collect(),
         }
     }

@@ -1,7 +1,7 @@
 //! What the kinds of records say, and who may say it.
 
-use super::lease::{ClaimPayload, ServicePayload, split_name};
-use super::{Body, Key, Kind, Lease, Record, RecordError, key_of_claim, key_of_service};
+use super::lease::{ClaimPayload, ConfirmationPayload, ServicePayload, split_name};
+use super::{Body, Key, Kind, Lease, Record, RecordError, key_of_claim, key_of_confirmation, key_of_service};
 use crate::credential::verify_signature;
 use crate::service::{Protocol, Sharing, Version};
 use crate::{Candidate, Chain, Dependence, Name, NatProfile, NetworkId, NodeId, cbor};
@@ -68,6 +68,15 @@ pub enum Content {
         /// Who may publish instances under it besides the node.
         sharing: Sharing,
     },
+    /// A node's claim to a service name came first.
+    Confirmation {
+        /// Who says so. Whether it is an admin is for the reader to know: its own record says so.
+        by: NodeId,
+        /// The node.
+        node: NodeId,
+        /// The name.
+        name: Name,
+    },
     /// What was said under a key is not so any more: a tombstone.
     Withdrawn {
         /// The key.
@@ -128,6 +137,12 @@ struct RevocationPayload {
 }
 
 impl LinkState {
+    /// Whether strangers can dial the node: others have, or nothing is in their way.
+    #[must_use]
+    pub fn may_be_dialled(&self) -> bool {
+        self.is_anchor || !self.may_translate()
+    }
+
     /// Whether a NAT is before the node, or may be for all that it knows itself.
     #[must_use]
     pub fn may_translate(&self) -> bool {
@@ -162,6 +177,10 @@ impl Content {
             }
             Self::Claim { node, name, sharing } => {
                 (Kind::Claim, key_of_claim(*node, name).name, cbor::encode(&ClaimPayload::of(sharing)))
+            }
+            Self::Confirmation { by, node, name } => {
+                let payload = ConfirmationPayload { node: *node };
+                (Kind::Confirmation, key_of_confirmation(*by, name).name, cbor::encode(&payload))
             }
             Self::Withdrawn { key } => (key.kind, key.name.clone(), vec![]),
         }
@@ -263,6 +282,11 @@ impl Record {
                 let (service, _) = split_name(*kind, name)?;
                 let sharing = cbor::decode::<ClaimPayload>(payload)?.sharing()?;
                 (Content::Claim { node: *owner, name: service, sharing }, true, name.clone())
+            }
+            Kind::Confirmation => {
+                let (service, _) = split_name(*kind, name)?;
+                let ConfirmationPayload { node } = cbor::decode(payload)?;
+                (Content::Confirmation { by: *owner, node, name: service }, true, name.clone())
             }
             Kind::Reissue => {
                 let chain = chain(payload)?;

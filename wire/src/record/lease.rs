@@ -35,6 +35,12 @@ pub fn key_of_service(owner: NodeId, name: &Name, version: Option<&Version>) -> 
     Key { kind: Kind::Service, owner, name }
 }
 
+/// The key of an admin's confirmation of somebody's claim to a service name.
+#[must_use]
+pub fn key_of_confirmation(admin: NodeId, name: &Name) -> Key {
+    Key { kind: Kind::Confirmation, owner: admin, name: name.to_string() }
+}
+
 /// The key of a claim to a service name.
 #[must_use]
 pub fn key_of_claim(owner: NodeId, name: &Name) -> Key {
@@ -49,6 +55,13 @@ pub(super) struct ServicePayload {
     pub(super) port: u16,
     #[n(2)]
     pub(super) is_healthy: bool,
+}
+
+/// Whose claim it is.
+#[derive(Encode, Decode)]
+pub(super) struct ConfirmationPayload {
+    #[n(0)]
+    pub(super) node: NodeId,
 }
 
 /// The nodes that may publish, none for the owner only; or everybody.
@@ -94,10 +107,11 @@ impl Record {
 
     /// The rules between kind, time to live and labels.
     pub(super) fn check_lease(&self) -> Result<(), RecordError> {
-        let fits = match (self.body.kind.is_lease(), self.is_tombstone()) {
-            (true, true) => self.body.ttl_s == TTL_S_MAX && self.body.labels.is_empty(),
-            (true, false) => (TTL_S_MIN..=TTL_S_MAX).contains(&self.body.ttl_s),
-            (false, _) => self.body.ttl_s == 0 && self.body.labels.is_empty(),
+        let ends = self.body.kind.is_lease() && self.body.kind != Kind::Confirmation;
+        let fits = match (self.is_tombstone(), ends) {
+            (true, _) => self.body.ttl_s == TTL_S_MAX && self.body.labels.is_empty(),
+            (false, true) => (TTL_S_MIN..=TTL_S_MAX).contains(&self.body.ttl_s),
+            (false, false) => self.body.ttl_s == 0 && self.body.labels.is_empty(),
         };
         if fits { Ok(()) } else { Err(RecordError::Malformed) }
     }

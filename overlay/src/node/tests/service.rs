@@ -10,11 +10,11 @@ use wire::{Name, NodeId};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn name(text: &str) -> Name {
+pub(super) fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-fn web() -> Publication {
+pub(super) fn web() -> Publication {
     Publication {
         name: name("web"),
         version: None,
@@ -31,12 +31,12 @@ fn shared() -> Publication {
     Publication { sharing: Sharing::Members, ..web() }
 }
 
-fn publish(lab: &mut Lab, at: usize, publication: Publication) -> Result<(), PublishError> {
+pub(super) fn publish(lab: &mut Lab, at: usize, publication: Publication) -> Result<(), PublishError> {
     lab.command(at, |node, now| node.publish(publication, now))
 }
 
 /// Who holds the name `web` as a machine sees it, and whose instances count there, the first one first.
-fn seen(lab: &Lab, at: usize) -> Option<(NodeId, Vec<NodeId>)> {
+pub(super) fn seen(lab: &Lab, at: usize) -> Option<(NodeId, Vec<NodeId>)> {
     let zone = lab.machines[at].node.zone();
     let service = zone.services.get(&name("web"))?;
     Some((service.owner, service.instances.iter().map(|instance| instance.node).collect()))

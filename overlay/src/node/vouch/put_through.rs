@@ -48,11 +48,6 @@ impl Node {
         self.tables_are_old = true;
     }
 
-    fn is_admin(&self, node: &NodeId) -> bool {
-        let chain = self.members.chain(node);
-        chain.is_some_and(|chain| chain.claims().roles.admin && !self.members.is_revoked(chain))
-    }
-
     pub(super) fn forget_vouched(&mut self, now: Instant) {
         if self.vouching.vouched.is_empty() && self.vouching.joiners.is_empty() {
             return;

@@ -73,21 +73,21 @@ fn compare(a: &mut Registry, b: &mut Registry) -> usize {
 
 fn consume(registry: &mut Registry, message: Message) -> Vec<Message> {
     let send = |record: &Record| Message::Record { bytes: record.bytes().to_vec().into(), age_s: None };
-    match message {
-        Message::Digests { bits, ranges } => registry.compare_digests(bits, &ranges),
-        Message::Have { from, to, entries } => {
-            let difference = registry.compare(from, to, &entries);
-            let want = (!difference.wanted.is_empty()).then_some(Message::Want { keys: difference.wanted });
-            difference.newer.iter().map(send).chain(want).collect()
-        }
-        Message::Want { keys } => registry.by_hashes(&keys).into_iter().map(send).collect(),
-        Message::Record { bytes, .. } => {
-            let (merge, _) = take(registry, &Record::verify(&bytes).unwrap());
-            assert!(merge.is_news(), "{merge:?}: nobody sends what is not lacking");
-            vec![]
-        }
-        other => panic!("{other:?}"),
+    if let Message::Digests { bits, ranges } = &message {
+        return registry.compare_digests(*bits, ranges);
     }
+    if let Message::Have { from, to, entries } = &message {
+        let difference = registry.compare(*from, *to, entries);
+        let want = (!difference.wanted.is_empty()).then_some(Message::Want { keys: difference.wanted });
+        return difference.newer.iter().map(send).chain(want).collect();
+    }
+    if let Message::Want { keys } = &message {
+        return registry.by_hashes(keys).into_iter().map(send).collect();
+    }
+    let Message::Record { bytes, .. } = &message else { panic!("{message:?}") };
+    let (merge, _) = take(registry, &Record::verify(bytes).unwrap());
+    assert!(merge.is_news(), "{merge:?}: nobody sends what is not lacking");
+    vec![]
 }
 
 /// Compares until both have the same in common.
@@ -226,13 +226,12 @@ fn nobody_answers_or_asks_for_what_is_beyond_its_part() {
     // Whoever does not know yet how narrow it is says what it has of everything.
     for message in whole.summary(Part::WHOLE) {
         for answer in consume(&mut narrow, message) {
-            match answer {
-                Message::Have { from, to, .. } => assert!(narrow.is_in_part(from) && narrow.is_in_part(to)),
-                Message::Digests { bits, ranges } => {
-                    assert!(ranges.iter().all(|range| narrow.is_in_part(range.prefix << (64 - bits))));
-                }
-                other => panic!("{other:?}"),
+            if let Message::Have { from, to, .. } = &answer {
+                assert!(narrow.is_in_part(*from) && narrow.is_in_part(*to));
+                continue;
             }
+            let Message::Digests { bits, ranges } = &answer else { panic!("{answer:?}") };
+            assert!(ranges.iter().all(|range| narrow.is_in_part(range.prefix << (64 - bits))));
         }
     }
     let entry = |record: &Record| wire::control::HaveEntry { key: record.key_hash(), sequence: 1 };

@@ -28,6 +28,10 @@ fn claim(sharing: Sharing) -> Content {
     Content::Claim { node: owner(), name: "web".parse().unwrap(), sharing }
 }
 
+fn confirmation() -> Content {
+    Content::Confirmation { by: owner(), node: NodeId([8; 32]), name: "web".parse().unwrap() }
+}
+
 fn lease(ttl_s: u32) -> Lease {
     let labels = BTreeMap::from([("tier".to_owned(), "a".to_owned())]);
     Lease { sequence: u64::MAX, not_before_s: u64::MAX, ttl_s, labels }
@@ -64,9 +68,9 @@ fn services_and_claims_read_back_and_fit() {
 
 #[test]
 fn an_empty_payload_withdraws() {
-    for gone in [key_of_service(owner(), &"web".parse().unwrap(), None), {
-        key_of_claim(owner(), &"web".parse().unwrap())
-    }] {
+    let web = "web".parse().unwrap();
+    let (claim, confirmation) = (key_of_claim(owner(), &web), key_of_confirmation(owner(), &web));
+    for gone in [key_of_service(owner(), &web, None), claim, confirmation] {
         let content = Content::Withdrawn { key: gone.clone() };
         let whole = Lease { labels: BTreeMap::new(), ..lease(TTL_S_MAX) };
         let record = content.sign_lease(whole.clone(), &key()).unwrap();
@@ -100,6 +104,18 @@ fn lives_are_bounded_and_other_kinds_have_none() {
 }
 
 #[test]
+fn a_confirmation_stands_until_it_is_replaced() {
+    let whole = Lease { labels: BTreeMap::new(), ..lease(0) };
+    let record = confirmation().sign_lease(whole.clone(), &key()).unwrap();
+    assert_eq!((record.ttl(), record.content(&NETWORK)), (None, Ok(confirmation())));
+    assert!(record.body().kind.is_lease() && !record.is_tombstone());
+    let ends = confirmation().sign_lease(Lease { ttl_s: 60, ..whole }, &key()).unwrap();
+    assert_eq!(ends.content(&NETWORK), Err(RecordError::Malformed), "a pause of the admin frees no name");
+    let labelled = confirmation().sign_lease(lease(0), &key()).unwrap();
+    assert_eq!(labelled.content(&NETWORK), Err(RecordError::Malformed));
+}
+
+#[test]
 fn names_of_leases_have_one_spelling() {
     let payload =
         || crate::cbor::encode(&ServicePayload { protocol: Protocol::Udp, port: 5, is_healthy: false });
@@ -119,6 +135,11 @@ fn names_of_leases_have_one_spelling() {
     let payload = crate::cbor::encode(&ClaimPayload::of(&Sharing::Owner));
     assert!(judge(body(Kind::Claim, "web", payload.clone())).is_ok());
     assert!(judge(body(Kind::Claim, "web/2", payload)).is_err(), "a name is claimed for all versions");
+    let payload = crate::cbor::encode(&ConfirmationPayload { node: owner() });
+    for (name, fits) in [("web", true), ("web/2", false), ("Web", false), ("", false)] {
+        let body = Body { ttl_s: 0, ..body(Kind::Confirmation, name, payload.clone()) };
+        assert_eq!(judge(body).is_ok(), fits, "{name:?}");
+    }
 }
 
 #[test]
