@@ -252,7 +252,7 @@ fn a_node_alone_with_too_much_keeps_whose_the_names_are() {
     }
     let count = |kind| registry.of_kind(kind).count();
     assert!(registry.overflows() && registry.part() == Part::WHOLE);
-    assert_eq!((count(Kind::Claim), count(Kind::Service)), (4, 16));
+    assert_eq!((count(Kind::Claim), count(Kind::Service)), (6, 14));
     let own = (100..110).map(|n| claim(1, n, 1));
     assert!(own.into_iter().all(|record| take(&mut registry, &record).0 == Merge::New));
 }
