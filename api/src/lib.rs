@@ -19,7 +19,7 @@ mod generated {
 pub use connect::{ConnectError, ControlClient, connect};
 pub use generated::{
     Anchor, AssignReply, AssignRequest, Attempt, ChangeKind, DelegateReply, DelegateRequest, Dependence, Dht,
-    DownReply, DownRequest, Instance, Interface, InviteReply, InviteRequest, Ipv6, Lan, LeaveReply,
+    DownReply, DownRequest, Held, Instance, Interface, InviteReply, InviteRequest, Ipv6, Lan, LeaveReply,
     LeaveRequest, Names, NatProfile, NetcheckReply, NetcheckRequest, Network, Node, Observed, Path, PathKind,
     Peer, PeerState, PingReply, PingRequest, PortMapping, PortMappingState, Ports, Protocol, PublishReply,
     PublishRequest, Reach, ResolveReply, ResolveRequest, RevokeReply, RevokeRequest, Role, Service,

@@ -19,8 +19,8 @@ pub use host::{HostPort, HostPortError, NAME_LENGTH_MAX};
 pub use key::{KEYS, Key};
 pub use service::{Protocol, Service};
 pub use settings::{
-    Addresses, Dht, Hop, Interface, Lan, Listen, Log, LogLevel, Network, Node, PortMapping, Session,
-    Settings, Stream, Stun,
+    Addresses, Dht, Hop, Interface, Lan, Listen, Log, LogLevel, Network, Node, PortMapping, Registry,
+    Session, Settings, Stream, Stun,
 };
 pub use value::{
     ADVERTISE_LENGTH_MAX, BOOTSTRAP_LENGTH_MAX, DNS_LISTEN_LENGTH_MAX, HEALTH_PATH_LENGTH_MAX,

@@ -42,10 +42,29 @@ pub struct Settings {
     pub port_mapping: PortMapping,
     /// `[stun]`
     pub stun: Stun,
+    /// `[registry]`
+    pub registry: Registry,
     /// `[dns]`
     pub dns: Dns,
     /// `[[service]]`, each once
     pub service: Vec<Service>,
+}
+
+/// `[registry]`: what this node holds of what everybody publishes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct Registry {
+    /// Most records of services and of claims to their names, together: of more it holds a part.
+    #[serde(deserialize_with = "value::full_replication_max")]
+    pub full_replication_max: usize,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        // 50 MB of memory.
+        Self { full_replication_max: 100_000 }
+    }
 }
 
 /// `[node]`: this machine.

@@ -35,6 +35,10 @@ pub const BOOTSTRAP_LENGTH_MAX: usize = 8;
 pub const STUN_SERVERS_LENGTH_MAX: usize = 8;
 /// Most addresses where names are answered: each is two sockets.
 pub const DNS_LISTEN_LENGTH_MAX: usize = 8;
+/// Fewest records that a node may be told to hold: with all that members may publish each record still has two holders.
+const FULL_REPLICATION_MIN: usize = 1000;
+/// And most: half a gigabyte of memory.
+const FULL_REPLICATION_MAX: usize = 1_000_000;
 /// Longest suffix of names, in bytes: names below it must fit DNS.
 const SUFFIX_LENGTH_MAX: usize = 63;
 /// Longest version of a service, in bytes: what a record has room for beside the name.
@@ -72,6 +76,11 @@ pub(crate) fn interface_name<'de, D: Deserializer<'de>>(input: D) -> Result<Opti
 pub(crate) fn mtu<'de, D: Deserializer<'de>>(input: D) -> Result<u16, D::Error> {
     let mtu = u16::deserialize(input)?;
     allowed((MTU_MIN..=MTU_MAX).contains(&mtu), mtu)
+}
+
+pub(crate) fn full_replication_max<'de, D: Deserializer<'de>>(input: D) -> Result<usize, D::Error> {
+    let records = usize::deserialize(input)?;
+    allowed((FULL_REPLICATION_MIN..=FULL_REPLICATION_MAX).contains(&records), records)
 }
 
 pub(crate) fn ipv4_range<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Ipv4Net>, D::Error> {

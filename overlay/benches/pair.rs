@@ -119,6 +119,7 @@ impl Pair {
                 | Output::PingDone { .. }
                 | Output::Addresses(_)
                 | Output::Zone(_)
+                | Output::Found { .. }
                 | Output::Event(_) => {}
             }
         }
@@ -180,6 +181,7 @@ fn node(identity: Identity, network: Network, suite: Suite, now: Instant) -> Nod
         rekey_after: Duration::from_secs(120),
         suites: vec![suite],
         hop: HopParams::default(),
+        full_replication_max: registry::limits::FULL_REPLICATION_MAX,
         streams: overlay::DialStreams::Never,
         seed,
         unix_s: UNIX_S,

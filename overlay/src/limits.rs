@@ -146,6 +146,53 @@ pub const SYNC_WHILE_NEWS: Duration = Duration::from_secs(2);
 pub const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
 /// And looks this often whether one has.
 pub const CLAIM_LOOK: Duration = Duration::from_millis(200);
+/// While what is held is not all there is, or only a part, it is looked this often whether that is right.
+pub const SHARE_INTERVAL: Duration = Duration::from_secs(1);
+/// Members are counted at most this often when records come in fast.
+pub const SHARE_COUNT_PAUSE: Duration = Duration::from_secs(1);
+/// A node that was alone for this long knows nothing any more of what others publish.
+pub const LONG_ALONE: Duration = Duration::from_secs(10);
+/// Where nobody knows anything, as after a power cut, a node takes what it has for all there is after this long.
+pub const KNOWN_PATIENCE: Duration = Duration::from_secs(10);
+/// There must be room for the other half for this long before it is taken in: services come and go.
+pub const WIDEN_AFTER: Duration = Duration::from_secs(60);
+/// And when nobody has told what is in it after this long it is left again.
+pub const HALF_PATIENCE: Duration = Duration::from_secs(300);
+/// Members that are kept of each half of our part: one of three is alive when the others have just died.
+pub const MATES_KEPT: usize = 3;
+/// Records that are not held are remembered, so that neighbours can ask for them, and known again: as many as come within some seconds
+/// when very many are published.
+pub const PASSED_ON_MAX: usize = 1024;
+/// And only known again: so many that none goes round and round.
+pub const PASSED_ON_KNOWN_MAX: usize = 16_384;
+/// Members that are asked for a name at the same time: a liar alone does not decide that there is nothing.
+pub const ASKED_AT_ONCE: usize = 2;
+/// And for one name altogether: of nodes of which a third is dead some are alive.
+pub const ASKED_PER_NAME_MAX: usize = 8;
+/// Who has not answered in this time may be gone: another one is asked besides.
+pub const ASK_TIME: Duration = Duration::from_millis(500);
+/// An ask ends after this long: programs ask a DNS server again after 5 s.
+pub const FIND_TIME: Duration = Duration::from_secs(2);
+/// When one has answered the other one is waited for this long; and it is looked this often what is to be done for a name.
+pub const FIND_WAIT: Duration = Duration::from_millis(200);
+/// Names asked for at the same time: each holds up to 150 kB of answers.
+pub const ASKS_MAX: usize = 64;
+/// Names that were asked for and are kept.
+pub const FOUND_NAMES_MAX: usize = 1024;
+/// A name is kept for this long after it was last asked for.
+pub const FOUND_KEPT: Duration = Duration::from_secs(30);
+/// For so long an answer counts; news is heard anyhow.
+pub const FOUND_FRESH: Duration = Duration::from_secs(10);
+/// And for so long that there is nothing: what is published is to be found everywhere within 3 s.
+pub const NOT_FOUND_FRESH: Duration = Duration::from_secs(1);
+/// Names of our own that others hold are asked for this often, in case news of them got lost.
+pub const OWN_NAMES_INTERVAL: Duration = Duration::from_secs(60);
+/// What we say about a name that others hold has come to them after this long, or is told again.
+pub const CHECK_DELAY: Duration = Duration::from_secs(1);
+/// And this long after somebody came who may not know of them.
+pub const OWN_NAMES_PAUSE: Duration = Duration::from_secs(4);
+/// Records that one peer is told in a second because it asks for names: 300 kB.
+pub const TOLD_PER_SECOND: u32 = 256;
 /// An admin looks at names at most this often when something about them has changed: with as many as there may be, that is much work.
 pub const CONFIRM_PAUSE: Duration = Duration::from_secs(1);
 /// A claim has held its name for this long before an admin confirms it: until then one that was made at the same time would be known.

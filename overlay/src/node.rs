@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Bytes, time and a seed go in; bytes and deadlines come out. The files beside this one, in the order of a
-//! node's life: `handshake`, `established`, `control`, `records`, `epoch`, `policy`, `issuer`, `vouch`, `command`, `services`, `publishing`, `leases`, `zone`, `review`,
+//! node's life: `handshake`, `established`, `control`, `records`, `epoch`, `policy`, `issuer`, `vouch`, `command`, `services`, `publishing`, `leases`, `share`, `finding`, `zone`, `review`,
 //! `timers`, `view`, `diagnosis`.
 
 mod circuit;
@@ -21,6 +21,7 @@ mod diagnosis;
 mod discovery;
 mod epoch;
 mod established;
+mod finding;
 mod handshake;
 mod indices;
 mod issuer;
@@ -37,6 +38,7 @@ mod reach;
 mod records;
 mod review;
 mod services;
+mod share;
 mod snapshot;
 mod stream;
 mod sync;
@@ -59,7 +61,7 @@ pub use reach::is_private;
 pub use services::{PublishError, Standing};
 pub use stream::DialStreams;
 pub use transit::HopParams;
-pub use view::{PeerView, View};
+pub use view::{HeldView, PeerView, View};
 
 use crate::door::Door;
 use crate::drops::{DropReason, Drops};
@@ -111,6 +113,9 @@ pub struct Params {
     pub suites: Vec<Suite>,
     /// What it carries for others.
     pub hop: HopParams,
+    /// Most services and claims that it holds: all, while there are no more ([`registry::limits::FULL_REPLICATION_MAX`] unless
+    /// configured).
+    pub full_replication_max: usize,
     /// When others are dialled over TCP.
     pub streams: DialStreams,
     /// 32 bytes of entropy.
@@ -166,6 +171,8 @@ pub struct Node {
     last_link_state: Instant,
     link_state_pause: Duration,
     sync: sync::Sync,
+    shares: share::Shares,
+    finding: finding::Finding,
     opening: BTreeSet<(Instant, u64)>,
     reach: reach::Reach,
     keepalive: keepalive::Keepalive,
@@ -221,7 +228,7 @@ impl Node {
             confirming: confirming::Confirming::default(),
             zone: zone::ZoneState::new(zone, now),
             members: Membership::new(params.network),
-            registry: Registry::new(),
+            registry: Registry::of_node(params.identity.node(), params.full_replication_max),
             peers: Peers::default(),
             positions: vec![],
             indices: Indices::default(),
@@ -235,6 +242,8 @@ impl Node {
             last_link_state: now,
             link_state_pause: LINK_STATE_PAUSE,
             sync: sync::Sync::new(now),
+            shares: share::Shares::new(now),
+            finding: finding::Finding::new(random.u64()),
             opening: BTreeSet::new(),
             reach: reach::Reach::default(),
             keepalive: keepalive::Keepalive::new(now),

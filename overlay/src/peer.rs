@@ -13,6 +13,7 @@ use nat::{Paths, Traffic};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use wire::control::Share;
 use wire::datagram::write_initiation;
 use wire::gate::{Cookie, GateKeys, MAC_LENGTH};
 use wire::handshake::Refusal;
@@ -220,9 +221,11 @@ pub(crate) struct Peer {
     /// The epoch of its latest handshake, and when we last gave it the network secret.
     pub(crate) epoch: Option<u32>,
     pub(crate) told_secret: Option<Instant>,
-    /// Digest of its records, as it last said, and when we last sent it a summary.
-    pub(crate) digest: Option<u64>,
+    /// Digest of its records and what it holds, as it last said, and when we last sent it a summary.
+    pub(crate) told: Option<(u64, Share)>,
     pub(crate) last_summary: Option<Instant>,
+    /// Records that it was told because it asked for names, in the second that began then.
+    answers: (Option<Instant>, u32),
     /// The circuit to it that was asked for last.
     pub(crate) opening: Option<u64>,
     pub(crate) need: Need,
@@ -257,8 +260,9 @@ impl Peer {
             refusal: None,
             epoch: None,
             told_secret: None,
-            digest: None,
+            told: None,
             last_summary: None,
+            answers: (None, 0),
             opening: None,
             need: Need::default(),
             plan: Plan::default(),
@@ -334,6 +338,17 @@ impl Peer {
             *attempts += 1;
             *next = now + jitter(wait);
         }
+    }
+
+    /// Whether so many more records may be told to it, of as many as may be in a second; they count.
+    pub(crate) fn may_be_told(&mut self, records: u32, per_second: u32, now: Instant) -> bool {
+        let (since, count) = &mut self.answers;
+        if since.is_none_or(|since| now >= since + Duration::from_secs(1)) {
+            (*since, *count) = (Some(now), 0);
+        }
+        let may = *count + records <= per_second;
+        *count += if may { records } else { 0 };
+        may
     }
 
     /// Attempts that are too old to be answered; their indices are free.

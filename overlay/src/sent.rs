@@ -53,6 +53,8 @@ pub(crate) fn kind_of(message: &Message) -> &'static str {
         Message::Epoch(_) => "epoch",
         Message::News(_) => "news",
         Message::Digests { .. } => "digests",
+        Message::Find { .. } => "find",
+        Message::Found { .. } => "found",
     }
 }
 

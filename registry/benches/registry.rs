@@ -3,7 +3,7 @@
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use ed25519_dalek::SigningKey;
-use registry::limits::{OWNER_SERVICES_MAX, SERVICES_MAX};
+use registry::limits::{FULL_REPLICATION_MAX, OWNER_SERVICES_MAX};
 use registry::{Registry, Services, Surroundings};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use wire::service::{Protocol, Sharing};
 use wire::{Claims, Name, NetworkId, NodeId, NoisePublicKey, Record, Roles};
 
 /// How many records are held already.
-const SIZES: [usize; 3] = [1_000, 10_000, SERVICES_MAX];
+const SIZES: [usize; 3] = [1_000, 10_000, FULL_REPLICATION_MAX / 5 * 4];
 
 fn main() {
     divan::main();

@@ -7,7 +7,8 @@
 //! B: by_hashes             B → A  Record for each that is wanted
 //! ```
 //!
-//! With 100,000 records of which one differs, that is some datagrams each way. Who holds few begins with Have.
+//! Two nodes compare what both hold: what everybody does, and the narrower of their parts when one is within the other. With 100,000
+//! records of which one differs, that is some datagrams each way. Who holds few begins with Have.
 //!
 //! What another node says is not believed beyond that exchange, and no digests call forth more than [`DIGESTS_ANSWERS_MAX`]
 //! messages, no summary more than [`NEWER_RECORDS_MAX`] records and [`WANT_KEYS_MAX`] wishes. Of more the first ones go, so that
@@ -17,8 +18,8 @@ use crate::Registry;
 use crate::limits::{DIGESTS_ANSWERS_MAX, NEWER_RECORDS_MAX};
 use crate::range::{Range, STEP_BITS};
 use std::collections::{BTreeMap, BTreeSet};
-use wire::Record;
 use wire::control::{DIGESTS_MAX, HAVE_ENTRIES_MAX, HaveEntry, Message, RangeDigest, WANT_KEYS_MAX};
+use wire::{Part, Record};
 
 /// What a summary of another node calls for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,16 +31,22 @@ pub struct Difference {
 }
 
 impl Registry {
-    /// What goes to a node whose digest differs: what is here when it fits, else digests of its parts.
+    /// What goes to a node whose digest differs, of what both hold: what everybody does and this part. For each of the two it is
+    /// what is here when that fits, else digests of its parts; where both hold everything they are one.
     #[must_use]
-    pub fn summary(&self) -> Message {
-        self.have(Range::ALL)
-            .unwrap_or_else(|| self.digests(Range::ALL.bits, &Range::ALL.parts().collect::<Vec<_>>()))
+    pub fn summary(&self, common: Part) -> Vec<Message> {
+        let ranges = match common {
+            Part::WHOLE => vec![Range::ALL],
+            Part::NOTHING => vec![Range::EVERYBODYS],
+            _ => vec![Range::EVERYBODYS, Range::of_part(common)],
+        };
+        let message = |range: Range| self.have(range).unwrap_or_else(|| self.digests(&range.steps()));
+        ranges.into_iter().map(message).collect()
     }
 
     /// Compares another node's [`Message::Digests`] with what is here: what goes back to it.
     ///
-    /// Ranges that nobody names who keeps to the protocol, and too many of them, call for nothing.
+    /// Ranges that nobody names who keeps to the protocol, and too many of them, call for nothing; nor do those beyond our part.
     #[must_use]
     pub fn compare_digests(&self, bits: u8, ranges: &[RangeDigest]) -> Vec<Message> {
         if ranges.len() > DIGESTS_MAX {
@@ -48,7 +55,8 @@ impl Registry {
         let mut answers = Vec::new();
         let mut parts = Vec::new();
         let named = ranges.iter().filter_map(|named| Some((Range::new(bits, named.prefix)?, named.digest)));
-        for (range, _) in named.filter(|(range, digest)| self.digest_of(*range) != *digest) {
+        let ours = named.filter(|(range, _)| self.is_comparable(*range));
+        for (range, _) in ours.filter(|(range, digest)| self.digest_of(*range) != *digest) {
             if answers.len() + parts.len().div_ceil(DIGESTS_MAX) >= DIGESTS_ANSWERS_MAX {
                 break;
             }
@@ -57,7 +65,7 @@ impl Registry {
                 None => parts.extend(range.parts()),
             }
         }
-        let digests = parts.chunks(DIGESTS_MAX).map(|parts| self.digests(bits, parts));
+        let digests = parts.chunks(DIGESTS_MAX).map(|parts| self.digests(parts));
         answers.into_iter().chain(digests).take(DIGESTS_ANSWERS_MAX).collect()
     }
 
@@ -70,10 +78,19 @@ impl Registry {
         (entries.len() <= HAVE_ENTRIES_MAX).then_some(Message::Have { from, to, entries })
     }
 
-    /// [`Message::Digests`] for parts of ranges of so many bits.
-    fn digests(&self, bits: u8, parts: &[Range]) -> Message {
+    /// [`Message::Digests`] for ranges of the same number of bits, of which there is one.
+    fn digests(&self, parts: &[Range]) -> Message {
         let digest = |part: &Range| RangeDigest { prefix: part.prefix, digest: self.digest_of(*part) };
-        Message::Digests { bits: bits + STEP_BITS, ranges: parts.iter().map(digest).collect() }
+        let bits = parts.first().map_or(STEP_BITS, |part| part.bits);
+        Message::Digests { bits, ranges: parts.iter().map(digest).collect() }
+    }
+
+    /// Whether all of a range is what we hold, so that a difference is one.
+    fn is_comparable(&self, range: Range) -> bool {
+        let part = self.part();
+        part == Part::WHOLE
+            || range.is_within(Range::EVERYBODYS)
+            || (part != Part::NOTHING && range.is_within(Range::of_part(part)))
     }
 
     /// Compares another node's summary with what is here.
@@ -92,13 +109,14 @@ impl Registry {
         }
         let newer = self
             .in_range(from, to)
+            .filter(|(hash, _)| self.is_in_part(*hash))
             .filter(|(hash, record)| theirs.get(hash).is_none_or(|theirs| *theirs < record.body().sequence))
             .map(|(_, record)| record.clone())
             .take(NEWER_RECORDS_MAX)
             .collect();
         let wanted = theirs
             .into_iter()
-            .filter(|(hash, sequence)| !self.has_seen(*hash, *sequence))
+            .filter(|(hash, sequence)| self.is_in_part(*hash) && !self.has_seen(*hash, *sequence))
             .map(|(hash, _)| hash)
             .take(WANT_KEYS_MAX)
             .collect();

@@ -35,27 +35,37 @@ pub const NEWER_RECORDS_MAX: usize = 128;
 /// Messages in answer to one [`wire::control::Message::Digests`], so that one datagram does not call forth hundreds: summaries of
 /// some hundred records. While digests differ there is another round.
 pub const DIGESTS_ANSWERS_MAX: usize = 16;
-/// Bits of key hashes for whose ranges digests are kept: with 100,000 records two dozen share one. Digests of smaller ranges are
+/// Bits of key hashes for whose ranges digests are kept: with 100,000 records four dozen share one. Digests of smaller ranges are
 /// computed.
-pub(crate) const KEPT_BITS: u8 = 12;
+pub(crate) const KEPT_BITS: u8 = DEPTH_MAX + 1;
 
 /// Instances of services that one owner may have, those that ended in the last hour included: a machine full of
 /// containers. What is withdrawn counts for two hours, as its tombstone and as the memory of it.
 pub const OWNER_SERVICES_MAX: usize = 256;
 /// Claims to names that one owner may have: each of its services may have a name of its own.
 pub const OWNER_CLAIMS_MAX: usize = OWNER_SERVICES_MAX;
-/// Instances of services, and claims to names, of all owners: as many as every node can be expected to hold.
-/// Together 100,000 leases of 250 bytes are 50 MB of memory.
-pub const SERVICES_MAX: usize = 80_000;
-/// See [`SERVICES_MAX`].
-pub const CLAIMS_MAX: usize = 20_000;
+/// Records of the kinds that are shared out that a node holds of all owners, unless it is configured otherwise: as many as every
+/// machine can be expected to hold. 100,000 leases of 250 bytes are 50 MB of memory. Of more it holds a part.
+pub const FULL_REPLICATION_MAX: usize = 100_000;
+/// Times that what a node holds is halved at most: then it is 1 of 2048 parts, of 2 million records if it is to hold 1000. Digests
+/// of parts are kept down to these ([`KEPT_BITS`]).
+pub const DEPTH_MAX: u8 = 11;
+/// Members that must be in a half, by their records, before a node leaves it to them: of three killed by chance one is alive, and who
+/// asks two is not answered by one liar alone.
+pub const HOLDERS_MIN: usize = 3;
+/// A node takes the other half in again when what it holds is below this many eighths of the most: then both are below three quarters.
+pub const WIDEN_EIGHTHS: usize = 3;
+/// Names about which a node holds what is said though they are not in its part: those that it publishes under or claims, and those
+/// that its programs ask for.
+pub const NAMES_KEPT_MAX: usize = 2048;
+/// Records that are held so, but for a node's own: whoever publishes a hundred thousand instances under a name that others ask for
+/// does not fill their memory.
+pub const BESIDE_MAX: usize = 8192;
 /// Confirmations of claims that one admin may have: all claims of 16 members. An admin makes at most
 /// [`CONFIRMATIONS_PER_CLAIMANT`] for one member, so that none leaves others without.
 pub const OWNER_CONFIRMATIONS_MAX: usize = 4096;
 /// See [`OWNER_CONFIRMATIONS_MAX`]; 64 members with as many names each, and far more with the few that a machine has.
 pub const CONFIRMATIONS_PER_CLAIMANT: usize = 64;
-/// Confirmations of all admins: as many as there may be claims, of 210 bytes each.
-pub const CONFIRMATIONS_MAX: usize = CLAIMS_MAX;
 /// What has ended is remembered for as long as the longest lease: then nobody holds it any more who keeps to the
 /// protocol, and the wall clock tells of any other that it is over.
 pub const SEQUENCE_LIFE: Duration = Duration::from_secs(TTL_S_MAX as u64);
@@ -83,11 +93,23 @@ pub fn quota(kind: Kind) -> Quota {
         Kind::Revocation | Kind::Reissue => (OWNER_VERDICTS_MAX, KIND_RECORDS_MAX),
         Kind::Epoch => (OWNER_EPOCHS_MAX, EPOCHS_MAX),
         Kind::Policy => (OWNER_POLICIES_MAX, POLICIES_MAX),
-        Kind::Service => (OWNER_SERVICES_MAX, SERVICES_MAX),
-        Kind::Claim => (OWNER_CLAIMS_MAX, CLAIMS_MAX),
-        Kind::Confirmation => (OWNER_CONFIRMATIONS_MAX, CONFIRMATIONS_MAX),
+        // Shared out: who would hold too many holds a part of them.
+        Kind::Service => (OWNER_SERVICES_MAX, usize::MAX),
+        Kind::Claim => (OWNER_CLAIMS_MAX, usize::MAX),
+        Kind::Confirmation => (OWNER_CONFIRMATIONS_MAX, usize::MAX),
     };
     Quota { per_owner, total }
+}
+
+/// How much of what a node holds a kind that is shared out may take, in tenths, where the node cannot hold a smaller part and it is too
+/// much all the same. Whoever publishes without end then displaces instances, not whose the names are.
+pub(crate) fn tenths(kind: Kind) -> usize {
+    match kind {
+        Kind::Service => 7,
+        Kind::Claim => 2,
+        Kind::Confirmation => 1,
+        Kind::Member | Kind::Revocation | Kind::Reissue | Kind::LinkState | Kind::Epoch | Kind::Policy => 0,
+    }
 }
 
 /// Neighbours of a node, as in the paper: with five, thousands of nodes of which half die stay one whole.

@@ -2,6 +2,7 @@
 
 use crate::limits::KEPT_BITS;
 use std::collections::BTreeMap;
+use wire::Part;
 
 /// Bits by which a range is divided: into sixteen.
 pub(crate) const STEP_BITS: u8 = 4;
@@ -16,6 +17,27 @@ pub(crate) struct Range {
 
 impl Range {
     pub(crate) const ALL: Self = Self { bits: 0, prefix: 0 };
+
+    /// What everybody holds.
+    pub(crate) const EVERYBODYS: Self = Self { bits: 1, prefix: 0 };
+
+    /// What is shared out and in a part; the part is not nothing.
+    pub(crate) fn of_part(part: Part) -> Self {
+        Self { bits: part.depth() + 1, prefix: part.number().into() }
+    }
+
+    /// Whether all its hashes are in another.
+    pub(crate) fn is_within(self, other: Self) -> bool {
+        let above = self.bits.checked_sub(other.bits);
+        above.is_some_and(|above| self.prefix.checked_shr(above.into()).unwrap_or(0) == other.prefix)
+    }
+
+    /// The fewest ranges of whole steps that it is made of: at most eight, or sixteen if it is one itself.
+    pub(crate) fn steps(self) -> Vec<Self> {
+        let bits = (self.bits + 1).next_multiple_of(STEP_BITS).min(64);
+        let first = self.prefix << (bits - self.bits);
+        (0..1 << (bits - self.bits)).map(|part| Self { bits, prefix: first | part }).collect()
+    }
 
     /// Nobody who keeps to the protocol names another range: at most 64 bits, whole steps, and no more of them than it says.
     pub(crate) fn new(bits: u8, prefix: u64) -> Option<Self> {
@@ -75,6 +97,19 @@ mod tests {
         assert_eq!((Range::ALL.first(), Range::ALL.last()), (0, u64::MAX));
         let one = Range::new(64, u64::MAX).unwrap();
         assert_eq!((one.first(), one.last(), one.parts().count()), (u64::MAX, u64::MAX, 0));
+    }
+
+    #[test]
+    fn parts_of_key_space_are_whole_steps() {
+        let part = Range { bits: 2, prefix: 0b11 };
+        let steps: Vec<u64> = part.steps().into_iter().map(|step| step.prefix).collect();
+        assert_eq!(steps, [0b1100, 0b1101, 0b1110, 0b1111]);
+        assert!(part.steps().iter().all(|step| step.bits == 4 && step.is_within(part)));
+        assert_eq!(Range::EVERYBODYS.steps().len(), 8);
+        assert!(Range::ALL.steps().into_iter().eq(Range::ALL.parts()));
+        assert!(part.is_within(Range::ALL) && !Range::ALL.is_within(part));
+        assert!(!part.is_within(Range::EVERYBODYS));
+        assert_eq!(Range::of_part(Part::WHOLE), Range { bits: 1, prefix: 1 });
     }
 
     #[test]

@@ -2,17 +2,19 @@
 
 mod lease;
 mod place;
+mod portion;
 
 pub use lease::Sequence;
 
-use crate::limits::{Quota, quota};
+use crate::limits::{FULL_REPLICATION_MAX, Quota, quota};
 use crate::range::{Digests, Range};
 use place::Place;
+use portion::Portion;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use wire::control::HaveEntry;
 use wire::record::Key;
-use wire::{Kind, NodeId, Record};
+use wire::{Kind, NodeId, Part, Record};
 
 /// The records that one node holds.
 ///
@@ -36,6 +38,7 @@ pub struct Registry {
     digest: u64,
     digests: Digests,
     quota: fn(Kind) -> Quota,
+    portion: Portion,
 }
 
 /// What became of a record.
@@ -51,6 +54,8 @@ pub enum Merge {
     Old,
     /// It has ended already.
     Over,
+    /// It is in a part of key space that others hold. What it says may be news to them.
+    Beyond,
     /// There is no room for its key.
     Refused(RefusalReason),
 }
@@ -81,10 +86,16 @@ impl Default for Registry {
 }
 
 impl Registry {
-    /// An empty set with the quotas of [`crate::limits`].
+    /// An empty set with the quotas of [`crate::limits`] that holds whatever there is room for.
     #[must_use]
     pub fn new() -> Self {
         Self::with_quota(quota)
+    }
+
+    /// As [`Registry::new`] for a node that holds at most so many records of the kinds that are shared out, and beyond them a part.
+    #[must_use]
+    pub fn of_node(own: NodeId, full_replication_max: usize) -> Self {
+        Self { portion: Portion::new(own, full_replication_max), ..Self::new() }
     }
 
     pub(crate) fn with_quota(quota: fn(Kind) -> Quota) -> Self {
@@ -97,6 +108,7 @@ impl Registry {
             digest: 0,
             digests: Digests::default(),
             quota,
+            portion: Portion::new(NodeId([0; 32]), FULL_REPLICATION_MAX),
         }
     }
 
@@ -112,6 +124,9 @@ impl Registry {
     }
 
     fn put(&mut self, hash: u64, place: Place) -> Merge {
+        if !self.is_in_part(hash) && !self.portion.keeps(&place.key()) {
+            return Merge::Beyond;
+        }
         if let Some(known) = self.places.get(&hash) {
             if known.record().is_some_and(|held| Some(held) == place.record()) {
                 return Merge::Same;
@@ -123,7 +138,12 @@ impl Registry {
             self.add(hash, place);
             return Merge::Replaced;
         }
-        match self.room_for(&place.key()) {
+        if !self.is_in_part(hash) && !self.portion.has_room_beside(&place.key(), self.shared_out()) {
+            return Merge::Beyond;
+        }
+        let room = self.room_for(&place.key(), hash);
+        self.portion.overflows |= self.is_full() && room != Ok(None);
+        match room {
             Ok(None) => {}
             Ok(Some(displaced)) => self.remove(displaced),
             Err(reason) => return Merge::Refused(reason),
@@ -144,7 +164,7 @@ impl Registry {
     ///
     /// The lowest keys stay, for owner and kind alike, those of ended leases among them. So a key that belongs to the
     /// final set is never displaced on the way there, and one that was displaced could not have come back.
-    fn room_for(&self, key: &Key) -> Result<Option<u64>, RefusalReason> {
+    fn room_for(&self, key: &Key, hash: u64) -> Result<Option<u64>, RefusalReason> {
         let quota = (self.quota)(key.kind);
         let of_owner = self.owners.get_key_value(&(key.kind, key.owner));
         let (last, reason) = if of_owner.is_some_and(|(_, names)| names.len() >= quota.per_owner) {
@@ -152,13 +172,18 @@ impl Registry {
         } else if self.totals.get(&key.kind).is_some_and(|total| *total >= quota.total) {
             (self.owners.range(all_owners(key.kind)).next_back(), RefusalReason::TotalQuota)
         } else {
-            return Ok(None);
+            return self.room_in_part(key, hash);
         };
         let highest = last.and_then(|((_, owner), names)| Some((owner, names.last_key_value()?)));
         match highest {
             Some((owner, (name, hash))) if (&key.owner, &key.name) < (owner, name) => Ok(Some(*hash)),
             _ => Err(reason),
         }
+    }
+
+    /// Number of places of the kinds that are shared out.
+    fn shared_out(&self) -> usize {
+        self.totals.iter().filter(|(kind, _)| kind.is_shared_out()).map(|(_, total)| total).sum()
     }
 
     fn add(&mut self, hash: u64, place: Place) {
@@ -171,6 +196,7 @@ impl Registry {
             self.agenda.insert((at, hash));
         }
         *self.totals.entry(key.kind).or_default() += 1;
+        self.portion.count(key.kind, hash);
         self.owners.entry((key.kind, key.owner)).or_default().insert(key.name, hash);
         self.places.insert(hash, place);
     }
@@ -192,6 +218,7 @@ impl Registry {
             self.owners.remove(&owner);
         }
         *self.totals.get_mut(&key.kind).expect("was counted when it was added") -= 1;
+        self.portion.discount(key.kind, hash);
     }
 
     /// A record came or went.
@@ -256,6 +283,16 @@ impl Registry {
     #[must_use]
     pub fn digest(&self) -> u64 {
         self.digest
+    }
+
+    /// The same over what everybody holds and what is in a part.
+    #[must_use]
+    pub fn digest_in(&self, part: Part) -> u64 {
+        match part {
+            Part::WHOLE => self.digest,
+            Part::NOTHING => self.digest_of(Range::EVERYBODYS),
+            _ => self.digest_of(Range::EVERYBODYS) ^ self.digest_of(Range::of_part(part)),
+        }
     }
 
     /// Number of records.

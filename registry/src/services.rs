@@ -158,6 +158,13 @@ impl Services {
         self.offers.get(name).is_some_and(|offers| offers.keys().any(|(node, _)| counts(node)))
     }
 
+    /// Nodes that claim a name, and those that publish under it.
+    pub fn nodes_of(&self, name: &Name) -> impl Iterator<Item = NodeId> {
+        let claimants = self.claims.get(name).into_iter().flat_map(BTreeMap::keys);
+        let publishers = self.offers.get(name).into_iter().flat_map(BTreeMap::keys).map(|(node, _)| node);
+        claimants.chain(publishers).copied()
+    }
+
     /// Number of instances, those included that do not count.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 use wire::service::{Protocol, Version};
-use wire::{Name, NodeId};
+use wire::{Name, NodeId, Part, Position};
 
 /// What names mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Zone {
     pub services: BTreeMap<Name, ZoneService>,
     /// Whose a mesh address is.
     pub addresses: BTreeMap<IpAddr, Name>,
+    /// The part of key space of which all services are in it: of others it has those that were asked for.
+    pub known: Part,
 }
 
 /// A member.
@@ -86,7 +88,18 @@ impl Zone {
             nodes: BTreeMap::new(),
             services: BTreeMap::new(),
             addresses: BTreeMap::new(),
+            known: Part::WHOLE,
         }
+    }
+}
+
+impl Zone {
+    /// Whether a service that is not in it is nowhere: else it has to be asked for.
+    #[must_use]
+    pub fn knows(&self, service: &Name) -> bool {
+        self.services.contains_key(service)
+            || self.nodes.contains_key(service)
+            || self.known.covers(Position::of_name(service.as_str()))
     }
 }
 

@@ -7,7 +7,8 @@ use overlay::state::{
     Contact, Leases, Network, StateFile, decode_contacts, decode_invites, decode_leases, decode_records,
     decode_services, encode_contacts,
 };
-use overlay::{Drops, Identity, JoinError, Joiner, Node, Params, Tables};
+use overlay::{Drops, Identity, JoinError, Joiner, Node, Params, Tables, Zone};
+use registry::limits::FULL_REPLICATION_MAX;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -101,6 +102,10 @@ pub struct Machine {
     pub state: State,
     /// How the latest enrolment ended.
     pub joined: Option<Result<NodeId, JoinError>>,
+    /// What it was told of names that it asked for, by its Node that runs now.
+    pub found: BTreeMap<Name, Option<Arc<Zone>>>,
+    /// Most services and claims that it holds before it holds a part.
+    pub full_replication_max: usize,
     /// Age at which its sessions are replaced.
     pub rekey_after: Duration,
     /// Ciphers that it is quick at.
@@ -139,6 +144,8 @@ impl Machine {
             sockets: BTreeMap::new(),
             state: State::Off,
             joined: None,
+            found: BTreeMap::new(),
+            full_replication_max: FULL_REPLICATION_MAX,
             rekey_after: REKEY_AFTER,
             suites: vec![Suite::Aes256Gcm, Suite::ChaCha20Poly1305],
             clock_ahead_s: 0,
@@ -248,6 +255,7 @@ impl Machine {
             identity,
             rekey_after: self.rekey_after,
             suites: self.suites.clone(),
+            full_replication_max: self.full_replication_max,
             hop: overlay::HopParams::default(),
             streams: overlay::DialStreams::Never,
             seed,

@@ -6,24 +6,38 @@
 //! * **Nobody takes a name over.** The oldest member is evil and claims what others hold; once all have seen that an admin has
 //!   confirmed a claim, its owner holds the name in the end, unless it has withdrawn, or all have crashed that knew of it.
 //! * **Convergence.** When all are together again, all see the same within ten seconds, and it is what was published.
+//!
+//! In some histories each machine is to hold so little that it holds a part, and asks others for the names that it does not know.
 
 use crate::network::Conditions;
 use crate::random::Random;
 use crate::scenario::{Failure, is_together};
 use crate::world::{Violation, World, any_member};
 use overlay::{HealthCheck, Publication, Sharing, Standing, Title, Zone};
+use registry::limits::FULL_REPLICATION_MAX;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 use wire::service::Protocol;
-use wire::{Name, NodeId};
+use wire::{Name, NodeId, Position};
 
 /// Machines of a history.
 const MACHINES: usize = 4;
+/// Of one in which each holds a part: enough that every half is left to some.
+const MACHINES_OF_PARTS: usize = 12;
+/// Services and claims that each of them holds.
+const PART_MAX: usize = 20;
+/// One of so many histories is such a one.
+const PARTS_EVERY: u64 = 12;
+/// A machine that asks is told in this time.
+const ANSWER: Duration = Duration::from_millis(2500);
 /// The founder is the admin, and the oldest member after it is evil.
 const EVIL: usize = 1;
 /// Names that they fight for.
 const NAMES: [&str; 3] = ["web", "db", "mail"];
+/// Of the machines that hold parts.
+const NAMES_OF_PARTS: [&str; 10] =
+    ["web", "db", "mail", "wiki", "chat", "git", "music", "photos", "print", "backup"];
 /// The label that says which publication of a machine an instance is.
 const NUMBER: &str = "number";
 /// All must see the same in this time once they are connected.
@@ -48,15 +62,40 @@ pub struct Picture {
 pub fn picture(world: &World, machine: usize) -> Option<Picture> {
     let zone = world.zone(machine)?;
     let mut picture = Picture::default();
-    for (name, service) in &zone.services {
-        picture.owners.insert(name.clone(), service.owner);
+    zone.services.keys().for_each(|name| picture.take(name, &zone));
+    Some(picture)
+}
+
+impl Picture {
+    /// Takes what a zone says of a name, and nothing else of it.
+    fn take(&mut self, name: &Name, zone: &Zone) {
+        self.owners.remove(name);
+        self.instances.retain(|(other, _), _| other != name);
+        let Some(service) = zone.services.get(name) else { return };
+        self.owners.insert(name.clone(), service.owner);
         for instance in &service.instances {
             let number = instance.labels.get(NUMBER).and_then(|number| number.parse().ok());
             let seen = (number.unwrap_or_default(), instance.is_healthy);
-            picture.instances.insert((name.clone(), instance.node), seen);
+            self.instances.insert((name.clone(), instance.node), seen);
         }
     }
-    Some(picture)
+}
+
+/// What a machine sees when it asks for the names that it does not know; nothing when it was not told all.
+fn whole_picture(world: &World, machine: usize) -> Option<Picture> {
+    let mut whole = picture(world, machine)?;
+    for name in unknown(world, machine) {
+        let told = world.machines()[machine].found.get(&name)?.as_ref()?;
+        whole.take(&name, told);
+    }
+    Some(whole)
+}
+
+/// Names that a machine has to ask for, while it runs.
+fn unknown(world: &World, machine: usize) -> Vec<Name> {
+    let Some(zone) = world.zone(machine) else { return vec![] };
+    let names = NAMES_OF_PARTS.iter().filter_map(|name| name.parse().ok());
+    names.filter(|name: &Name| !zone.known.covers(Position::of_name(name.as_str()))).collect()
 }
 
 /// Whether all machines that run see the same.
@@ -87,10 +126,16 @@ pub fn numbered(name: &str, number: u64, sharing: Sharing) -> Publication {
 /// # Errors
 /// The first broken promise.
 pub fn network(machines: usize, random: &mut Random) -> Result<World, Violation> {
+    network_of(machines, FULL_REPLICATION_MAX, random)
+}
+
+/// The same of machines that hold so many services and claims.
+fn network_of(machines: usize, full_replication_max: usize, random: &mut Random) -> Result<World, Violation> {
     let mut world = World::new(random.u64());
     for number in 0..machines {
         let address = SocketAddr::from(([198, 18, 0, number as u8 + 1], 7000));
         let machine = world.add_machine(format!("m{number}").parse().expect("a label"), vec![address]);
+        world.machine_mut(machine).full_replication_max = full_replication_max;
         world.machine_mut(machine).clock_ahead_s = random.below(3000) as u64;
         if number == 0 {
             world.found(machine, "10.77.0.0/24");
@@ -119,6 +164,8 @@ struct History {
     /// Who holds a name that is confirmed, and the machines that have known so ever since.
     confirmed: BTreeMap<Name, (NodeId, BTreeSet<usize>)>,
     numbers: u64,
+    /// Whether more was published than the machines may hold: then some of it is lost, and nothing is promised.
+    overflows: bool,
 }
 
 /// Plays the history of a seed.
@@ -127,14 +174,19 @@ struct History {
 /// The first broken promise.
 pub fn run(seed: u64, keep_lines: bool) -> Result<(), Failure> {
     let mut random = Random::new(seed);
-    let world = network(MACHINES, &mut random).map_err(|violation| Failure { violation, lines: vec![] })?;
+    let has_parts = seed.is_multiple_of(PARTS_EVERY);
+    let (machines, max) =
+        if has_parts { (MACHINES_OF_PARTS, PART_MAX) } else { (MACHINES, FULL_REPLICATION_MAX) };
+    let world =
+        network_of(machines, max, &mut random).map_err(|violation| Failure { violation, lines: vec![] })?;
     let mut history = History {
         world,
         random,
-        published: vec![BTreeMap::new(); MACHINES],
-        floors: vec![Floors::new(); MACHINES],
+        published: vec![BTreeMap::new(); machines],
+        floors: vec![Floors::new(); machines],
         confirmed: BTreeMap::new(),
         numbers: 0,
+        overflows: false,
     };
     if keep_lines {
         history.world.trace.keep_lines();
@@ -155,7 +207,8 @@ impl History {
             duplication: chance(&mut self.random),
             damage: 0,
         };
-        for _ in 0..self.random.below(30) + 10 {
+        let acts = (self.random.below(30) + 10) * self.published.len() / MACHINES;
+        for _ in 0..acts {
             self.act();
             let pause = self.random.duration(Duration::ZERO, Duration::from_millis(1500));
             self.pass(pause)?;
@@ -170,13 +223,15 @@ impl History {
     }
 
     fn act(&mut self) {
-        let machine = self.random.below(MACHINES);
-        let name = *self.random.one_of(&NAMES);
+        let machines = self.published.len();
+        let machine = self.random.below(machines);
+        let names: &[&str] = if machines == MACHINES { &NAMES } else { &NAMES_OF_PARTS };
+        let name = *self.random.one_of(names);
         match self.random.below(20) {
             0..=6 => self.register(machine, name),
             7..=9 => self.withdraw(machine, name),
             10..=12 => self.change_health(machine, name),
-            13 => self.world.network.groups = (0..MACHINES).map(|_| self.random.below(2)).collect(),
+            13 => self.world.network.groups = (0..machines).map(|_| self.random.below(2)).collect(),
             14 => self.world.network.heal(),
             15 => {
                 self.world.kill(machine);
@@ -188,8 +243,8 @@ impl History {
                 self.forget(machine);
                 self.floors[machine].values_mut().for_each(|(_, is_there)| *is_there = false);
             }
-            17 => self.squat(name),
-            _ => (0..MACHINES).for_each(|machine| self.world.start(machine)),
+            17 if machines == MACHINES => self.squat(name),
+            _ => (0..machines).for_each(|machine| self.world.start(machine)),
         }
     }
 
@@ -228,6 +283,10 @@ impl History {
 
     /// Takes note of the names that all see confirmed.
     fn note_confirmed(&mut self) {
+        if self.published.len() != MACHINES {
+            // Not all know all names, whose they are.
+            return;
+        }
         let zones: Option<Vec<_>> = (0..MACHINES).map(|machine| self.world.zone(machine)).collect();
         let Some(zones) = zones else { return };
         for (name, service) in &zones[0].services {
@@ -278,7 +337,8 @@ impl History {
         while self.world.at() < end {
             let step = Duration::from_millis(100).min(end - self.world.at());
             self.world.run_for(step)?;
-            for machine in 0..MACHINES {
+            for machine in 0..self.published.len() {
+                self.overflows |= self.world.held(machine).is_some_and(|held| held.overflows);
                 self.read(machine)?;
             }
             self.note_confirmed();
@@ -288,7 +348,9 @@ impl History {
 
     /// A machine looks at all names: nothing goes back.
     fn read(&mut self, machine: usize) -> Result<(), Violation> {
-        let Some(picture) = picture(&self.world, machine) else { return Ok(()) };
+        let (Some(picture), Some(zone)) = (picture(&self.world, machine), self.world.zone(machine)) else {
+            return Ok(());
+        };
         let floors = &mut self.floors[machine];
         for (key, (number, _)) in &picture.instances {
             let (floor, is_there) = floors.entry(key.clone()).or_default();
@@ -302,7 +364,9 @@ impl History {
             let publisher = self.world.machine_of(node).expect("nodes are machines");
             let is_current = self.published[publisher].get(name).is_some_and(|(number, _)| number >= floor);
             // Instances of a name's owner count in any case: that one is not there means that it was seen to go.
-            let would_count = picture.owners.get(name) == Some(node);
+            // Unless the machine does not hold the name's part any more.
+            let is_known = zone.known.covers(Position::of_name(name.as_str()));
+            let would_count = is_known && picture.owners.get(name) == Some(node);
             let is_there = picture.instances.contains_key(&(name.clone(), *node));
             if !is_current && would_count && !is_there && *was_there {
                 (*floor, *was_there) = (*floor + 1, false);
@@ -314,7 +378,7 @@ impl History {
     fn heal(&mut self) -> Result<(), Violation> {
         self.world.network.conditions = Conditions::GOOD;
         self.world.network.heal();
-        (0..MACHINES).for_each(|machine| self.world.start(machine));
+        (0..self.published.len()).for_each(|machine| self.world.start(machine));
         // What a run does not write is how its instances are.
         for (machine, published) in self.published.iter_mut().enumerate() {
             for (name, (_, is_healthy)) in published {
@@ -330,10 +394,15 @@ impl History {
 
     fn converge(&mut self) -> Result<(), Violation> {
         let end = self.world.at() + CONVERGENCE;
-        while !is_of_one_mind(&self.world) || self.picture_of_truth() != picture(&self.world, 0) {
+        while !self.overflows {
+            self.ask()?;
+            let machines = 0..self.published.len();
+            let pictures: Vec<_> = machines.map(|machine| whole_picture(&self.world, machine)).collect();
+            let truth = pictures[0].as_ref().and_then(|picture| self.picture_of_truth(&picture.owners));
+            if truth.is_some() && pictures.iter().all(|picture| *picture == truth) {
+                return Ok(());
+            }
             if self.world.at() >= end {
-                let pictures: Vec<_> = (0..MACHINES).map(|machine| picture(&self.world, machine)).collect();
-                let truth = self.picture_of_truth();
                 return Err(Violation(format!("{truth:#?} is published, {pictures:#?} is seen")));
             }
             self.pass(Duration::from_millis(100))?;
@@ -341,9 +410,27 @@ impl History {
         Ok(())
     }
 
+    /// Every machine asks for the names that it does not know, and is told.
+    fn ask(&mut self) -> Result<(), Violation> {
+        let machines = 0..self.published.len();
+        let asks: Vec<(usize, Name)> =
+            machines.flat_map(|m| unknown(&self.world, m).into_iter().map(move |name| (m, name))).collect();
+        for (machine, name) in &asks {
+            self.world.find(*machine, name);
+        }
+        let end = self.world.at() + ANSWER;
+        let is_told = |world: &World, (machine, name): &(usize, Name)| {
+            world.machines()[*machine].found.contains_key(name)
+        };
+        while !asks.iter().all(|ask| is_told(&self.world, ask)) && self.world.at() < end {
+            self.world.run_for(Duration::from_millis(50))?;
+        }
+        Ok(())
+    }
+
     /// What all must see: of what is published that which counts, as its publisher knows; one owner for each name of it.
-    fn picture_of_truth(&self) -> Option<Picture> {
-        let mut truth = Picture { owners: picture(&self.world, 0)?.owners, ..Picture::default() };
+    fn picture_of_truth(&self, owners: &BTreeMap<Name, NodeId>) -> Option<Picture> {
+        let mut truth = Picture { owners: owners.clone(), ..Picture::default() };
         let mut owned = BTreeSet::new();
         for (machine, published) in self.published.iter().enumerate() {
             let node = self.world.machines()[machine].id();

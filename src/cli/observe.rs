@@ -101,12 +101,25 @@ fn summary(reply: &StatusReply) -> Vec<String> {
     if let Some(names) = &reply.names {
         row("names", names.host.clone());
     }
+    if let Some(held) = &reply.held {
+        row("records", records(held));
+    }
     row("up", format!("{}  version {}", text::duration(Duration::from_secs(reply.uptime_s)), reply.version));
     row("peers", peer_counts(&reply.peers));
     if !reply.drops.is_empty() {
         row("drops", drops(reply));
     }
     table.lines()
+}
+
+fn records(held: &api::Held) -> String {
+    let part = match (held.parts, held.is_complete) {
+        (1, true) => return held.records.to_string(),
+        (1, false) => "not all services yet".to_owned(),
+        (parts, true) => format!("1/{parts} of all services"),
+        (parts, false) => format!("1/{parts} of all services, not complete yet"),
+    };
+    format!("{}  {part}", held.records)
 }
 
 fn peer_counts(peers: &[Peer]) -> String {

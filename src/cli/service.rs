@@ -60,7 +60,14 @@ impl Services {
             Daemon::reach(context)?.ask(ANSWER_TIMEOUT, async |client| client.services(request).await)?;
         if context.json() {
             let services: Vec<_> = reply.services.iter().map(view::Service::from).collect();
-            return context.print_json(&json!({ "services": services }));
+            return context.print_json(&match reply.parts {
+                1 => json!({ "services": services }),
+                parts => json!({ "services": services, "parts": parts }),
+            });
+        }
+        if reply.parts != 1 {
+            context.say_all(service_table(&reply.services))?;
+            return context.say(part_line(reply.parts));
         }
         if reply.services.is_empty() {
             let publish = context.command_line("publish NAME --port P");
@@ -102,6 +109,15 @@ impl Watch {
         }
         Err(Failure::Failed("the daemon has ended the watch: watch again".to_owned()))
     }
+}
+
+/// What to think of a list that is not whole.
+fn part_line(parts: u32) -> String {
+    let what = match parts {
+        0 => "this node does not know yet which services there are".to_owned(),
+        parts => format!("this node holds 1/{parts} of the services, and what was asked for lately"),
+    };
+    format!("{what}: `hopmesh resolve NAME` asks others for one of them")
 }
 
 /// A line for each version of each service.

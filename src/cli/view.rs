@@ -24,7 +24,19 @@ pub(super) struct Status<'a> {
     drops: &'a BTreeMap<String, u64>,
     /// Absent where names are not answered.
     names: Option<Names<'a>>,
+    /// Absent where the daemon is older.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<Held>,
     problems: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+struct Held {
+    records: u64,
+    shared_out: u64,
+    full_replication_max: u64,
+    parts: u32,
+    is_complete: bool,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -115,6 +127,13 @@ impl<'a> From<&'a api::StatusReply> for Status<'a> {
                 domain: &names.domain,
                 listen: &names.listen,
                 host: &names.host,
+            }),
+            held: reply.held.as_ref().map(|held| Held {
+                records: held.records,
+                shared_out: held.shared_out,
+                full_replication_max: held.full_replication_max,
+                parts: held.parts,
+                is_complete: held.is_complete,
             }),
             problems: &reply.problems,
         }

@@ -96,6 +96,12 @@ pub enum Command {
     },
     /// What names mean: answer [`Reply::Zone`].
     Zone,
+    /// What a name means that the zone does not know, by asking who does: answer [`Reply::Zone`] with that service, or without any
+    /// when there is none; or a refusal of kind [`RefusalKind::Timeout`].
+    Find {
+        /// The name.
+        name: Name,
+    },
     /// What names mean, now and from now on: answer [`Reply::Watching`].
     Watch,
     /// Stop: answer [`Reply::Done`] once the host is left as it was found, before the process ends.
@@ -139,7 +145,7 @@ pub enum Reply {
     Published(api::PublishReply),
     /// To [`Command::Unpublish`].
     Unpublished(api::UnpublishReply),
-    /// To [`Command::Zone`].
+    /// To [`Command::Zone`] and [`Command::Find`].
     Zone(Arc<Zone>),
     /// To [`Command::Watch`].
     Watching(Watching),

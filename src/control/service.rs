@@ -3,8 +3,10 @@
 //! Everything a caller sends is parsed here and goes no further as text.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use overlay::Zone;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Request as Call, Response, Status};
 
@@ -29,6 +31,12 @@ pub(super) struct Service {
 impl Service {
     pub(super) fn new(requests: mpsc::Sender<Request>) -> Self {
         Self { requests }
+    }
+
+    /// What a name means that others know.
+    pub(super) async fn find(&self, name: wire::Name) -> Result<Arc<Zone>, Status> {
+        let Reply::Zone(zone) = self.ask(Command::Find { name }).await? else { return Err(mismatch()) };
+        Ok(zone)
     }
 
     async fn ask(&self, command: Command) -> Result<Reply, Status> {
@@ -127,7 +135,10 @@ impl api::control_server::Control for Service {
 
     async fn resolve(&self, call: Call<api::ResolveRequest>) -> Result<Response<api::ResolveReply>, Status> {
         let query = Query::parse(call.into_inner())?;
-        let Reply::Zone(zone) = self.ask(Command::Zone).await? else { return Err(mismatch()) };
+        let Reply::Zone(mut zone) = self.ask(Command::Zone).await? else { return Err(mismatch()) };
+        if !zone.knows(query.name()) {
+            zone = self.find(query.name().clone()).await?;
+        }
         Ok(Response::new(query.answer(&zone)?))
     }
 
@@ -135,8 +146,15 @@ impl api::control_server::Control for Service {
 
     async fn watch(&self, call: Call<api::WatchRequest>) -> Result<Response<Changes>, Status> {
         let name = call.into_inner().name.map(|name| name.parse().map_err(invalid)).transpose()?;
-        let Reply::Watching(watching) = self.ask(Command::Watch).await? else { return Err(mismatch()) };
-        Ok(Response::new(watch::stream(watching, name)))
+        let Reply::Watching(mut watching) = self.ask(Command::Watch).await? else { return Err(mismatch()) };
+        let unknown = name.as_ref().filter(|name| !watching.zone.knows(name));
+        if let Some(name) = unknown {
+            let found = self.find(name.clone()).await?;
+            let mut zone = Zone::clone(&watching.zone);
+            zone.services.extend(found.services.get(name).map(|service| (name.clone(), service.clone())));
+            watching.zone = Arc::new(zone);
+        }
+        Ok(Response::new(watch::stream(watching, name, self.clone())))
     }
 
     async fn down(&self, _: Call<api::DownRequest>) -> Result<Response<api::DownReply>, Status> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use overlay::{Instance, Title, Zone, ZoneService};
 use wire::service::{Protocol, Version};
-use wire::{Name, NodeId};
+use wire::{Name, NodeId, Part};
 
 use super::publication::parse_version;
 use super::request::{Refusal, RefusalKind};
@@ -21,7 +21,10 @@ pub(super) fn services(zone: &Zone) -> api::ServicesReply {
         instances: service.instances.iter().map(instance).collect(),
         title: title(service.title).into(),
     };
-    api::ServicesReply { services: zone.services.iter().map(service).collect() }
+    api::ServicesReply {
+        services: zone.services.iter().map(service).collect(),
+        parts: if zone.known == Part::NOTHING { 0 } else { 1 << zone.known.depth() },
+    }
 }
 
 fn title(title: Title) -> api::Title {
@@ -74,6 +77,10 @@ impl Query {
             labels: request.labels,
             nearest: request.nearest,
         })
+    }
+
+    pub(super) fn name(&self) -> &Name {
+        &self.name
     }
 
     /// The healthy instances that are asked for; a refusal says which of the reasons there is for having none.

@@ -21,6 +21,7 @@ use wire::invite::InviteRole;
 use wire::{Candidate, credential::Claims};
 
 use super::Ready;
+use super::asks::WaitingAsk;
 use super::discovery::Discovery;
 use super::events;
 use super::names::Names;
@@ -32,6 +33,7 @@ use super::start::{Started, advertised, quick_suites};
 use super::state::{self, Loaded};
 use super::worker::{RELEASED_MAX, SLOW_MAX, Shared, ToNode, ToWorker, Worker};
 use crate::control::{self, REQUESTS_MAX, Reply, Request};
+use crate::dns::{ASKS_MAX, Ask};
 use crate::io::netlink::Netlink;
 use crate::io::poll::Wake;
 use crate::io::stream::StreamSender;
@@ -60,6 +62,10 @@ pub(super) enum Ending {
 pub(super) struct Driver {
     pub(super) node: Node,
     pub(super) pings: Vec<WaitingPing>,
+    /// Who waits for what a name means that others know.
+    pub(super) asks: Vec<WaitingAsk>,
+    /// What the Node has found out, not told yet.
+    pub(super) found: Vec<(wire::Name, Option<Arc<overlay::Zone>>)>,
     /// The latest write that failed.
     pub(super) write_failure: Option<String>,
     pub(super) directory: StateDirectory,
@@ -109,7 +115,8 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     )?;
     driver.configure_host(&netlink).await?;
     let (own, zone, link) = (driver.own(), driver.zone.clone(), (tun.name(), tun.index()));
-    driver.names = Names::start(&settings.dns, zone, &own, link, &driver.directory).await;
+    let (ask, asked) = channel::channel(ASKS_MAX);
+    driver.names = Names::start(&settings.dns, (zone, ask), &own, link, &driver.directory).await;
     driver.discovery.look_at_links(&netlink).await;
     driver.look_at_addresses(&netlink).await;
     driver.node.handle_carriers(driver.discovery.carriers(), clock::now());
@@ -131,7 +138,7 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     let ready = driver.ready(is_new);
     on_ready(&ready);
     tracing::info!(interface = %driver.interface, "up");
-    driver.turn((&netlink, &mut outside), signals, from_worker, requested).await?;
+    driver.turn((&netlink, &mut outside), signals, from_worker, (requested, asked)).await?;
     outside.close().await;
     std::mem::take(&mut driver.names).close(&driver.directory).await;
     let outcome = driver.finish(worker);
@@ -151,6 +158,7 @@ fn make_node(loaded: Loaded, settings: &config::Settings) -> Node {
         leases: loaded.leases,
         rekey_after: Duration::from_secs(settings.session.rekey_after_s),
         suites: quick_suites(),
+        full_replication_max: settings.registry.full_replication_max,
         hop: overlay::HopParams { enabled: settings.hop.enabled, rate_max: settings.hop.bytes_per_second() },
         streams: match (settings.stream.enabled, loaded.by_tcp) {
             (false, _) => DialStreams::Never,
@@ -191,6 +199,8 @@ impl Driver {
         Ok(Self {
             node,
             pings: vec![],
+            asks: vec![],
+            found: vec![],
             write_failure: None,
             directory,
             shared: Arc::new(shared),
@@ -221,7 +231,7 @@ impl Driver {
         (netlink, outside): (&Netlink, &mut Outside),
         [mut interrupt, mut terminate]: [Signal; 2],
         mut from_worker: channel::Receiver<ToNode>,
-        mut requested: channel::Receiver<Request>,
+        (mut requested, mut asked): (channel::Receiver<Request>, channel::Receiver<Ask>),
     ) -> Result<()> {
         let mut changes = netlink.changes()?;
         let mut wall_clock = tokio::time::interval(WALL_CLOCK_INTERVAL);
@@ -234,6 +244,7 @@ impl Driver {
                     None => self.end(Ending::Down, None),
                 },
                 Some(request) = requested.recv() => self.take_request(request),
+                Some(ask) = asked.recv() => self.take_ask(ask),
                 happening = self.discovery.next() => {
                     self.discovery.pass_on(happening, &mut self.node);
                     self.keep_dht_contacts();
@@ -313,6 +324,7 @@ impl Driver {
                     self.services.handle_zone(zone.clone());
                     self.zone.store(zone);
                 }
+                Output::Found { name, zone } => self.found.push((name, zone)),
                 Output::Event(event) => events::log(&event),
                 Output::Wait(deadline, _) => {
                     self.deadline = deadline;
@@ -323,6 +335,7 @@ impl Driver {
         if woken {
             self.shared.wake.wake();
         }
+        self.tell_found();
     }
 
     pub(super) fn tell_worker(&self, message: ToWorker) {

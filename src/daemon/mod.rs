@@ -13,6 +13,7 @@
 //!
 //! [`run`] goes through `start` (locks, sockets, TUN, membership), spawns the `worker`, and lives in `driver`.
 
+mod asks;
 mod discovery;
 mod driver;
 mod enrol;

@@ -60,6 +60,13 @@ pub(super) fn status(view: &View, around: Surroundings<'_>) -> api::StatusReply 
         drops: around.drops.counted().map(|(reason, count)| (reason.to_owned(), count)).collect(),
         problems,
         names: around.names,
+        held: Some(api::Held {
+            records: view.held.records as u64,
+            shared_out: view.held.shared_out as u64,
+            full_replication_max: view.held.full_replication_max as u64,
+            parts: view.held.parts,
+            is_complete: view.held.is_complete,
+        }),
     }
 }
 

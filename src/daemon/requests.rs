@@ -56,8 +56,12 @@ impl Driver {
             Command::Why { node } => {
                 self.why(&node).map(|why| Reply::Why(Box::new(why))).map_err(|error| refusal(&error))
             }
+            Command::Publish { publication, sharing_nodes } if !self.node.zone().knows(&publication.name) => {
+                return self.publish_when_known(publication, sharing_nodes, reply);
+            }
             Command::Publish { publication, sharing_nodes } => self.publish(*publication, &sharing_nodes),
             Command::Unpublish { name, version } => self.unpublish(&name, version.as_ref()),
+            Command::Find { name } => return self.find_place(name, reply),
             Command::Zone => Ok(Reply::Zone(self.node.zone())),
             Command::Watch => self.watch(),
             Command::Down => return self.end(Ending::Down, Some(reply)),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use hickory_proto::rr::Name;
 use overlay::{Instance, Zone};
+use wire::Part;
 use wire::service::Protocol;
 
 use super::domain::Domain;
@@ -59,6 +60,11 @@ impl Authority {
     /// Whether this was made of that very zone.
     pub(super) fn is_of(&self, zone: &Arc<Zone>) -> bool {
         Arc::ptr_eq(&self.zone, zone)
+    }
+
+    /// Whether what is not in the zone is nowhere.
+    pub(super) fn knows_all(&self) -> bool {
+        self.zone.known == Part::WHOLE
     }
 
     fn instance(&self, offer: &Offer) -> &Instance {

@@ -22,6 +22,11 @@ pub(super) const TCP_IDLE: Duration = Duration::from_secs(10);
 /// Time to the next attempt when a socket gives neither question nor connection, as when descriptors have run out.
 pub(super) const SOCKET_AGAIN: Duration = Duration::from_millis(200);
 
+/// Questions that wait for what a name means that other machines know; one more is answered that we cannot say (SERVFAIL).
+pub(crate) const ASKS_MAX: usize = 256;
+/// How long one waits at most: the control thread says it after 2 s, unless it is busy. Resolvers ask again after 5 s.
+pub(super) const ASK_PATIENCE: Duration = Duration::from_millis(2500);
+
 /// Instances named in one answer, the nearest: nobody tries more, and as many TXT records of full length fit a
 /// message of 64 KiB.
 pub(super) const INSTANCES_MAX: usize = 32;

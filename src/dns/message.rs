@@ -66,6 +66,23 @@ pub(super) fn respond(
     outcome.inspect_err(|error| tracing::warn!(%error, "a DNS answer cannot be encoded")).ok()
 }
 
+/// Puts into `answer` that we cannot say; `None` when there is to be no answer.
+pub(super) fn respond_unable(request: &[u8], answer: &mut Vec<u8>) -> Option<Outcome> {
+    let request = parse(request)?.ok()?;
+    let metadata = response(&request.metadata, ResponseCode::ServFail);
+    let (unable, edns) = (Answer::empty(ResponseCode::ServFail), request.edns.as_ref());
+    let edns = edns.map(|_| own_edns(ResponseCode::ServFail));
+    encode(metadata, Some(&request.question), &unable, edns.as_ref(), UDP_ANSWER_LENGTH_MIN, answer).ok()
+}
+
+/// The service that the answer to `request` depends on, when the zone does not know it.
+pub(super) fn unknown(request: &[u8], authority: &Authority) -> Option<wire::Name> {
+    if authority.knows_all() {
+        return None;
+    }
+    authority.unknown(parse(request)?.ok()?.question.name())
+}
+
 fn respond_to(
     request: &Request,
     transport: Transport,

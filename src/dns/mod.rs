@@ -19,6 +19,9 @@
 //! | `_services._dns-sd._udp`, `b._dns-sd._udp`, `lb._dns-sd._udp` | PTR (RFC 6763) |
 //! | reverse names of mesh addresses | PTR |
 //!
+//! Where a node holds only a part of what is published, the zone says what it does not know; the control thread is asked for
+//! that, and the question waits, while others are answered.
+//!
 //! A node hides a service of the same name, and below a service a node hides a version.
 //!
 //! hickory-proto reads and writes the messages, and is named only in this folder. hickory-server is not used, because its
@@ -67,13 +70,23 @@ use arc_swap::ArcSwap;
 use overlay::Zone;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::io::dns::{DnsBindError, bind};
 use server::{Listening, Shared, Sockets};
 
 pub use counters::Counted;
 pub use domain::{Domain, DomainError, loopback_address};
+pub(crate) use limits::ASKS_MAX;
+
+/// A name of a service that the zone does not know.
+#[derive(Debug)]
+pub struct Ask {
+    /// The name.
+    pub name: wire::Name,
+    /// Takes a zone that knows it; nothing when nobody says what it means.
+    pub reply: oneshot::Sender<Option<Arc<Zone>>>,
+}
 
 /// The running server. It ends when this is dropped.
 #[derive(Debug)]
@@ -96,8 +109,23 @@ impl Dns {
         domain: Domain,
         addresses: impl IntoIterator<Item = SocketAddr>,
     ) -> io::Result<Self> {
+        // Nobody takes it: what the zone does not know nobody knows.
+        let (nobody, _) = mpsc::channel(1);
+        Self::start_asking(zone, domain, addresses, nobody)
+    }
+
+    /// As [`Dns::start`], and who knows more than the zone is asked through `asks`.
+    ///
+    /// # Errors
+    /// When there can be no thread.
+    pub fn start_asking(
+        zone: Arc<ArcSwap<Zone>>,
+        domain: Domain,
+        addresses: impl IntoIterator<Item = SocketAddr>,
+        asks: mpsc::Sender<Ask>,
+    ) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
-        let shared = Arc::new(Shared { domain: Arc::new(domain), zone, counters: Default::default() });
+        let shared = Arc::new(Shared { domain: Arc::new(domain), zone, asks, counters: Default::default() });
         let (listening, to_thread) = watch::channel(Listening::new());
         let (handle, of_thread) = (runtime.handle().clone(), shared.clone());
         let thread = std::thread::Builder::new().name("dns".to_owned());

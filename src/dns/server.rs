@@ -3,7 +3,7 @@
 mod tcp;
 mod udp;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -13,14 +13,15 @@ use arc_swap::ArcSwap;
 use overlay::Zone;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet, LocalSet};
 
+use super::Ask;
 use super::authority::Authority;
 use super::counters::Counters;
 use super::domain::Domain;
-use super::limits::{TCP_CONNECTIONS_MAX, TCP_CONNECTIONS_PER_SOURCE};
-use super::message::{Transport, respond};
+use super::limits::{ASK_PATIENCE, ASKS_MAX, TCP_CONNECTIONS_MAX, TCP_CONNECTIONS_PER_SOURCE};
+use super::message::{Outcome, Transport, respond, respond_unable, unknown};
 
 /// Where to answer: replaced as a whole, so that whoever changes it never waits for the thread.
 pub(super) type Listening = BTreeMap<SocketAddr, Arc<Sockets>>;
@@ -37,6 +38,7 @@ pub(super) struct Sockets {
 pub(super) struct Shared {
     pub(super) domain: Arc<Domain>,
     pub(super) zone: Arc<ArcSwap<Zone>>,
+    pub(super) asks: mpsc::Sender<Ask>,
     pub(super) counters: Counters,
 }
 
@@ -80,7 +82,7 @@ fn open_and_close(
 }
 
 async fn serve(server: Rc<Server>, sockets: Arc<Sockets>) {
-    tokio::join!(udp::serve(&server, &sockets.udp), tcp::serve(&server, &sockets.tcp));
+    tokio::join!(udp::serve(&server, &sockets), tcp::serve(&server, &sockets.tcp));
 }
 
 /// What the tasks share.
@@ -90,13 +92,26 @@ struct Server {
     authority: RefCell<Rc<Authority>>,
     /// Connections by source.
     connections: RefCell<BTreeMap<IpAddr, usize>>,
+    /// Questions that wait.
+    waiting: Cell<usize>,
+}
+
+/// What becomes of a question.
+#[derive(Debug, PartialEq, Eq)]
+enum Response {
+    /// There is an answer.
+    Answer,
+    /// There is none to be.
+    Nothing,
+    /// It depends on a service that the zone does not know.
+    Unknown(wire::Name),
 }
 
 impl Server {
     fn new(shared: Arc<Shared>) -> Self {
         let authority = Authority::new(shared.domain.clone(), shared.zone.load_full());
         let authority = RefCell::new(Rc::new(authority));
-        Self { shared, authority, connections: RefCell::default() }
+        Self { shared, authority, connections: RefCell::default(), waiting: Cell::new(0) }
     }
 
     fn authority(&self) -> Rc<Authority> {
@@ -108,18 +123,63 @@ impl Server {
         authority.clone()
     }
 
-    /// Puts the answer to `request` into `answer`, and says whether there is one.
-    fn respond(&self, source: IpAddr, transport: Transport, request: &[u8], answer: &mut Vec<u8>) -> bool {
+    /// Puts the answer to `request` into `answer`, if there is one at once.
+    fn respond(
+        &self,
+        source: IpAddr,
+        transport: Transport,
+        request: &[u8],
+        answer: &mut Vec<u8>,
+    ) -> Response {
         if !self.shared.domain.may_ask(source) {
             self.shared.counters.stranger();
-            return false;
+            return Response::Nothing;
         }
         self.shared.counters.question();
-        let outcome = respond(request, transport, &self.authority(), answer);
-        if let Some(outcome) = outcome {
-            self.shared.counters.answered(outcome);
+        let authority = self.authority();
+        if let Some(name) = unknown(request, &authority) {
+            return Response::Unknown(name);
         }
-        outcome.is_some()
+        self.count(respond(request, transport, &authority, answer))
+    }
+
+    fn count(&self, outcome: Option<Outcome>) -> Response {
+        let Some(outcome) = outcome else { return Response::Nothing };
+        self.shared.counters.answered(outcome);
+        Response::Answer
+    }
+
+    /// Asks for what the zone does not know, and puts the answer to `request` into `answer`: it is that we cannot say when
+    /// nobody says it in time, or too many wait. Whether there is an answer.
+    async fn respond_later(
+        &self,
+        name: wire::Name,
+        transport: Transport,
+        request: &[u8],
+        answer: &mut Vec<u8>,
+    ) -> bool {
+        let found = match self.waiting.get() {
+            waiting if waiting >= ASKS_MAX => None,
+            waiting => {
+                self.waiting.set(waiting + 1);
+                let _seat = Waiting(&self.waiting);
+                self.ask(name).await
+            }
+        };
+        let outcome = match found {
+            Some(zone) => {
+                let authority = Authority::new(self.shared.domain.clone(), zone);
+                respond(request, transport, &authority, answer)
+            }
+            None => respond_unable(request, answer),
+        };
+        self.count(outcome) == Response::Answer
+    }
+
+    async fn ask(&self, name: wire::Name) -> Option<Arc<Zone>> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.asks.try_send(Ask { name, reply }).ok()?;
+        tokio::time::timeout(ASK_PATIENCE, answer).await.ok()?.ok()?
     }
 
     /// Admits a connection, unless the source may not ask or there are too many.
@@ -137,6 +197,15 @@ impl Server {
         }
         connections.insert(source, of_source + 1);
         Some(Seat { server: self.clone(), source })
+    }
+}
+
+/// A question that waits; no more when this is dropped.
+struct Waiting<'a>(&'a Cell<usize>);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
     }
 }
 

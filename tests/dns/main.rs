@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic that names the line is what is wanted")]
 
+mod asking;
 mod browsing;
 mod evil;
 mod serving;

@@ -12,7 +12,7 @@ pub struct Sum(u64);
 impl Sum {
     /// The sum with more bytes; an odd number of them only at the end.
     #[must_use]
-    pub fn add(self, bytes: &[u8]) -> Self {
+    pub fn with(self, bytes: &[u8]) -> Self {
         let (words, rest) = bytes.as_chunks::<4>();
         // At most 64 KiB are summed, 2^14 words of 32 bits: far from 2^64.
         let sum: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
@@ -27,16 +27,16 @@ impl Sum {
     pub fn of_pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, length: usize) -> Self {
         let addresses = match (source, destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                Self::default().add(&source.octets()).add(&destination.octets())
+                Self::default().with(&source.octets()).with(&destination.octets())
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
-                Self::default().add(&source.octets()).add(&destination.octets())
+                Self::default().with(&source.octets()).with(&destination.octets())
             }
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => Self::default(),
         };
         // No packet is longer than 64 KiB.
         let [high, low] = (length as u16).to_be_bytes();
-        addresses.add(&[high, low, 0, protocol])
+        addresses.with(&[high, low, 0, protocol])
     }
 
     /// The sum itself, as it stands in the field of a packet whose checksum somebody else completes.
@@ -71,7 +71,7 @@ mod tests {
     fn agrees_with_the_plain_rule_for_all_lengths() {
         let bytes: Vec<u8> = (0..3000u32).map(|n| (n * 31 % 251) as u8).collect();
         for length in (0..100).chain([1420, 2999, 3000]) {
-            let sum = Sum::default().add(&bytes[..length]);
+            let sum = Sum::default().with(&bytes[..length]);
             let (folded, plain) = (sum.folded(), plainly(&bytes[..length]));
             assert!(folded == plain || (folded == [255, 255] && plain == [0, 0]), "{length}");
             assert_eq!(sum.checksum(), folded.map(|byte| !byte));
@@ -82,11 +82,11 @@ mod tests {
     fn parts_add_up() {
         let bytes: Vec<u8> = (0..=255).collect();
         assert_eq!(
-            Sum::default().add(&bytes[..6]).add(&bytes[6..]).folded(),
-            Sum::default().add(&bytes).folded()
+            Sum::default().with(&bytes[..6]).with(&bytes[6..]).folded(),
+            Sum::default().with(&bytes).folded()
         );
         // The example of RFC 1071 section 3.
-        assert_eq!(Sum::default().add(&[0, 1, 0xf2, 3, 0xf4, 0xf5, 0xf6, 0xf7]).folded(), [0xdd, 0xf2]);
+        assert_eq!(Sum::default().with(&[0, 1, 0xf2, 3, 0xf4, 0xf5, 0xf6, 0xf7]).folded(), [0xdd, 0xf2]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::epoch::EpochMessage;
 use crate::news::NewsMessage;
 use crate::view::ViewMessage;
-use crate::{Candidate, InviteId, NatProfile, NodeId};
+use crate::{Candidate, InviteId, Name, NatProfile, NodeId, Part};
 use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
 
@@ -14,6 +14,36 @@ pub const WANT_KEYS_MAX: usize = 120;
 
 /// Most ranges of one [`Message::Digests`], so that it fits in a datagram.
 pub const DIGESTS_MAX: usize = 60;
+
+/// Most records that answer one [`Message::Find`]: more claims than count and more instances than anybody tries.
+pub const FOUND_MAX: u8 = 64;
+
+/// What a node holds of the records that are shared out, and what its digest speaks of. A node that holds all of them, and
+/// knows that it does, need not say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Share {
+    /// What it holds.
+    #[n(0)]
+    pub part: Part,
+    /// Of which part its digest is, besides what everybody holds: what both ends have in common, as far as the sender knows.
+    #[n(1)]
+    pub scope: Part,
+    /// Of which part it knows that it holds all there is: others that knew it had the same. What it has just begun to hold is not in
+    /// there.
+    #[n(2)]
+    pub known: Part,
+}
+
+impl Share {
+    /// What a node means that says nothing.
+    pub const ALL: Self = Self { part: Part::WHOLE, scope: Part::WHOLE, known: Part::WHOLE };
+
+    /// As it goes into a message.
+    #[must_use]
+    pub fn said(self) -> Option<Self> {
+        (self != Self::ALL).then_some(self)
+    }
+}
 
 /// Digest of the records whose key hashes begin alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -49,6 +79,9 @@ pub enum Message {
         /// Digest of all records of the sender; when it differs, summaries are exchanged.
         #[n(1)]
         digest: u64,
+        /// What it holds; [`Share::ALL`] when absent.
+        #[n(2)]
+        share: Option<Share>,
     },
     /// Answer to a ping, to the address that it came from.
     #[n(1)]
@@ -62,6 +95,9 @@ pub enum Message {
         /// Where the sender saw the ping come from.
         #[n(2)]
         observed: Option<Candidate>,
+        /// As in the ping.
+        #[n(3)]
+        share: Option<Share>,
     },
     /// Summary of all records whose key hashes lie between two bounds.
     #[n(2)]
@@ -221,6 +257,32 @@ pub enum Message {
     /// About the network secret.
     #[n(17)]
     Epoch(#[n(0)] EpochMessage),
+    /// Asks for all that is held about a service name.
+    #[n(18)]
+    Find {
+        /// Comes back in the answer.
+        #[n(0)]
+        nonce: u16,
+        /// The name.
+        #[n(1)]
+        name: Name,
+    },
+    /// Answers [`Message::Find`], with one record in each message.
+    #[n(19)]
+    Found {
+        /// As it was asked with.
+        #[n(0)]
+        nonce: u16,
+        /// How many records the answer has, at most [`FOUND_MAX`]; nothing when the sender does not hold the name's part.
+        #[n(1)]
+        count: Option<u8>,
+        /// One of them.
+        #[n(2)]
+        record: Option<ByteVec>,
+        /// As in [`Message::Record`].
+        #[n(3)]
+        age_s: Option<u32>,
+    },
 }
 
 /// Most nodes of a circuit besides the one that wants it and the receiver of the message: three more hops and the end, or
@@ -253,11 +315,17 @@ mod tests {
     #[test]
     fn messages_read_back() {
         for message in [
-            Message::Ping { token: 1, digest: u64::MAX },
+            Message::Ping { token: 1, digest: u64::MAX, share: None },
+            Message::Ping {
+                token: 1,
+                digest: 2,
+                share: Some(Share { part: Part::WHOLE, scope: Part::NOTHING, known: Part::NOTHING }),
+            },
             Message::Pong {
                 token: 1,
                 digest: 2,
                 observed: Candidate::new("[2001:db8::1]:5".parse().unwrap()),
+                share: Some(Share::ALL),
             },
             Message::Have { from: 0, to: 9, entries: vec![HaveEntry { key: 3, sequence: 4 }] },
             Message::Want { keys: vec![1, 2] },
@@ -286,6 +354,9 @@ mod tests {
             Message::Enrolment { joiner: 4, bytes: vec![1].into() },
             Message::Digests { bits: 4, ranges: vec![RangeDigest { prefix: 15, digest: 3 }] },
             Message::Rest { is_agreed: true },
+            Message::Find { nonce: 1, name: "web".parse().unwrap() },
+            Message::Found { nonce: 1, count: None, record: None, age_s: None },
+            Message::Found { nonce: 1, count: Some(2), record: Some(vec![1].into()), age_s: Some(7) },
         ] {
             assert_eq!(cbor::decode(&cbor::encode(&message)), Ok(message));
         }
@@ -300,9 +371,15 @@ mod tests {
             bytes: vec![0; crate::record::RECORD_LENGTH_MAX].into(),
             age_s: Some(u32::MAX),
         };
+        let found = Message::Found {
+            nonce: u16::MAX,
+            count: Some(FOUND_MAX),
+            record: Some(vec![0; crate::record::RECORD_LENGTH_MAX].into()),
+            age_s: Some(u32::MAX),
+        };
         let range = RangeDigest { prefix: u64::MAX, digest: u64::MAX };
         let digests = Message::Digests { bits: 64, ranges: vec![range; DIGESTS_MAX] };
-        for message in [have, want, record, digests] {
+        for message in [have, want, record, found, digests] {
             let length = cbor::encode(&message).len() + datagram::OVERHEAD;
             assert!(length <= datagram::SLOW_LENGTH_MAX, "{length}");
         }

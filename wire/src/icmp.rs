@@ -120,7 +120,7 @@ fn ipv4_error(offending: &[u8], reporter: Ipv4Addr, to: Ipv4Addr, error: &Error)
     bytes.extend([HOP_LIMIT, protocol::ICMP, 0, 0]);
     bytes.extend(reporter.octets());
     bytes.extend(to.octets());
-    let header_checksum = Sum::default().add(&bytes).checksum();
+    let header_checksum = Sum::default().with(&bytes).checksum();
     bytes[10..12].copy_from_slice(&header_checksum);
     push_icmp(&mut bytes, error, quoted, Sum::default());
     bytes
@@ -155,7 +155,7 @@ fn push_icmp(bytes: &mut Vec<u8>, error: &Error, quoted: &[u8], seed: Sum) {
     bytes.extend([error.kind, error.code, 0, 0]);
     bytes.extend(error.rest);
     bytes.extend(quoted);
-    let icmp_checksum = seed.add(&bytes[start..]).checksum();
+    let icmp_checksum = seed.with(&bytes[start..]).checksum();
     bytes[start + 2..start + 4].copy_from_slice(&icmp_checksum);
 }
 

@@ -18,6 +18,7 @@ pub use lease::{
 pub use policy::{MEDIA_TYPE_LENGTH_MAX, Policy};
 
 use crate::credential::verify_signature;
+use crate::part::{POSITION_BITS, Position};
 use crate::{NodeId, cbor};
 use ed25519_dalek::{Signer, SigningKey};
 use minicbor::bytes::{ByteArray, ByteVec};
@@ -89,6 +90,21 @@ impl Kind {
     #[must_use]
     pub fn is_lease(self) -> bool {
         matches!(self, Self::Service | Self::Claim | Self::Confirmation)
+    }
+
+    /// Whether nodes share records of the kind out among them once there are very many: those that grow with what people
+    /// publish. What is needed to judge others everybody holds.
+    #[must_use]
+    pub fn is_shared_out(self) -> bool {
+        match self {
+            Self::Service | Self::Claim | Self::Confirmation => true,
+            Self::Member
+            | Self::Revocation
+            | Self::Reissue
+            | Self::LinkState
+            | Self::Epoch
+            | Self::Policy => false,
+        }
     }
 }
 
@@ -215,7 +231,7 @@ impl Record {
         (self.body.ttl_s > 0).then(|| Duration::from_secs(self.body.ttl_s.into()))
     }
 
-    /// First 64 bits of a hash over the key, by which summaries name the record.
+    /// 64 bits of a hash over the key, by which summaries name the record; see [`Key::hash`].
     #[must_use]
     pub fn key_hash(&self) -> u64 {
         hash_of_key(self.body.kind, &self.body.owner, &self.body.name)
@@ -229,18 +245,43 @@ impl Record {
 }
 
 impl Key {
-    /// As [`Record::key_hash`].
+    /// 64 bits that stand for the key. The first is 0 for what everybody holds. It is 1 for what is shared out, and then come
+    /// the [`POSITION_BITS`] of the [`Key::position`], so that what one part of key space has is one range of hashes. The
+    /// others are those of a hash over the key.
     #[must_use]
     pub fn hash(&self) -> u64 {
         hash_of_key(self.kind, &self.owner, &self.name)
     }
+
+    /// Where a record that is shared out is in key space: where the service name is that it is about.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        self.kind.is_shared_out().then(|| Position::of_name(self.service_name()))
+    }
+
+    /// The name without a version.
+    #[must_use]
+    pub fn service_name(&self) -> &str {
+        service_name(&self.name)
+    }
 }
 
 fn hash_of_key(kind: Kind, owner: &NodeId, name: &str) -> u64 {
-    hash(&[&[kind as u8], &owner.0, name.as_bytes()])
+    let whole = hash(&[&[kind as u8], &owner.0, name.as_bytes()]);
+    if !kind.is_shared_out() {
+        return whole >> 1;
+    }
+    let position = u64::from(Position::of_name(service_name(name)).number());
+    let rest = 63 - POSITION_BITS;
+    1 << 63 | position << rest | whole & ((1 << rest) - 1)
 }
 
-fn hash(parts: &[&[u8]]) -> u64 {
+/// A service name, without the version behind it.
+fn service_name(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(name, _)| name)
+}
+
+pub(crate) fn hash(parts: &[&[u8]]) -> u64 {
     let mut context = ring::digest::Context::new(&ring::digest::SHA256);
     parts.iter().for_each(|part| context.update(part));
     let digest = context.finish();

@@ -74,7 +74,7 @@ impl Transport {
     pub fn complete(&self, packet: &Packet, bytes: &mut [u8]) {
         let at = self.start + self.checksum_offset();
         bytes[at..at + 2].copy_from_slice(&[0, 0]);
-        let sum = self.pseudo_header(packet).add(&bytes[self.start..packet.length]).checksum();
+        let sum = self.pseudo_header(packet).with(&bytes[self.start..packet.length]).checksum();
         // To UDP zero says that there is none; its complement is as good.
         let sum = if self.kind == TransportKind::Udp && sum == [0, 0] { [0xff, 0xff] } else { sum };
         bytes[at..at + 2].copy_from_slice(&sum);
@@ -85,7 +85,7 @@ impl Transport {
     pub fn verifies(&self, packet: &Packet, bytes: &[u8]) -> bool {
         let at = self.start + self.checksum_offset();
         let is_there = self.kind == TransportKind::Tcp || bytes[at..at + 2] != [0, 0];
-        is_there && self.pseudo_header(packet).add(&bytes[self.start..packet.length]).checksum() == [0, 0]
+        is_there && self.pseudo_header(packet).with(&bytes[self.start..packet.length]).checksum() == [0, 0]
     }
 }
 
@@ -134,7 +134,7 @@ mod tests {
         let mut bytes = udp(&[0, 0]);
         let (packet, transport) = parsed(&bytes);
         let transport = transport.unwrap();
-        let rest = transport.pseudo_header(&packet).add(&bytes[20..]).checksum();
+        let rest = transport.pseudo_header(&packet).with(&bytes[20..]).checksum();
         bytes[28..30].copy_from_slice(&rest);
         transport.complete(&packet, &mut bytes);
         assert_eq!(bytes[26..28], [0xff, 0xff]);

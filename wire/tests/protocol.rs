@@ -6,7 +6,8 @@ use ed25519_dalek::SigningKey;
 use minicbor::bytes::ByteVec;
 use std::collections::BTreeMap;
 use wire::control::{
-    CircuitEnd, DIGESTS_MAX, HAVE_ENTRIES_MAX, HaveEntry, Message, ROUTE_MAX, RangeDigest, WANT_KEYS_MAX,
+    CircuitEnd, DIGESTS_MAX, FOUND_MAX, HAVE_ENTRIES_MAX, HaveEntry, Message, ROUTE_MAX, RangeDigest, Share,
+    WANT_KEYS_MAX,
 };
 use wire::datagram::{self, CookieReply, Datagram, HintStage, Sealed};
 use wire::epoch::EpochMessage;
@@ -21,8 +22,8 @@ use wire::service::{Protocol, Sharing};
 use wire::view::{SAMPLE_MAX, Sampled, ViewMessage};
 use wire::{
     Candidate, Chain, Claims, Commitment, Dependence, Invite, InviteId, NatProfile, NetworkId, NetworkSecret,
-    NodeId, NoisePublicKey, Ports, Record, Roles, address, cbor, credential, enrolment, handshake, invite,
-    secret,
+    NodeId, NoisePublicKey, POSITION_BITS, Part, Ports, Position, Record, Roles, address, cbor, credential,
+    enrolment, handshake, invite, secret,
 };
 
 const DOCUMENT: &str = include_str!("../PROTOCOL.md");
@@ -145,6 +146,8 @@ fn constants_are_those_of_the_code() {
         ("HAVE_ENTRIES_MAX", HAVE_ENTRIES_MAX),
         ("WANT_KEYS_MAX", WANT_KEYS_MAX),
         ("DIGESTS_MAX", DIGESTS_MAX),
+        ("FOUND_MAX", FOUND_MAX.into()),
+        ("POSITION_BITS", POSITION_BITS as usize),
         ("SAMPLE_MAX", SAMPLE_MAX),
         ("OFFER_MAX", OFFER_MAX),
         ("LINKS_MAX", record::LINKS_MAX),
@@ -208,7 +211,7 @@ fn labels_are_those_of_the_code() {
     let (record, hash) = (member_record(), [7; 32]);
 
     let table = table("Labels");
-    assert_eq!(table.len(), 30, "each is put to its use below");
+    assert_eq!(table.len(), 32, "each is put to its use below");
     let label = |name: &str| table[name][1];
     assert_eq!(derived(&SECRET, label("session psk")), network_secret.psk());
     assert_eq!(derived(&SECRET, label("gate key")), gate_key);
@@ -237,7 +240,7 @@ fn labels_are_those_of_the_code() {
     let address = sha256(&concat(label("ipv6 address"), &[&network().0, &node.0]));
     assert_eq!(address[..10], address::ipv6_address(&network(), &node).octets()[6..]);
     let key_hash = sha256(&[&[1], &node.0[..]].concat());
-    assert_eq!(u64::from_be_bytes(key_hash[..8].try_into().unwrap()), record.key_hash());
+    assert_eq!(u64::from_be_bytes(key_hash[..8].try_into().unwrap()) >> 1, record.key_hash());
     let version =
         sha256(&concat(label("record version"), &[&record.key_hash().to_le_bytes(), &1u64.to_le_bytes()]));
     assert_eq!(u64::from_be_bytes(version[..8].try_into().unwrap()), record.version_hash());
@@ -251,6 +254,24 @@ fn labels_are_those_of_the_code() {
     assert_eq!(gate::mac(&reply_key, &[b"message"]), gate_keys().reply_mac(b"message"));
     hint_labels(&label);
     slot_labels(&label);
+    position_labels(&label);
+}
+
+fn position_labels(label: &dyn Fn(&str) -> &'static str) {
+    let sha256 = |parts: &[&[u8]]| ring::digest::digest(&ring::digest::SHA256, &parts.concat());
+    let first_bits = |parts: &[&[u8]]| {
+        let hash = sha256(parts);
+        u16::from_be_bytes([hash.as_ref()[0], hash.as_ref()[1]]) >> (16 - POSITION_BITS)
+    };
+    let (node, position) = (NodeId([6; 32]), first_bits(&[label("position of name").as_bytes(), b"web"]));
+    assert_eq!(position, Position::of_name("web").number());
+    let of_node = first_bits(&[label("position of node").as_bytes(), &node.0]);
+    assert_eq!(of_node, Position::of_node(&node).number());
+    let key = record::key_of_service(node, &"web".parse().unwrap(), Some(&"2".parse().unwrap()));
+    let hash = sha256(&[&[5], &node.0, b"web/2"]);
+    let hash = u64::from_be_bytes(hash.as_ref()[..8].try_into().unwrap());
+    let rest = hash << (1 + POSITION_BITS) >> (1 + POSITION_BITS);
+    assert_eq!(key.hash(), 1 << 63 | u64::from(position) << (63 - POSITION_BITS) | rest);
 }
 
 /// Opens what was sealed, with a key that was derived by the document.
@@ -364,10 +385,10 @@ fn example_payloads() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 fn example_messages() -> Vec<(&'static str, Vec<u8>)> {
-    let pong = |observed| Message::Pong { token: 1, digest: u64::MAX, observed };
+    let pong = |observed| Message::Pong { token: 1, digest: u64::MAX, observed, share: None };
     let entries = vec![HaveEntry { key: 3, sequence: 4 }, HaveEntry { key: 5, sequence: 300 }];
     vec![
-        ("ping", cbor::encode(&Message::Ping { token: 1, digest: 2 })),
+        ("ping", cbor::encode(&Message::Ping { token: 1, digest: 2, share: None })),
         ("pong, observed", cbor::encode(&pong(Some(candidate("192.0.2.1:5"))))),
         ("pong, not observed", cbor::encode(&pong(None))),
         ("have", cbor::encode(&Message::Have { from: 0, to: 9, entries })),
@@ -414,6 +435,8 @@ fn example_messages_about_spread() -> Vec<(&'static str, Vec<u8>)> {
     let (node, origin) = (NodeId([6; 32]), NodeId([7; 32]));
     let sample = vec![Sampled { node, age: 3 }];
     let news = vec![HaveEntry { key: 3, sequence: 4 }];
+    let part = Part::around(Position::of_name("web"), 1);
+    let share = Share { part, scope: Part::NOTHING, known: part };
     let ranges = vec![RangeDigest { prefix: 3, digest: 4 }, RangeDigest { prefix: 15, digest: 300 }];
     [
         ("view: join", Message::View(ViewMessage::Join)),
@@ -429,6 +452,11 @@ fn example_messages_about_spread() -> Vec<(&'static str, Vec<u8>)> {
         ("digests", Message::Digests { bits: 4, ranges }),
         ("epoch: ask", Message::Epoch(EpochMessage::Ask { commitment: Commitment([6; 32]) })),
         ("epoch: secret", Message::Epoch(EpochMessage::Secret { epoch: 2, secret: SECRET.into() })),
+        ("ping of a node that holds a half", Message::Ping { token: 1, digest: 2, share: Some(share) }),
+        ("find", Message::Find { nonce: 1, name: "web".parse().unwrap() }),
+        ("found", Message::Found { nonce: 1, count: Some(1), record: Some(vec![2].into()), age_s: Some(3) }),
+        ("found none", Message::Found { nonce: 1, count: Some(0), record: None, age_s: None }),
+        ("not held", Message::Found { nonce: 1, count: None, record: None, age_s: None }),
     ]
     .map(|(name, message)| (name, cbor::encode(&message)))
     .to_vec()

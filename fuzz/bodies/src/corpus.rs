@@ -8,7 +8,7 @@ use overlay::state::{
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
-use wire::control::{CircuitEnd, HaveEntry, Message, RangeDigest};
+use wire::control::{CircuitEnd, HaveEntry, Message, RangeDigest, Share};
 use wire::datagram::{self, CookieReply, HintStage, Sealed};
 use wire::epoch::EpochMessage;
 use wire::gate::GateKeys;
@@ -22,7 +22,7 @@ use wire::service::{Protocol, Sharing};
 use wire::view::{Sampled, ViewMessage};
 use wire::{
     Candidate, Chain, Commitment, Dependence, Invite, InviteId, NatProfile, NetworkSecret, NodeId,
-    NoisePublicKey, Ports, Record, cbor, enrolment, handshake,
+    NoisePublicKey, Part, Ports, Position, Record, cbor, enrolment, handshake,
 };
 
 /// A configuration with a value of every type; not the example file, which changes for reasons of its own.
@@ -249,16 +249,22 @@ fn messages() -> Vec<Seed> {
     let record = signed_records().swap_remove(0).2;
     let hash = record.key_hash();
     let entries = vec![HaveEntry { key: hash, sequence: 3 }];
-    let observed = candidates().pop();
+    let (observed, found) = (candidates().pop(), record.bytes().to_vec().into());
+    let part = Part::around(Position::of_name("web"), 3);
+    let share = Share { part, scope: Part::NOTHING, known: part };
     let control = [
-        ("ping", Message::Ping { token: 1, digest: u64::MAX }),
-        ("pong", Message::Pong { token: 1, digest: 2, observed }),
-        ("pong-unobserved", Message::Pong { token: 1, digest: 2, observed: None }),
+        ("ping", Message::Ping { token: 1, digest: u64::MAX, share: None }),
+        ("ping-part", Message::Ping { token: 1, digest: 2, share: Some(share) }),
+        ("pong", Message::Pong { token: 1, digest: 2, observed, share: Some(share) }),
+        ("pong-unobserved", Message::Pong { token: 1, digest: 2, observed: None, share: None }),
         ("have", Message::Have { from: 0, to: u64::MAX, entries }),
         ("have-nothing", Message::Have { from: 0, to: u64::MAX, entries: vec![] }),
         ("want", Message::Want { keys: vec![hash, 2] }),
         ("record", Message::Record { bytes: record.bytes().to_vec().into(), age_s: Some(5) }),
         ("close", Message::Close),
+        ("find", Message::Find { nonce: 1, name: "web".parse().expect("a label") }),
+        ("found", Message::Found { nonce: 1, count: Some(1), record: Some(found), age_s: Some(5) }),
+        ("found-none", Message::Found { nonce: 1, count: None, record: None, age_s: None }),
     ]
     .map(|(name, message)| ("control", name, cbor::encode(&message)));
     [control.to_vec(), messages_about_paths(), messages_about_spread(), handshakes(observed), enrolments()]

@@ -26,7 +26,7 @@ pub(crate) fn control(bytes: &[u8]) -> bool {
             assert!(answers.len() <= DIGESTS_ANSWERS_MAX.min(ranges.len()));
         }
         Message::Want { keys } => assert!(registry.by_hashes(&keys).len() <= registry.len()),
-        Message::Record { bytes, .. } => {
+        Message::Record { bytes, .. } | Message::Found { record: Some(bytes), .. } => {
             record::record(&bytes);
         }
         Message::Pong { observed, .. } => {
@@ -46,6 +46,8 @@ pub(crate) fn control(bytes: &[u8]) -> bool {
         | Message::News(_)
         | Message::Epoch(_)
         | Message::Rest { .. }
+        | Message::Find { .. }
+        | Message::Found { record: None, .. }
         | Message::Close => {}
     }
     true

@@ -148,7 +148,7 @@ pub fn complete(offload: Offload, packet: &mut [u8]) {
 /// Makes a checksum whose field holds the sum of the pseudo-header.
 fn complete_partial(partial: PartialChecksum, packet: &mut [u8]) -> Option<()> {
     let covered = packet.get_mut(usize::from(partial.start)..)?;
-    let sum = Sum::default().add(covered).checksum();
+    let sum = Sum::default().with(covered).checksum();
     let at = usize::from(partial.offset);
     covered.get_mut(at..at + 2)?.copy_from_slice(&sum);
     Some(())

@@ -96,7 +96,7 @@ fn patch_ipv4(ip: &mut [u8], length: usize, number: usize) {
 /// Makes the checksum of an IPv4 header.
 pub(super) fn sum_ipv4(ip: &mut [u8]) {
     put(ip, 10, 0);
-    let sum = Sum::default().add(ip).checksum();
+    let sum = Sum::default().with(ip).checksum();
     ip[10..12].copy_from_slice(&sum);
 }
 

@@ -381,7 +381,7 @@ fn a_checksum_is_left_out_only_where_the_receiver_knows_it() {
     let (from, mut datagram) = pair.outbound_with(offload, &other).1.remove(0);
     let Inbound::Packet(opened, _) = inbound(&pair.tables(1), &mut datagram, from) else { panic!() };
     assert!(!opened.is_unsummed);
-    let sum = wire::checksum::Sum::default().add(&[1, 2, 0, 0, 5, 6]).checksum();
+    let sum = wire::checksum::Sum::default().with(&[1, 2, 0, 0, 5, 6]).checksum();
     assert_eq!(datagram[opened.range][22..24], sum);
 }
 

@@ -1,7 +1,7 @@
 //! Company: the peers that a node keeps sessions with of its own accord, and those that it lets rest.
 //!
 //! ```text
-//! kept     in a small network everybody; in a larger one neighbours, some anchors, and hops of circuits
+//! kept     in a small network everybody; in a larger one neighbours, some anchors, hops of circuits, and some that hold the same part
 //! wanted   who is kept, and whoever packets go to or come from
 //! resting  everybody else: no session, no probe; a packet for it, a ping or its own initiation ends that
 //! ```
@@ -13,15 +13,15 @@
 use super::Node;
 use super::circuit::Circuit;
 use crate::limits::{
-    ANCHOR_COMPANY_MAX, ANCHORS_KEPT, APPROACHED_MAX, COMPANY_ALL_MAX, COMPANY_INTERVAL, NEIGHBOUR_TRIES,
-    REST_INTERVAL,
+    ANCHOR_COMPANY_MAX, ANCHORS_KEPT, APPROACHED_MAX, COMPANY_ALL_MAX, COMPANY_INTERVAL, MATES_KEPT,
+    NEIGHBOUR_TRIES, REST_INTERVAL,
 };
-use crate::peer::{Peer, Seeking};
+use crate::peer::{Peer, PeerState, Seeking};
 use nat::prefix_of;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use wire::control::Message;
-use wire::{NodeId, record::LinkState};
+use wire::{NodeId, Part, record::LinkState};
 
 /// When the company is looked at again; not before something changes, while everybody is kept.
 pub(super) struct Company {
@@ -75,6 +75,7 @@ impl Node {
             return self.peers.keys().copied().collect();
         }
         let mut kept = self.kept_anchors();
+        kept.extend(self.kept_mates(now));
         kept.extend(self.neighbours.wanted());
         for (_, circuit) in self.circuits.iter() {
             match circuit {
@@ -112,6 +113,28 @@ impl Node {
             .sort_by_cached_key(|peer| (!(peer.need.is_kept && peer.is_connected()), distance(&peer.node)));
         let count = if self.reach.is_anchor { ANCHOR_COMPANY_MAX } else { ANCHORS_KEPT };
         anchors.into_iter().take(count).map(|peer| peer.node).collect()
+    }
+
+    /// Members that hold the same part of what is shared out: of each half of it those that are nearest to us, so that all that it
+    /// should have is found with one or the other.
+    fn kept_mates(&self, now: Instant) -> Vec<NodeId> {
+        let part = self.registry.part();
+        if part == Part::WHOLE {
+            return vec![];
+        }
+        let own = self.registry.position();
+        let near_half = Part::around(own, part.depth() + 1);
+        let place = |peer: &Peer| {
+            let position = self.position_of(&peer.node);
+            (peer.state(now) == PeerState::Offline, own.distance(position), peer.node)
+        };
+        let nearest = |half: Part, count| {
+            let in_half = self.peers.values().filter(|peer| half.covers(self.position_of(&peer.node)));
+            let mut mates: Vec<_> = in_half.map(place).collect();
+            mates.sort_unstable();
+            mates.into_iter().take(count).map(|(.., node)| node).collect::<Vec<_>>()
+        };
+        [nearest(near_half, MATES_KEPT), nearest(near_half.sibling(), MATES_KEPT)].concat()
     }
 
     /// Offers rest to those that we have a session with and do not want; whoever has carried packets since is wanted.

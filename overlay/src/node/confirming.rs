@@ -111,7 +111,10 @@ impl Node {
         let own = self.identity.node();
         let mut lapsed = std::mem::take(&mut self.confirming.lapsed);
         let told = std::mem::take(&mut self.confirming.told);
-        for (name, node) in self.confirmations() {
+        // Of a claim that others hold we do not know whether it lives.
+        for (name, node) in
+            self.confirmations().into_iter().filter(|(name, _)| self.knows(name)).collect::<Vec<_>>()
+        {
             let is_living = self.services.is_claimed_by(&name, &node) && self.credentials(&node).is_some();
             let is_over = if is_living {
                 told.contains(&name) && self.others_confirm(&name, node)
@@ -179,7 +182,8 @@ impl Node {
         let members = || self.members.members();
         let reserved: BTreeSet<&Name> = members().flat_map(|c| c.services.iter().chain([&c.name])).collect();
         let mut unconfirmed = vec![];
-        for name in self.services.claimed_names().filter(|name| !reserved.contains(name)) {
+        for name in self.services.claimed_names().filter(|name| !reserved.contains(name) && self.knows(name))
+        {
             let Some(holding) = self.services.holding(name, |node| self.credentials(node)) else { continue };
             let node = holding.holder.node;
             // Whoever we have spoken for may have a claim still that we have not heard of since we were away.

@@ -9,9 +9,9 @@ use crate::sent::kind_of;
 use crate::session::Kind;
 use nat::{Remote, Side, SocketId};
 use std::time::Instant;
-use wire::control::{HAVE_ENTRIES_MAX, Message, WANT_KEYS_MAX};
+use wire::control::{HAVE_ENTRIES_MAX, Message, Share, WANT_KEYS_MAX};
 use wire::datagram::{HEADER_LENGTH, TAG_LENGTH};
-use wire::{NodeId, cbor};
+use wire::{NodeId, Record, cbor};
 
 impl Node {
     /// Seals a message for a peer and sends it, by its primary path or to a given address.
@@ -38,15 +38,38 @@ impl Node {
         }
     }
 
-    fn consume_ping(&mut self, (node, token): (NodeId, u64), remote: Remote, now: Instant) {
+    fn consume_ping(
+        &mut self,
+        (node, token): (NodeId, u64),
+        (digest, share): (u64, Option<Share>),
+        remote: Remote,
+        now: Instant,
+    ) {
+        // The pong is to speak of what both hold.
+        self.note_share(node, (digest, share.unwrap_or(Share::ALL)), now);
         if !is_for_tests(remote) {
-            let digest = self.registry.digest();
-            let pong = Message::Pong { token, digest, observed: remote.candidate() };
+            let pong = self.pong_to(&node, token, remote.candidate());
             self.send(&node, &pong, Some(remote));
             self.note_probe(node, remote, now);
             self.note_dial_back(node, token, remote, now);
         }
         self.note_alive(token, remote, now);
+        self.take_told(node, (digest, share), now);
+    }
+
+    /// A peer says what it holds.
+    fn take_told(&mut self, node: NodeId, (digest, share): (u64, Option<Share>), now: Instant) {
+        let told = (digest, share.unwrap_or(Share::ALL));
+        self.note_share(node, told, now);
+        self.compare_digests(node, told, now);
+    }
+
+    fn consume_wish(&mut self, node: NodeId, keys: &[u64], now: Instant) {
+        let age = |record: &Record| (record.bytes().to_vec(), self.age_s(record, now));
+        let records: Vec<_> = self.registry.by_hashes(keys).into_iter().map(age).collect();
+        for (bytes, age_s) in records {
+            self.send(&node, &Message::Record { bytes: bytes.into(), age_s }, None);
+        }
     }
 
     pub(super) fn consume_control(&mut self, node: NodeId, bytes: &[u8], remote: Remote, now: Instant) {
@@ -54,11 +77,10 @@ impl Node {
             return self.drops.count(DropReason::Control);
         };
         match message {
-            Message::Ping { token, digest } => {
-                self.consume_ping((node, token), remote, now);
-                self.compare_digests(node, digest, now);
+            Message::Ping { token, digest, share } => {
+                self.consume_ping((node, token), (digest, share), remote, now);
             }
-            Message::Pong { token, digest, observed } => {
+            Message::Pong { token, digest, observed, share } => {
                 if !self.take_sample((node, token), remote, observed, now)
                     && !self.take_punched(node, token, remote, now)
                     && !self.take_primed(token, remote, observed, now)
@@ -66,22 +88,12 @@ impl Node {
                     self.take_observation(node, remote, observed, now);
                     self.consume_pong(node, token, remote, now);
                 }
-                self.compare_digests(node, digest, now);
+                self.take_told(node, (digest, share), now);
             }
             Message::Have { from, to, entries } if entries.len() <= HAVE_ENTRIES_MAX && from <= to => {
                 self.consume_summary(node, (from, to), &entries, now);
             }
-            Message::Want { keys } if keys.len() <= WANT_KEYS_MAX => {
-                let records: Vec<_> = self
-                    .registry
-                    .by_hashes(&keys)
-                    .into_iter()
-                    .map(|record| (record.bytes().to_vec(), self.age_s(record, now)))
-                    .collect();
-                for (bytes, age_s) in records {
-                    self.send(&node, &Message::Record { bytes: bytes.into(), age_s }, None);
-                }
-            }
+            Message::Want { keys } if keys.len() <= WANT_KEYS_MAX => self.consume_wish(node, &keys, now),
             Message::Record { bytes, age_s } => self.consume_record((&bytes, age_s), Some(node), now),
             Message::Close => {
                 let name = self.name_of(&node);
@@ -116,6 +128,11 @@ impl Node {
             }
             Message::Epoch(message) => self.consume_epoch(node, message, now),
             Message::News(message) => self.consume_news(node, &message, now),
+            Message::Find { nonce, name } => self.consume_find(node, nonce, &name, now),
+            Message::Found { nonce, count, record, age_s } => {
+                let record = record.as_ref().map(|bytes| (&bytes[..], age_s));
+                self.consume_found(node, nonce, (count, record), now);
+            }
             Message::Have { .. } | Message::Want { .. } => self.drops.count(DropReason::Control),
         }
     }

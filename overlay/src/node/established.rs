@@ -22,7 +22,7 @@ impl Node {
         peer.need.note(GREETED_LIFE, now);
         peer.last_handshake = Some(now);
         peer.refusal = None;
-        peer.digest = None;
+        peer.told = None;
         self.sync.handle_doubt(now);
         peer.paths.handle_handshake(remote, now);
         self.unwritten.contacts.get_or_insert(now + crate::limits::PERSIST_DELAY);
@@ -81,7 +81,7 @@ impl Node {
             self.indices.free(held.session.local_index);
         }
         peer.paths.handle_close();
-        peer.digest = None;
+        peer.told = None;
         peer.seek(now);
         self.tables_are_old = true;
         self.close_circuits_by(node, now);

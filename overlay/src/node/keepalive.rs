@@ -53,8 +53,7 @@ impl Node {
                 LifetimeOutput::Prime => {
                     self.keepalive.token = self.random.u64();
                     if let Some((node, address)) = self.keepalive.helper {
-                        let ping =
-                            Message::Ping { token: self.keepalive.token, digest: self.registry.digest() };
+                        let ping = self.ping_to(&node, self.keepalive.token);
                         self.send(&node, &ping, Some(Remote::Udp { socket: SOCKET, address }));
                     }
                 }

@@ -72,7 +72,14 @@ impl Node {
         let lease =
             Lease { sequence: self.next_sequence(key, now), not_before_s: self.unix_s(now), ttl_s, labels };
         match content.sign_lease(lease, &self.identity.signing) {
-            Ok(record) => self.merge((record, Duration::ZERO), content.clone(), None, now),
+            Ok(record) => {
+                let said = |record: &Record| (record.body().payload.clone(), record.body().labels.clone());
+                let says_the_same = self.registry.get(key).map(said) == Some(said(&record));
+                self.merge((record, Duration::ZERO), content.clone(), None, now);
+                if !says_the_same {
+                    self.check_later(key.service_name(), now);
+                }
+            }
             Err(_) => self.drops.count(crate::drops::DropReason::Record),
         }
     }

@@ -55,6 +55,8 @@ impl Node {
         self.neighbours.views.handle_connected(node, now);
         self.neighbours.next = now;
         self.news_neighbours_changed(now);
+        self.company_came_or_went(now);
+        self.finding.handle_company(now);
     }
 
     /// There is none any more, or none could be made.
@@ -63,6 +65,7 @@ impl Node {
         self.neighbours.views.handle_unreachable(node, now);
         self.neighbours.next = now;
         self.news_neighbours_changed(now);
+        self.company_came_or_went(now);
     }
 
     /// It is no member any more.

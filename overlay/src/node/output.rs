@@ -76,6 +76,13 @@ pub enum Output {
     Addresses(Vec<IpAddr>),
     /// Names mean something else now.
     Zone(Arc<Zone>),
+    /// What a service name means that was asked for by [`super::Node::find`].
+    Found {
+        /// The name.
+        name: Name,
+        /// A zone with that service, or without any when there is none; nothing when nobody who knows has answered.
+        zone: Option<Arc<Zone>>,
+    },
     /// A change of state, for the log.
     Event(Event),
     /// Nothing until the deadline.
@@ -115,6 +122,10 @@ pub enum WaitReason {
     Stream,
     /// Records are compared with a peer's.
     Sync,
+    /// What is held of what people publish.
+    Share,
+    /// A name that others know is asked for.
+    Find,
     /// A lease ends.
     Lease,
     /// A lease of ours is signed anew.

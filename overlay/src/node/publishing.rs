@@ -69,6 +69,13 @@ impl Publishing {
         self.next = Some(now);
     }
 
+    /// More is known about a name, or was asked in vain.
+    pub(super) fn handle_change_of(&mut self, name: &Name, now: Instant) {
+        if self.offered.keys().any(|(offered, _)| offered == name) || self.claimed.contains_key(name) {
+            self.handle_change(now);
+        }
+    }
+
     /// All is said anew: something old was heard in our name.
     pub(super) fn handle_own_word(&mut self, now: Instant) {
         self.offered.values_mut().for_each(|offered| offered.renewal = None);
@@ -80,7 +87,7 @@ impl Publishing {
         self.next
     }
 
-    fn names(&self) -> BTreeSet<Name> {
+    pub(super) fn names(&self) -> BTreeSet<Name> {
         self.offered.keys().map(|(name, _)| name).chain(self.claimed.keys()).cloned().collect()
     }
 }
@@ -121,17 +128,19 @@ impl Node {
         self.withdraw_unwanted(now);
         let renewals = self.publishing.offered.values().filter_map(|offered| offered.renewal);
         let renewals = renewals.chain(self.publishing.claimed.values().map(|claimed| claimed.renewal));
-        let waits = !self.publishing.has_looked_around && !self.publishing.offered.is_empty();
+        let is_unclear = |(name, _): &(Name, Option<Version>)| !self.may_judge(name, now);
+        let waits = self.publishing.offered.keys().any(is_unclear)
+            || (!self.publishing.has_looked_around && !self.publishing.offered.is_empty());
         self.publishing.next = renewals.chain(waits.then(|| now + CLAIM_LOOK)).min();
     }
 
     /// Whether we can know by now who holds which name.
     fn look_around(&mut self, now: Instant) {
-        let digest = self.registry.digest();
-        let agrees = |peer: &Peer| peer.is_connected() && peer.digest == Some(digest);
-        self.publishing.has_looked_around |= now >= self.started + CLAIM_PATIENCE
+        let agrees = |peer: &Peer| peer.is_connected() && self.agrees(peer);
+        let has_looked_around = now >= self.started + CLAIM_PATIENCE
             || self.members.members().nth(1).is_none()
             || self.peers.values().any(agrees);
+        self.publishing.has_looked_around |= has_looked_around;
     }
 
     /// Credentials of a node, when it is a member.
@@ -164,11 +173,12 @@ impl Node {
 
     fn review_name(&mut self, name: &Name, now: Instant) {
         let own = self.identity.node();
+        self.seek_own_name(name, now);
         let is_offered = self.publishing.offered.keys().any(|(offered, _)| offered == name);
         let standing = self.standing_of(name);
         let is_claimed = self.services.is_claimed_by(name, &own);
         let claims = match standing {
-            Standing::Waiting => is_offered && self.publishing.has_looked_around,
+            Standing::Waiting => is_offered && self.publishing.has_looked_around && self.may_judge(name, now),
             Standing::Held => is_offered || self.others_publish_under(name),
             Standing::Taken(_) | Standing::Shared(_) => is_offered && is_claimed,
             Standing::NodeName(_) => false,

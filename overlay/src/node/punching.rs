@@ -340,7 +340,7 @@ impl Node {
                     self.closing.push_back((now + PUNCH_CLOSE_DELAY, first, count));
                 }
                 PunchOutput::Probe { socket, address, ttl } => {
-                    let message = Message::Ping { token, digest: self.registry.digest() };
+                    let message = self.ping_to(&node, token);
                     self.send_with_ttl(&node, &message, Remote::Udp { socket, address }, ttl);
                 }
                 PunchOutput::Wait(at) => {

@@ -204,9 +204,8 @@ impl Node {
     ) {
         let Some(address) = remote.address() else { return };
         let address = SocketAddr::new(address.ip(), port);
-        let digest = self.registry.digest();
         let to = Remote::Udp { socket, address };
-        self.send(&node, &Message::Ping { token, digest }, Some(to));
+        self.send(&node, &self.ping_to(&node, token), Some(to));
     }
 
     /// A ping came: perhaps one that we asked for.
@@ -252,13 +251,12 @@ impl Node {
         };
         let count = count.min(SAMPLES_MAX);
         self.outputs.push_back(Output::OpenSockets { first: SocketId(SAMPLE_FIRST), count });
-        let digest = self.registry.digest();
         for socket in (SAMPLE_FIRST..SAMPLE_FIRST + count).map(SocketId) {
             for (node, remote) in &witnesses {
                 let Some(address) = remote.address() else { continue };
                 let token = self.random.u64();
                 self.reach.samples.insert(token, (socket, address));
-                self.send(node, &Message::Ping { token, digest }, Some(Remote::Udp { socket, address }));
+                self.send(node, &self.ping_to(node, token), Some(Remote::Udp { socket, address }));
             }
         }
         self.reach.sampling = Some((count, now + SAMPLE_TIME));

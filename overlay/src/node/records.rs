@@ -41,7 +41,12 @@ impl Node {
     /// work.
     fn heard(&self, bytes: &[u8]) -> Option<HaveEntry> {
         let (key, sequence) = Record::peek(bytes)?;
-        self.registry.is_old(&key, sequence, bytes).then(|| HaveEntry { key: key.hash(), sequence })
+        if self.registry.is_old(&key, sequence, bytes) {
+            return Some(HaveEntry { key: key.hash(), sequence });
+        }
+        let is_others = key.position().is_some_and(|position| !self.registry.part().covers(position));
+        let news = is_others.then(|| HaveEntry { key: key.hash(), sequence })?;
+        (self.registry.get(&key).is_none() && self.was_passed_on(&news)).then_some(news)
     }
 
     pub(super) fn merge(
@@ -58,9 +63,17 @@ impl Node {
         let news = HaveEntry { key: record.key_hash(), sequence: record.body().sequence };
         let bytes = record.bytes().to_vec();
         let was_there = self.registry.get(&key).is_some();
+        let passed_on = key.kind.is_shared_out().then(|| record.clone());
         match self.registry.insert(record, age, now) {
             Merge::New | Merge::Replaced => {}
-            Merge::Same | Merge::Old => return,
+            Merge::Same => return,
+            Merge::Old => return self.tell_who_has_another(&key, news.key, from, now),
+            Merge::Beyond => {
+                if let Some(record) = passed_on.filter(|record| record.ttl().is_none_or(|ttl| age < ttl)) {
+                    self.pass_on((record, age), news, from, now);
+                }
+                return;
+            }
             Merge::Over | Merge::Refused(_) => return self.drops.count(DropReason::Record),
         }
         let write_at = match content {
@@ -102,6 +115,7 @@ impl Node {
             && matches!(&content, Content::Member { chain, .. } if chain.claims().node == self.identity.node());
         if key.kind.is_lease() {
             self.apply_lease(&key, &content, was_there, now);
+            self.fit(now);
             if from.is_some() && key.owner == self.identity.node() {
                 self.handle_own_lease(&key, now);
             }
@@ -111,6 +125,15 @@ impl Node {
         if is_our_old_word {
             // Said before our state was lost, or set back: say what holds now.
             self.announce(now);
+        }
+    }
+
+    /// Of two keys with one hash another one counts than a peer holds: by comparing it would never hear of it.
+    fn tell_who_has_another(&mut self, key: &Key, hash: u64, from: Option<NodeId>, now: Instant) {
+        let held = self.registry.by_hashes(&[hash]).first().copied().cloned();
+        if let (Some(from), Some(record)) = (from, held.filter(|record| record.key() != *key)) {
+            let age_s = self.age_s(&record, now);
+            self.send(&from, &Message::Record { bytes: record.bytes().to_vec().into(), age_s }, None);
         }
     }
 

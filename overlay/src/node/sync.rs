@@ -7,8 +7,8 @@ use super::Node;
 use crate::limits::{SYNC_AGREED, SYNC_PEERS, SYNC_RETRY, SYNC_WAIT_MAX, SYNC_WHILE_NEWS};
 use crate::peer::Peer;
 use std::time::{Duration, Instant};
-use wire::NodeId;
-use wire::control::{HaveEntry, Message};
+use wire::control::{HaveEntry, Message, Share};
+use wire::{NodeId, Part};
 
 /// When records are compared.
 pub(super) struct Sync {
@@ -54,29 +54,46 @@ impl Node {
         if self.sync.next.is_none_or(|at| now < at) {
             return;
         }
-        let own = self.registry.digest();
-        let agrees = |peer: &&Peer| peer.digest == Some(own);
-        let connected = || self.peers.connected();
-        let others: Vec<NodeId> = connected().filter(|peer| !agrees(peer)).map(|peer| peer.node).collect();
-        if others.is_empty() || connected().filter(agrees).count() >= SYNC_AGREED {
+        let (agreeing, others): (Vec<&Peer>, Vec<&Peer>) =
+            self.peers.connected().partition(|peer| self.agrees(peer));
+        // Of what is shared out only those that hold the same part know anything.
+        let part = self.compared_part();
+        let is_near = |peer: &&&Peer| {
+            part.depth() > 0 && peer.told.is_none_or(|(_, share)| part.common(share.part) != Part::NOTHING)
+        };
+        let near: Vec<NodeId> = others.iter().filter(is_near).map(|peer| peer.node).collect();
+        if others.is_empty() || (near.is_empty() && agreeing.len() >= SYNC_AGREED) {
             self.sync.next = None;
             return;
         }
+        let others = if near.is_empty() { others.iter().map(|peer| peer.node).collect() } else { near };
         for node in self.random.some_of(others, SYNC_PEERS) {
             let token = self.random.u64();
-            self.send(&node, &Message::Ping { token, digest: own }, None);
+            self.send(&node, &self.ping_to(&node, token), None);
         }
         self.sync.wait = (self.sync.wait * 2).min(SYNC_WAIT_MAX);
         self.sync.next = Some(now + self.sync.wait);
     }
 
-    /// Compares a peer's digest of all records with ours; when they differ, says what we have.
-    pub(super) fn compare_digests(&mut self, node: NodeId, digest: u64, now: Instant) {
-        let own = self.registry.digest();
+    /// Takes note of what a peer says that it holds.
+    pub(super) fn note_share(&mut self, node: NodeId, told: (u64, Share), now: Instant) {
         let Some(peer) = self.peers.get_mut(&node) else { return };
-        peer.digest = Some(digest);
+        let before = peer.told.replace(told).map(|(_, share)| share);
+        self.note_told(before, told.1, now);
+    }
+
+    /// Compares a peer's digest with ours, of what both hold; when they differ, says what we have.
+    pub(super) fn compare_digests(&mut self, node: NodeId, (digest, share): (u64, Share), now: Instant) {
+        let common = self.compared_part().common(share.part);
+        if share.scope != common {
+            // It does not know yet what we hold: our next word tells it.
+            return self.sync.handle_doubt(now);
+        }
+        let own = self.registry.digest_in(common);
+        let Some(peer) = self.peers.get(&node) else { return };
         let lately = peer.last_summary.is_some_and(|last| now.saturating_duration_since(last) < SYNC_RETRY);
         if digest == own {
+            self.note_known(share, now);
             self.note_agreement(now);
             return;
         }
@@ -90,7 +107,9 @@ impl Node {
             peer.last_summary = Some(now);
         }
         self.sync.last_summary = now;
-        self.send(&node, &self.registry.summary(), None);
+        for message in self.registry.summary(common) {
+            self.send(&node, &message, None);
+        }
     }
 
     /// Sends what a peer lacks by its summary of a range of key hashes, and asks for what we lack.

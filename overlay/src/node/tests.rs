@@ -15,6 +15,7 @@ mod policy;
 mod record;
 mod service;
 mod session;
+mod share;
 mod staged;
 mod stream;
 mod vouch;

@@ -7,7 +7,6 @@ use crate::peer::{Peer, Seeking};
 use crate::state::{Contact, StateFile, encode_contacts, encode_records, encode_services};
 use nat::{LOOK_EARLY, Remote};
 use std::time::Instant;
-use wire::control::Message;
 use wire::icmp::Unreachable;
 use wire::{Kind, NodeId};
 use zeroize::Zeroizing;
@@ -26,6 +25,7 @@ impl Node {
         self.enrolments.retain(|e| !e.is_over(now, ENROLMENT_LIFE));
         self.run_vouch_timers(now);
         self.run_neighbours(now);
+        self.run_shares(now);
         self.run_news(now);
         self.run_company(now);
         self.run_peer_timers(now);
@@ -33,6 +33,7 @@ impl Node {
         self.run_link_state_timer(now);
         self.run_lease_timers(now);
         self.run_publishing(now);
+        self.run_finding(now);
         self.run_confirming(now);
         self.run_zone_timer(now);
         if self.unwritten.records.is_some_and(|at| now >= at) {
@@ -87,8 +88,7 @@ impl Node {
         while let Some(peer) = self.peers.get_mut(&node) {
             match peer.paths.poll_output(peer.shared.traffic(), now) {
                 nat::Output::Probe(token, remote) => {
-                    let digest = self.registry.digest();
-                    self.send(&node, &Message::Ping { token, digest }, Some(remote));
+                    self.send(&node, &self.ping_to(&node, token), Some(remote));
                 }
                 nat::Output::Promoted(remote) => self.path_moved(node, remote, now),
                 nat::Output::Suspect => {
@@ -141,9 +141,8 @@ impl Node {
                 due.push((ping.peer, ping.token));
             }
         }
-        let digest = self.registry.digest();
         for (node, token) in due {
-            self.send(&node, &Message::Ping { token, digest }, None);
+            self.send(&node, &self.ping_to(&node, token), None);
         }
         while let Some(at) = self.pings.iter().position(|ping| now >= ping.until) {
             let ticket = self.pings.swap_remove(at).ticket;
@@ -230,6 +229,8 @@ impl Node {
         consider(self.company_deadline(), WaitReason::Company);
         consider(self.news_deadline(), WaitReason::News);
         consider(self.sync.deadline(), WaitReason::Sync);
+        consider(self.shares.deadline(), WaitReason::Share);
+        consider(self.finding.deadline(), WaitReason::Find);
         consider(self.closing_deadline(), WaitReason::Punch);
         consider(self.discovery_deadline(now), WaitReason::Discovery);
         consider(self.reach_deadline(), WaitReason::Reach);

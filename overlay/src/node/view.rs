@@ -29,8 +29,27 @@ pub struct View {
     pub candidates: Vec<Candidate>,
     /// All other nodes that are or were members, by name.
     pub peers: Vec<PeerView>,
+    /// What is held of what everybody says.
+    pub held: HeldView,
     /// Sentences for people: what is wrong and what to do.
     pub problems: Vec<String>,
+}
+
+/// A picture of the records that are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldView {
+    /// Number of all records.
+    pub records: usize,
+    /// Number of services and claims among them that count against the most that are held.
+    pub shared_out: usize,
+    /// That.
+    pub full_replication_max: usize,
+    /// What is held of services and claims is one of so many parts.
+    pub parts: u32,
+    /// Whether all there is of it is here.
+    pub is_complete: bool,
+    /// Whether more of it is published than may be held, and too few others could hold it instead.
+    pub overflows: bool,
 }
 
 /// A picture of one peer.
@@ -76,9 +95,23 @@ impl Node {
             commitment: Commitment::of(&self.members.id(), self.members.network.secrets.current()),
             is_revoked: self.is_revoked,
             candidates: self.candidates.clone(),
+            held: self.held(),
             problems: self.problems(&peers, now),
             peers,
             own,
+        }
+    }
+
+    /// What is held of what everybody says.
+    #[must_use]
+    pub fn held(&self) -> HeldView {
+        HeldView {
+            records: self.registry.len(),
+            shared_out: self.registry.in_part(),
+            full_replication_max: self.registry.full_replication_max(),
+            parts: 1 << self.registry.part().depth(),
+            overflows: self.registry.overflows(),
+            is_complete: self.registry.part().is_within(self.known_part()),
         }
     }
 
@@ -120,6 +153,9 @@ impl Node {
         }
         problems.extend(self.withheld_epoch(now).map(|number| format!("The network has a new secret, of epoch {number}, and no peer has given it to this machine: they have not got it themselves, or an admin has shut this machine out. Ask an admin.")));
         problems.extend(self.names_of_others());
+        if self.registry.overflows() {
+            problems.push("More services are published than the machines of this network hold: some are not found. Raise `registry.full_replication_max` on all of them.".to_owned());
+        }
         let unreachable = peers.iter().filter(|p| p.state == PeerState::Offline).count();
         if unreachable > 0 && peers.iter().all(|p| p.state != PeerState::Connected) {
             problems.push("No peer answers. Check that this machine is on a network, and that UDP to the peers' ports is not blocked. A machine that was away for more than 16 revocations, or for longer than 400 days, has no secret of the network left that others know: `hopmesh leave` and a new invite bring it back.".to_owned());

@@ -34,6 +34,13 @@ impl ZoneState {
     }
 }
 
+impl ZoneState {
+    /// Round trips to other nodes, as they are shown.
+    pub(super) fn round_trips(&self) -> &BTreeMap<NodeId, Duration> {
+        &self.round_trips
+    }
+}
+
 impl Node {
     pub(super) fn run_zone_timer(&mut self, now: Instant) {
         if self.zone_deadline().is_none_or(|at| now < at) {
@@ -76,6 +83,7 @@ impl Node {
             members: &members,
             round_trips: &self.zone.round_trips,
         });
+        zone.known = self.known_part();
         zone.serial = self.zone.current.serial;
         if zone != *self.zone.current {
             zone.serial = zone.serial.wrapping_add(1);

@@ -2,8 +2,8 @@
 
 use crate::limits::SEQUENCE_LIFE;
 use std::time::{Duration, Instant};
-use wire::Record;
 use wire::record::Key;
+use wire::{Kind, NodeId, Record};
 
 /// What is under one key.
 #[derive(Debug, Clone)]
@@ -34,6 +34,13 @@ impl Place {
         }
     }
 
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Held { record, .. } => record.body().kind,
+            Self::Ended { key, .. } => key.kind,
+        }
+    }
+
     /// The highest sequence that was seen.
     pub(crate) fn sequence(&self) -> u64 {
         match self {
@@ -51,13 +58,28 @@ impl Place {
     }
 
     /// Whether what was here before counts more than what comes: an ended lease more than its own record.
+    ///
+    /// Of two keys that have one hash the shorter name counts, whatever the sequences: else somebody could try versions of a
+    /// service of his own until its hash is that of another's record, and take its place.
     pub(crate) fn outranks(&self, other: &Self) -> bool {
+        if self.rank() != other.rank() {
+            return self.rank() < other.rank();
+        }
         match (self, other) {
             (Self::Held { record, .. }, Self::Held { record: other, .. }) => version(record) > version(other),
             (Self::Held { .. }, Self::Ended { .. }) | (Self::Ended { .. }, _) => {
                 self.sequence() >= other.sequence()
             }
         }
+    }
+
+    /// What decides between two keys.
+    fn rank(&self) -> (usize, Kind, NodeId, &str) {
+        let (kind, owner, name) = match self {
+            Self::Held { record, .. } => (record.body().kind, record.body().owner, &record.body().name),
+            Self::Ended { key, .. } => (key.kind, key.owner, &key.name),
+        };
+        (name.len(), kind, owner, name)
     }
 
     /// How long ago the lease was signed.
@@ -70,4 +92,26 @@ impl Place {
 /// What decides between two records of one key: the sequence, and every node alike when an owner used one twice.
 pub(crate) fn version(record: &Record) -> (u64, &[u8]) {
     (record.body().sequence, record.bytes())
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any moment will do")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_keys_with_one_hash_the_shorter_name_stays_whatever_the_sequences() {
+        let now = Instant::now();
+        let place = |owner: u8, name: &str, sequence| {
+            let key = Key { kind: Kind::Service, owner: NodeId([owner; 32]), name: name.to_owned() };
+            Place::ended(key, sequence, now)
+        };
+        let (first, second) = (place(9, "web", 1), place(1, "web/x7", u64::MAX));
+        assert!(first.outranks(&second) && !second.outranks(&first));
+        assert!(place(1, "web", 1).outranks(&place(2, "web", 9)));
+        assert!(
+            place(1, "web", 9).outranks(&place(1, "web", 1))
+                && !place(1, "web", 1).outranks(&place(1, "web", 9))
+        );
+    }
 }

@@ -137,7 +137,7 @@ fn consume(registry: &mut Registry, message: Message) -> Vec<Message> {
 /// A round: A tells B what it has, and so on until nobody has anything to say. How many datagrams that takes.
 fn tell(a: &mut Registry, b: &mut Registry) -> usize {
     let mut sent = 0;
-    let mut to_b = vec![a.summary()];
+    let mut to_b = a.summary(Part::WHOLE);
     while !to_b.is_empty() {
         let to_a: Vec<Message> = to_b.iter().flat_map(|message| consume(b, message.clone())).collect();
         sent += to_b.len() + to_a.len();
@@ -263,13 +263,17 @@ fn one_difference_among_many_is_found_in_a_few_datagrams() {
 fn whoever_holds_few_says_all_of_it_and_others_say_where_they_differ() {
     for count in [0, 1, HAVE_ENTRIES_MAX] {
         let registry = filled(many, crowd(count as u32));
-        let Message::Have { from: 0, to: u64::MAX, entries } = registry.summary() else { panic!("{count}") };
+        let Message::Have { from: 0, to: u64::MAX, entries } = registry.summary(Part::WHOLE).remove(0) else {
+            panic!("{count}")
+        };
         assert_eq!(entries.len(), count);
         assert!(entries.is_sorted_by(|a, b| a.key < b.key));
         assert_eq!(registry.compare(0, u64::MAX, &entries), Difference::default(), "nothing differs");
     }
     let registry = filled(many, crowd(2000));
-    let Message::Digests { bits: 4, ranges } = registry.summary() else { panic!("too many for one summary") };
+    let Message::Digests { bits: 4, ranges } = registry.summary(Part::WHOLE).remove(0) else {
+        panic!("too many for one summary")
+    };
     assert_eq!(ranges.iter().fold(0, |digest, range| digest ^ range.digest), registry.digest());
     assert_eq!(registry.compare_digests(4, &ranges), [], "nothing differs");
     let mut other = ranges.clone();

@@ -49,6 +49,24 @@ impl Services {
         zone
     }
 
+    /// The zone with one service and the nodes that have to do with it, or without any; but for its serial.
+    pub fn zone_of(&mut self, name: Option<&Name>, around: Surroundings<'_>) -> Zone {
+        let mut zone = Zone::empty(around.network.clone(), around.own);
+        for claims in around.members.values() {
+            let node = ZoneNode { node: claims.node, v4: claims.ipv4.addr(), v6: claims.ipv6() };
+            zone.nodes.insert(claims.name.clone(), node);
+        }
+        let credentials = |node: &NodeId| around.members.get(node).copied();
+        let Some(name) = name else { return zone };
+        let Some(holding) = self.holding(name, credentials) else { return zone };
+        let (mut instances, mut chosen) = (self.instances(name, holding, around), BTreeMap::new());
+        self.order(name, &mut instances, &mut chosen);
+        let (owner, title) = (holding.holder.node, holding.holder.title());
+        zone.services.insert(name.clone(), ZoneService { owner, title, instances });
+        self.chosen.extend(chosen);
+        zone
+    }
+
     /// The instances that count, the nearest first.
     fn instances(&self, name: &Name, holding: Holding<'_>, around: Surroundings<'_>) -> Vec<Instance> {
         let offers = self.offers.get(name).into_iter().flatten();

@@ -135,6 +135,10 @@ impl World {
                 let text = format!("sees {} services", zone.services.len());
                 self.trace.note(self.at, machine, &text, &zone.serial.to_be_bytes());
             }
+            Output::Found { name, zone } => {
+                self.trace.note(self.at, machine, &format!("is told of {name}"), &[u8::from(zone.is_some())]);
+                self.machines[machine].found.insert(name, zone);
+            }
             Output::Event(event) => self.trace.note(self.at, machine, &format!("{event:?}"), &[]),
             Output::Wait(deadline, reason) => {
                 self.trace.note(self.at, machine, &format!("waits for {reason:?}"), &[]);

@@ -68,9 +68,9 @@ impl World {
 
     /// An address for one more machine behind a firewall: behind one of its neighbours', of the same /24.
     fn public_address_in(&mut self, realm: Realm) -> IpAddr {
-        let neighbours =
+        let mut neighbours =
             self.machines.iter().filter(|machine| machine.realm == realm && realm != Realm::INTERNET);
-        match neighbours.last().map(|machine| machine.addresses[0].ip()) {
+        match neighbours.next_back().map(|machine| machine.addresses[0].ip()) {
             Some(IpAddr::V4(ip)) => IpAddr::V4((u32::from(ip) + 1).into()),
             Some(IpAddr::V6(_)) | None => self.new_public_address(),
         }

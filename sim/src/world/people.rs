@@ -97,6 +97,7 @@ impl World {
         killed.state = State::Off;
         killed.wake = None;
         killed.sockets.clear();
+        killed.found.clear();
         killed.disk.pending.clear();
     }
 

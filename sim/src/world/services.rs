@@ -2,7 +2,7 @@
 
 use super::World;
 use overlay::state::{Leases, StateFile, decode_leases, decode_services, encode_leases, encode_services};
-use overlay::{Publication, PublishError, Standing, Zone};
+use overlay::{HeldView, Publication, PublishError, Standing, Zone};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +76,22 @@ impl World {
     #[must_use]
     pub fn zone(&self, machine: usize) -> Option<Arc<Zone>> {
         self.machines[machine].node().map(overlay::Node::zone)
+    }
+
+    /// Asks for a name on a machine that is up; whether it is asked for. What it is told is in [`crate::machine::Machine::found`].
+    pub fn find(&mut self, machine: usize, name: &Name) -> bool {
+        let now = self.now();
+        self.machines[machine].found.remove(name);
+        let Some(up) = self.machines[machine].up() else { return false };
+        let is_asked = up.node.find(name, now);
+        self.drive(machine);
+        is_asked
+    }
+
+    /// What a machine holds of the records, while it runs.
+    #[must_use]
+    pub fn held(&self, machine: usize) -> Option<HeldView> {
+        self.machines[machine].node().map(overlay::Node::held)
     }
 
     /// How a publication stands on a machine, while it runs.

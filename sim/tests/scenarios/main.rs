@@ -5,6 +5,7 @@
 mod company;
 mod homes;
 mod membership;
+mod parts;
 mod paths;
 mod services;
 

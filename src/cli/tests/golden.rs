@@ -41,6 +41,7 @@ fn status_and_peers() {
             "drops": { "no route": 30, "replay": 2 },
             "names": { "domain": "home.internal", "listen": ["10.7.0.1:53"],
                        "host": "names under home.internal are resolved by systemd-resolved" },
+            "held": { "records": 812, "shared_out": 790, "full_replication_max": 1000, "parts": 4, "is_complete": true },
             "problems": ["UDP is blocked: open port 41641"],
         })
     );
@@ -116,6 +117,7 @@ fn invite_assign_revoke_down_leave() {
         | Command::Publish { .. }
         | Command::Unpublish { .. }
         | Command::Zone
+        | Command::Find { .. }
         | Command::Watch => Err(Refusal::new(RefusalKind::Internal, "not asked for")),
     });
     for (arguments, golden) in [

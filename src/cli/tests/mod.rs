@@ -141,6 +141,13 @@ fn status() -> api::StatusReply {
             listen: vec![text("10.7.0.1:53")],
             host: text("names under home.internal are resolved by systemd-resolved"),
         }),
+        held: Some(api::Held {
+            records: 812,
+            shared_out: 790,
+            full_replication_max: 1000,
+            parts: 4,
+            is_complete: true,
+        }),
         problems: vec![text("UDP is blocked: open port 41641")],
     }
 }

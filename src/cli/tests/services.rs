@@ -95,6 +95,41 @@ web   2        2/3      a          10.7.0.2:8080  b   1.0 ms
     );
 }
 
+/// A zone that knows a quarter of key space.
+fn quarter() -> Zone {
+    Zone { known: wire::Part::around(wire::Position::of_name("web"), 2), ..zone() }
+}
+
+#[test]
+fn services_says_when_it_knows_only_a_part() {
+    let done = daemon(quarter).run(&["services"]);
+    let last = "this node holds 1/4 of the services, and what was asked for lately: `hopmesh resolve NAME` asks others for one of them\n";
+    assert!(done.out.ends_with(last) && done.out.contains("db "), "{}", done.out);
+    assert_eq!(daemon(quarter).run(&["services", "--json"]).json()["parts"], json!(4));
+    let out = daemon(|| Zone { known: wire::Part::NOTHING, ..zone() }).run(&["services"]).out;
+    assert!(out.contains("this node does not know yet which services there are"), "{out}");
+}
+
+#[test]
+fn resolve_asks_for_a_name_that_the_zone_does_not_know() {
+    let unknown =
+        (0..).map(|n| format!("service-{n}").parse().unwrap()).find(|name| !quarter().knows(name)).unwrap();
+    let asked: wire::Name = unknown;
+    let name = asked.clone();
+    let daemon = FakeDaemon::new(move |command| {
+        if command == Command::Zone {
+            return Ok(Reply::Zone(Arc::new(quarter())));
+        }
+        assert_eq!(command, Command::Find { name: asked.clone() });
+        let mut found = Zone::empty("home".parse().unwrap(), node(1));
+        found.services.insert(asked.clone(), zone().services[&"web".parse::<wire::Name>().unwrap()].clone());
+        Ok(Reply::Zone(Arc::new(found)))
+    });
+    let done = daemon.run(&["resolve", name.as_str()]);
+    assert_eq!(done.out, "10.7.0.3:8080\n10.7.0.2:8080\n10.7.0.1:8080\n");
+    assert_eq!(daemon.run(&["resolve", "web"]).code, 0, "this one it knows");
+}
+
 #[test]
 fn an_owner_that_nobody_has_confirmed_has_a_question_mark() {
     let claimed = || {

@@ -196,6 +196,7 @@ fn some_answer(command: &Command) -> Reply {
         Command::Zone => Reply::Zone(Arc::new(Zone::empty("home".parse().unwrap(), NodeId([1; 32])))),
         Command::Publish { .. } => Reply::Published(<_>::default()),
         Command::Unpublish { .. } => Reply::Unpublished(<_>::default()),
+        Command::Find { .. } => panic!("the zone knows all"),
         Command::Watch => panic!("it would not end"),
         Command::Down | Command::Leave { .. } => Reply::Done,
     }

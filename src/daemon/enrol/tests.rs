@@ -76,6 +76,7 @@ fn node() -> Node {
         suites: vec![Suite::ChaCha20Poly1305],
         seed: [3; 32],
         hop: overlay::HopParams::default(),
+        full_replication_max: 1000,
         streams: overlay::DialStreams::Never,
         unix_s: clock::unix_s(),
     };
@@ -101,6 +102,7 @@ fn answer(node: &mut Node, socket: &UdpSocket) {
             | Output::CloseSockets { .. }
             | Output::Publish(_)
             | Output::Zone(_)
+            | Output::Found { .. }
             | Output::Release(_)
             | Output::Unreachable { .. }
             | Output::PingDone { .. }

@@ -55,6 +55,26 @@ impl Authority {
         self.reverse(&labels, name)
     }
 
+    /// The service that a name depends on, when the zone does not know it.
+    pub(in crate::dns) fn unknown(&self, name: &Name) -> Option<wire::Name> {
+        if !ends_in(name, self.domain.apex()) {
+            return None;
+        }
+        let labels = lower_case(name)?;
+        let own = &labels[..labels.len() - self.domain.apex().iter().len()];
+        let labels: Vec<&str> = own.iter().map(String::as_str).collect();
+        let is_node = |label: &str| label.parse().is_ok_and(|name| self.zone.nodes.contains_key(&name));
+        let service = match labels[..] {
+            [] | ["_dns-sd" | "_tcp" | "_udp"] | [.., "_dns-sd", "_udp"] => return None,
+            // `web on nas`; a type that a label says has no name of its own, and shows what is held here.
+            [offer, _, "_tcp" | "_udp"] => offer.split(' ').next()?,
+            [kind, "_tcp" | "_udp"] => kind.strip_prefix('_')?,
+            [service, node] if is_node(node) => service,
+            [.., parent] => parent,
+        };
+        service.parse().ok().filter(|name: &wire::Name| !self.zone.knows(name))
+    }
+
     fn forward<'a>(&self, meaning: Meaning<'a>) -> Place<'a> {
         Place { apex: self.domain.apex().clone(), meaning }
     }

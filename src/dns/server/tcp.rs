@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{Seat, Server};
+use super::{Response, Seat, Server};
 use crate::dns::limits::{QUESTION_LENGTH_MAX, SOCKET_AGAIN, TCP_IDLE};
 use crate::dns::message::Transport;
 
@@ -32,7 +32,14 @@ pub(super) async fn serve(server: &Rc<Server>, listener: &TcpListener) {
 async fn converse(mut stream: TcpStream, seat: Seat) {
     let (mut question, mut answer) = (Vec::new(), Vec::new());
     while let Ok(Ok(())) = timeout(TCP_IDLE, receive(&mut stream, &mut question)).await {
-        if !seat.server.respond(seat.source, Transport::Tcp, &question, &mut answer) {
+        let is_answered = match seat.server.respond(seat.source, Transport::Tcp, &question, &mut answer) {
+            Response::Answer => true,
+            Response::Nothing => false,
+            Response::Unknown(name) => {
+                seat.server.respond_later(name, Transport::Tcp, &question, &mut answer).await
+            }
+        };
+        if !is_answered {
             return;
         }
         let Ok(Ok(())) = timeout(TCP_IDLE, send(&mut stream, &answer)).await else { return };

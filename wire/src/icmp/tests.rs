@@ -86,7 +86,7 @@ fn the_independent_checksum_knows_right_from_wrong() {
     assert!(verifies(&[&header]));
     header[10..12].fill(0);
     assert!(!verifies(&[&header]));
-    assert_eq!(Sum::default().add(&header).checksum(), [0xb8, 0x61]);
+    assert_eq!(Sum::default().with(&header).checksum(), [0xb8, 0x61]);
 }
 
 #[test]

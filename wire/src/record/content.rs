@@ -269,20 +269,7 @@ impl Record {
                 let own = chain.claims().node == *owner;
                 (Content::Member { chain, candidates }, own, String::new())
             }
-            Kind::Revocation => {
-                let RevocationPayload { node, by, root_signature } = cbor::decode(payload)?;
-                let by = Box::new(chain(&by)?);
-                let message = revocation_of_admin_message(network, &node);
-                let by_root = match root_signature {
-                    None => false,
-                    Some(signature) => verify_signature(by.root(), &message, &signature[..])
-                        .map(|()| true)
-                        .map_err(|_| RecordError::Signature)?,
-                };
-                let claims = by.claims();
-                let may = claims.node == *owner && (node == *owner || claims.roles.admin);
-                (Content::Revocation { node, by, by_root }, may, node.to_string())
-            }
+            Kind::Revocation => self.revocation(network)?,
             Kind::LinkState => {
                 let state: LinkState = cbor::decode(payload)?;
                 if state.links.len() > LINKS_MAX || !state.links.is_sorted() {
@@ -325,5 +312,22 @@ impl Record {
             (false, _) => Err(RecordError::Authority),
             (true, false) => Err(RecordError::Malformed),
         }
+    }
+
+    /// That a node is revoked; whether the owner may say so; and the proper name.
+    fn revocation(&self, network: &NetworkId) -> Result<(Content, bool, String), RecordError> {
+        let Body { owner, payload, .. } = &self.body;
+        let RevocationPayload { node, by, root_signature } = cbor::decode(payload)?;
+        let by = Box::new(Chain::verify(&by, network).map_err(|_| RecordError::Malformed)?);
+        let message = revocation_of_admin_message(network, &node);
+        let by_root = match root_signature {
+            None => false,
+            Some(signature) => verify_signature(by.root(), &message, &signature[..])
+                .map(|()| true)
+                .map_err(|_| RecordError::Signature)?,
+        };
+        let claims = by.claims();
+        let may = claims.node == *owner && (node == *owner || claims.roles.admin);
+        Ok((Content::Revocation { node, by, by_root }, may, node.to_string()))
     }
 }

@@ -188,3 +188,22 @@ fn policies_come_from_admins_and_are_as_long_as_a_record_has_room() {
         assert_eq!(content.sign(4, 1, key, None).unwrap().content(&keys.network), Err(error));
     }
 }
+
+#[test]
+fn what_is_about_one_name_is_in_one_range_of_hashes() {
+    let key = |kind, owner: u8, name: &str| Key { kind, owner: NodeId([owner; 32]), name: name.to_owned() };
+    let of_web = [key(Kind::Claim, 1, "web"), key(Kind::Service, 2, "web"), key(Kind::Service, 3, "web/1.4")];
+    let begin = |key: &Key| key.hash() >> (63 - POSITION_BITS);
+    let expected = 1 << POSITION_BITS | u64::from(Position::of_name("web").number());
+    assert!(of_web.iter().all(|key| begin(key) == expected));
+    assert_ne!(begin(&key(Kind::Claim, 1, "db")), expected);
+    for part in (0..=15).map(|depth| crate::Part::around(Position::of_name("web"), depth)) {
+        assert!(of_web.iter().all(|key| part.covers_hash(key.hash())), "{part:?}");
+        assert!(!part.sibling().covers_hash(of_web[0].hash()) || part.depth() == 0);
+    }
+    for kind in [Kind::Member, Kind::Revocation, Kind::Reissue, Kind::LinkState] {
+        let key = key(kind, 1, "web");
+        assert_eq!((key.hash() >> 63, key.position()), (0, None));
+        assert!(!crate::Part::WHOLE.covers_hash(key.hash()));
+    }
+}

@@ -83,7 +83,7 @@ pub(super) fn continuity(run: &Run, opened: &Opened, bytes: &[u8]) -> Continuity
 fn ipv4_step(first: &[u8], next: &[u8], run: &Run) -> Option<u16> {
     const DONT_FRAGMENT: u8 = 0x40;
     let identification = |ip: &[u8]| u16::from_be_bytes([ip[4], ip[5]]);
-    let is_right = |ip: &[u8]| Sum::default().add(ip).checksum() == [0, 0];
+    let is_right = |ip: &[u8]| Sum::default().with(ip).checksum() == [0, 0];
     // All but length, identification and checksum.
     let is_same = first[..2] == next[..2] && first[6..10] == next[6..10] && first[12..] == next[12..];
     let grown = identification(next).wrapping_sub(identification(first));

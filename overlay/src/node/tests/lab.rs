@@ -42,6 +42,8 @@ pub(crate) struct Lab {
     pub(crate) sent: Vec<Flight>,
     /// Joiners reach the group of the LAN.
     pub(crate) is_lan: bool,
+    /// Of machines that are added.
+    pub(crate) full_replication_max: usize,
     began: Instant,
     /// Of whichever machine sends.
     trains: Trains,
@@ -88,6 +90,7 @@ impl Lab {
             lose: Box::new(|_| false),
             sent: vec![],
             is_lan: false,
+            full_replication_max: registry::limits::FULL_REPLICATION_MAX,
             began: now,
             trains: Trains::new(),
             flights: BTreeMap::new(),
@@ -117,7 +120,9 @@ impl Lab {
     fn add(&mut self, identity: Identity, network: Network, remote: Remote, contacts: &[Contact]) {
         let suites = vec![Suite::Aes256Gcm, Suite::ChaCha20Poly1305];
         let rekey_after = crate::limits::REKEY_AFTER;
-        let mut node = start(&identity, &network, &BTreeMap::new(), (rekey_after, &suites), self.clock());
+        let full_replication_max = self.full_replication_max;
+        let settings = (rekey_after, &suites[..], full_replication_max);
+        let mut node = start(&identity, &network, &BTreeMap::new(), settings, self.clock());
         let mut machine = Machine {
             tables: node.snapshot(),
             node,
@@ -134,6 +139,8 @@ impl Lab {
             dht: vec![],
             closed_streams: vec![],
             wake_ups: 0,
+            found: vec![],
+            full_replication_max,
             rekey_after,
             suites,
             identity,
@@ -161,7 +168,7 @@ impl Lab {
         if let Some(bytes) = machine.files.get(&StateFile::Network) {
             machine.network = Network::decode(bytes, &machine.identity).unwrap();
         }
-        let settings = (machine.rekey_after, &machine.suites[..]);
+        let settings = (machine.rekey_after, &machine.suites[..], machine.full_replication_max);
         machine.node = start(&machine.identity, &machine.network, &machine.files, settings, clock);
         machine.tables = machine.node.snapshot();
         machine.is_up = true;

@@ -128,6 +128,7 @@ impl Lab {
                 Output::Addresses(list) => machine.addresses.push(list),
                 // The Node gives it to whoever asks.
                 Output::Zone(zone) => assert!(zone.serial == machine.node.zone().serial),
+                Output::Found { name, zone } => machine.found.push((name, zone)),
                 Output::Event(event) => machine.events.push(event),
                 Output::Wait(deadline, reason) => {
                     assert!(deadline > now, "{reason:?} is due and not done: machine {at} would spin");

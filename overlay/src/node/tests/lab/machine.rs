@@ -42,6 +42,9 @@ pub(crate) struct Machine {
     pub(crate) dht: Vec<crate::DhtRequest>,
     pub(crate) closed_streams: Vec<u32>,
     pub(crate) wake_ups: usize,
+    /// Names that were found, or not.
+    pub(crate) found: Vec<(wire::Name, Option<Arc<crate::Zone>>)>,
+    pub(crate) full_replication_max: usize,
     pub(crate) rekey_after: Duration,
     pub(crate) suites: Vec<Suite>,
     pub(super) identity: Identity,
@@ -84,7 +87,7 @@ pub(super) fn start(
     identity: &Identity,
     network: &Network,
     files: &BTreeMap<StateFile, Vec<u8>>,
-    (rekey_after, suites): (Duration, &[Suite]),
+    (rekey_after, suites, full_replication_max): (Duration, &[Suite], usize),
     (now, unix_s): (Instant, u64),
 ) -> Node {
     let file = |file| files.get(&file).map(Vec::as_slice);
@@ -99,6 +102,7 @@ pub(super) fn start(
         publications: file(StateFile::Services).map_or(vec![], |bytes| decode_services(bytes).unwrap()),
         leases: file(StateFile::Leases).map_or_else(Leases::default, |bytes| decode_leases(bytes).unwrap()),
         rekey_after,
+        full_replication_max,
         hop: crate::HopParams::default(),
         streams: crate::DialStreams::Never,
         suites: suites.to_vec(),
