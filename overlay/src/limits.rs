@@ -60,6 +60,8 @@ pub const EARLIER_INITIATIONS_MAX: u32 = 25;
 /// Earlier secrets that a peer which does not answer is tried under, in turn, with every further initiation: it may have
 /// been away. Of sixteen all are tried within 8 of them; after that it is one with each.
 pub const EARLIER_TRIED: usize = 2;
+/// Initiations without an answer after which a peer with which there is a session may have lost it, and what it knew of epochs.
+pub const EARLIER_IN_USE_AFTER: usize = 3;
 /// Between two epochs: revocations in a short time have one new secret between them.
 pub const EPOCH_PAUSE: Duration = Duration::from_secs(10);
 /// An admin that hears of a revocation for whose sake there is no new secret makes one after this long: who has revoked

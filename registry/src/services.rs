@@ -158,11 +158,12 @@ impl Services {
         self.offers.get(name).is_some_and(|offers| offers.keys().any(|(node, _)| counts(node)))
     }
 
-    /// Nodes that claim a name, and those that publish under it.
+    /// Nodes that claim a name, those that publish under it, and admins that confirm a claim to it.
     pub fn nodes_of(&self, name: &Name) -> impl Iterator<Item = NodeId> {
         let claimants = self.claims.get(name).into_iter().flat_map(BTreeMap::keys);
         let publishers = self.offers.get(name).into_iter().flat_map(BTreeMap::keys).map(|(node, _)| node);
-        claimants.chain(publishers).copied()
+        let admins = self.confirmations.get(name).into_iter().flat_map(BTreeMap::keys);
+        claimants.chain(publishers).chain(admins).copied()
     }
 
     /// Number of instances, those included that do not count.

@@ -6,7 +6,7 @@ use super::reach::is_private;
 use super::{Event, Node, Output};
 use crate::door::{Admission, Knock};
 use crate::drops::DropReason;
-use crate::limits::{COOKIE_LIFE, COOKIES_PER_ATTEMPT_MAX, EARLIER_TRIED, KNOCK_AFTER};
+use crate::limits::{COOKIE_LIFE, COOKIES_PER_ATTEMPT_MAX, EARLIER_IN_USE_AFTER, EARLIER_TRIED, KNOCK_AFTER};
 use crate::noise::{Handshake, SessionNoise};
 use crate::peer::{Attempt, Held, Peer, Seeking};
 use crate::session::{Role, Session};
@@ -66,9 +66,12 @@ impl Node {
         // Who has answered under none of them is most likely off: then one at a time will do.
         let first = again.saturating_sub(1) * EARLIER_TRIED;
         let turns = if first < earlier.len() { first..first + EARLIER_TRIED } else { again..again + 1 };
+        // Who has a session has our epoch, or is given it by that; and two new sessions at once would end the one in use.
+        let has_session = peer.is_some_and(Peer::is_connected) && again < EARLIER_IN_USE_AFTER;
         let in_turn = |place: usize| again > 0 && turns.clone().any(|turn| turn % earlier.len() == place);
         let is_tried = |(place, secret): &(usize, &&NetworkSecret)| {
-            (shown == Some(secret.epoch()) && shown != Some(secrets.current().epoch())) || in_turn(*place)
+            let is_shown = shown == Some(secret.epoch()) && shown != Some(secrets.current().epoch());
+            !has_session && (is_shown || in_turn(*place))
         };
         let tried = earlier.iter().enumerate().filter(is_tried).map(|(_, secret)| (*secret).clone());
         tried.chain([secrets.current().clone()]).collect()
