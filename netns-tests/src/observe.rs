@@ -210,9 +210,13 @@ pub fn heard_until(socket: &UdpSocket, last: &[u8]) -> Vec<Vec<u8>> {
 #[must_use]
 pub fn hears(socket: &UdpSocket) -> Option<Vec<u8>> {
     let mut buffer = [0; 2048];
-    match socket.recv(&mut buffer) {
-        Ok(size) => Some(buffer[..size].to_vec()),
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
-        Err(error) => panic!("a socket broke: {error}"),
+    loop {
+        match socket.recv(&mut buffer) {
+            Ok(size) => return Some(buffer[..size].to_vec()),
+            // A debugger or a stopped machine, not the socket.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return None,
+            Err(error) => panic!("a socket broke: {error}"),
+        }
     }
 }

@@ -14,7 +14,7 @@ use super::text::{self, Table};
 use super::view;
 
 /// Peers that `status` shows, so that it fits a screen of 24 lines with all else.
-const STATUS_PEERS_MAX: usize = 5;
+const STATUS_PEERS_MAX: usize = 4;
 /// Problems that `status` shows, for the same reason.
 const STATUS_PROBLEMS_MAX: usize = 4;
 /// Drop reasons that `status` shows, the most frequent first.
@@ -101,7 +101,7 @@ fn summary(reply: &StatusReply) -> Vec<String> {
     if let Some(names) = &reply.names {
         row("names", names.host.clone());
     }
-    if let Some(held) = &reply.held {
+    if let Some(held) = reply.held.as_ref().filter(|held| held.parts > 1 || !held.is_complete) {
         row("records", records(held));
     }
     row("up", format!("{}  version {}", text::duration(Duration::from_secs(reply.uptime_s)), reply.version));
