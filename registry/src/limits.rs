@@ -48,7 +48,7 @@ pub const OWNER_CLAIMS_MAX: usize = OWNER_SERVICES_MAX;
 /// machine can be expected to hold. 100,000 leases of 250 bytes are 50 MB of memory. Of more it holds a part.
 pub const FULL_REPLICATION_MAX: usize = 100_000;
 /// Times that what a node holds is halved at most: then it is 1 of 2048 parts, of 2 million records if it is to hold 1000. Digests
-/// of parts are kept down to these ([`KEPT_BITS`]).
+/// of parts are kept down to these (`KEPT_BITS`).
 pub const DEPTH_MAX: u8 = 11;
 /// Members that must be in a half, by their records, before a node leaves it to them: of three killed by chance one is alive, and who
 /// asks two is not answered by one liar alone.
