@@ -14,3 +14,5 @@ mod network_manager;
 mod resolvconf;
 mod resolved;
 mod server;
+#[path = "../../src/dns/world.rs"]
+mod world;

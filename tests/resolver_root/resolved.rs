@@ -2,7 +2,10 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use hopmesh::dns::{Dns, Domain};
 use hopmesh::io::netlink::Netlink;
 use hopmesh::resolver::{Host, Kind, Obstacle, Resolver, restore};
 use hopmesh::store::StateDirectory;
@@ -12,6 +15,7 @@ use crate::machine::{
     INTERFACE, OURS, OURS_ON_LOOPBACK, THEIRS, alone, join_mesh, link_resolv_conf, look_up, plan, run,
 };
 use crate::server::{OUR_ANSWER, Server, THEIR_ANSWER};
+use crate::world;
 
 const STUB: &str = "../run/systemd/resolve/stub-resolv.conf";
 /// What a process does that is to be killed, in the environment.
@@ -79,6 +83,39 @@ fn names_of_the_mesh_are_asked_of_us_and_no_others() {
             resolver.revert(&state).await.unwrap();
             assert_as_found(&theirs);
         }
+    });
+}
+
+/// `resolvectl service` browses by no means of its own: it asks for PTR, SRV and TXT records as RFC 6763 says.
+#[test]
+fn services_are_found_by_the_host_s_own_client_of_dns_sd() {
+    alone(&["systemd-resolved"], |netlink| async move {
+        let (_bus, _resolved, theirs) = start().await;
+        let tun = join_mesh(&netlink).await;
+        let zone = world::home();
+        let (v4, v6) = world::RANGES;
+        let domain =
+            Domain::new(&zone.network, "internal", v4.parse().unwrap(), v6.parse().unwrap()).unwrap();
+        let zone = Arc::new(ArcSwap::from_pointee(zone));
+        let dns = Dns::start(zone, domain, [format!("{OURS}:53").parse().unwrap()]).unwrap();
+        assert!(dns.problems().is_empty());
+        detect().await.apply(&plan(tun.index(), &[OURS]), &state()).await.unwrap();
+        theirs.asked();
+
+        let all = run("resolvectl", "service --legend=no _web._tcp home.internal");
+        assert!(all.contains("laptop.home.internal:80") && all.contains("10.77.0.1"), "{all}");
+        assert!(
+            all.contains("server.home.internal:8080") && !all.contains("nas"),
+            "healthy ones only: {all}"
+        );
+        let output = Command::new("resolvectl")
+            .args(["service", "--legend=no", "web 2 on laptop", "_http._tcp", "home.internal"])
+            .output()
+            .unwrap();
+        let one = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && one.contains("laptop.home.internal:80"), "{one}");
+        assert!(one.contains("path=/") && one.contains("version=2"), "its labels: {one}");
+        assert_eq!(theirs.asked(), [""; 0], "services of the mesh were asked of others");
     });
 }
 
