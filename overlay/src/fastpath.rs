@@ -8,6 +8,7 @@
 //! Pure functions: no clock, no lock, no allocation for a packet. What they cannot decide becomes a
 //! [`SlowInput`] for the Node; only there bytes are copied. Strangers' datagrams end here, with a counter.
 
+mod header;
 mod inbound;
 mod merge;
 mod outbound;

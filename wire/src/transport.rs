@@ -4,6 +4,7 @@
 //! nothing, and the receiver lets the kernel complete it, or completes it itself.
 
 use crate::checksum::Sum;
+use crate::offload::{PartialChecksum, SegmentKind};
 use crate::packet::{Packet, protocol};
 
 /// Bytes of a TCP header without options.
@@ -60,6 +61,22 @@ impl Transport {
         match self.kind {
             TransportKind::Tcp => 16,
             TransportKind::Udp => 6,
+        }
+    }
+
+    /// Where its checksum is to be made. Headers end within the first 64 KiB.
+    #[must_use]
+    pub fn partial_checksum(&self) -> PartialChecksum {
+        PartialChecksum { start: self.start as u16, offset: self.checksum_offset() as u16 }
+    }
+
+    /// As what a packet with it is cut.
+    #[must_use]
+    pub fn segment_kind(&self, packet: &Packet) -> SegmentKind {
+        match (self.kind, packet.source.is_ipv4()) {
+            (TransportKind::Tcp, true) => SegmentKind::Tcp4,
+            (TransportKind::Tcp, false) => SegmentKind::Tcp6,
+            (TransportKind::Udp, _) => SegmentKind::Udp,
         }
     }
 

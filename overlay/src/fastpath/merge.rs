@@ -12,11 +12,11 @@
 mod flow;
 
 use super::Opened;
-use super::split::{put, sum_ipv4};
+use super::header::set_length;
 use flow::{Continuity, continuity};
 use std::ops::Range;
-use wire::offload::{Offload, PartialChecksum, SegmentKind, Segments};
-use wire::packet::{IPV6_HEADER_LENGTH, Packet};
+use wire::offload::{Offload, Segments};
+use wire::packet::Packet;
 use wire::transport::{Transport, TransportKind};
 
 /// Runs that still grow while others begin: packets of so many flows may alternate.
@@ -197,16 +197,9 @@ impl Run {
         self.packet.length = transport.headers + self.payload;
         let length = self.packet.length;
         if self.count > 1 {
-            let (ip, rest) = head.split_at_mut(transport.start);
-            if self.packet.source.is_ipv4() {
-                put(ip, 2, length);
-                sum_ipv4(ip);
-            } else {
-                put(ip, 4, length - IPV6_HEADER_LENGTH);
-            }
-            match transport.kind {
-                TransportKind::Tcp => rest[13] |= self.flags & flow::OF_THE_WHOLE,
-                TransportKind::Udp => put(rest, 4, length - transport.start),
+            set_length(&mut head[..transport.headers], &self.packet, &transport, length);
+            if transport.kind == TransportKind::Tcp {
+                head[transport.start + 13] |= self.flags & flow::OF_THE_WHOLE;
             }
         }
         let at = transport.start + transport.checksum_offset();
@@ -217,14 +210,7 @@ impl Run {
         let Some(transport) = self.transport.filter(|_| self.count > 1 || self.is_unsummed) else {
             return Offload::NONE;
         };
-        // Headers end within the first 64 KiB.
-        let checksum =
-            PartialChecksum { start: transport.start as u16, offset: transport.checksum_offset() as u16 };
-        let kind = match (transport.kind, self.packet.source.is_ipv4()) {
-            (TransportKind::Tcp, true) => SegmentKind::Tcp4,
-            (TransportKind::Tcp, false) => SegmentKind::Tcp6,
-            (TransportKind::Udp, _) => SegmentKind::Udp,
-        };
+        let (checksum, kind) = (transport.partial_checksum(), transport.segment_kind(&self.packet));
         let segments = Segments { kind, size: self.size as u16, headers: transport.headers as u16 };
         Offload { checksum: Some(checksum), segments: (self.count > 1).then_some(segments) }
     }

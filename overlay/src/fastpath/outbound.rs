@@ -130,10 +130,7 @@ fn seal(session: &Session, counter: u64, kind: Kind, slot: &mut [u8]) -> Result<
 /// A checksum of TCP or UDP that is not made yet is left out; any other is made. None when it lies outside the packet.
 fn leave_checksum_out(offload: Offload, parsed: &Packet, packet: &mut [u8]) -> Option<Kind> {
     let Some(partial) = offload.checksum else { return Some(Kind::Data) };
-    let is_known = |transport: Transport| {
-        transport.start == usize::from(partial.start)
-            && transport.checksum_offset() == usize::from(partial.offset)
-    };
+    let is_known = |transport: Transport| transport.partial_checksum() == partial;
     if Transport::of(parsed, packet).is_some_and(is_known) {
         return Some(Kind::Unsummed);
     }

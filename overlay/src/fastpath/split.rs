@@ -3,15 +3,11 @@
 //! Headers are copied before each part; lengths, IPv4 identification and TCP sequence number go on from packet to packet; CWR
 //! stays with the first, FIN and PSH with the last. Checksums of TCP and UDP are left out.
 
+use super::header::{CWR, FIN, PSH, put, set_length};
 use std::ops::Range;
-use wire::checksum::Sum;
-use wire::offload::{Offload, SegmentKind};
+use wire::offload::Offload;
 use wire::packet::Packet;
 use wire::transport::{Transport, TransportKind};
-
-const FIN: u8 = 0x01;
-const PSH: u8 = 0x08;
-const CWR: u8 = 0x80;
 
 /// How one superpacket is cut.
 #[derive(Debug, Clone, Copy)]
@@ -27,11 +23,7 @@ impl Split {
     pub(crate) fn of(offload: Offload, packet: Packet, bytes: &[u8]) -> Option<Self> {
         let segments = offload.segments?;
         let transport = Transport::of(&packet, bytes)?;
-        let kind = match (transport.kind, packet.source.is_ipv4()) {
-            (TransportKind::Tcp, true) => SegmentKind::Tcp4,
-            (TransportKind::Tcp, false) => SegmentKind::Tcp6,
-            (TransportKind::Udp, _) => SegmentKind::Udp,
-        };
+        let kind = transport.segment_kind(&packet);
         let is_whole = bytes.len() == packet.length && packet.length > transport.headers;
         let size = usize::from(segments.size);
         (kind == segments.kind && is_whole && size > 0).then_some(Self { packet, transport, size })
@@ -59,15 +51,13 @@ impl Split {
         headers.copy_from_slice(&superpacket[..headers.len()]);
         payload.copy_from_slice(&superpacket[self.payload(number)]);
         let length = headers.len() + payload.len();
-        let (ip, transport) = headers.split_at_mut(self.transport.start);
         if self.packet.source.is_ipv4() {
-            patch_ipv4(ip, length, number);
-        } else {
-            put(ip, 4, length - wire::packet::IPV6_HEADER_LENGTH);
+            let identification = u16::from_be_bytes([headers[4], headers[5]]).wrapping_add(number as u16);
+            put(headers, 4, identification.into());
         }
-        match self.transport.kind {
-            TransportKind::Udp => put(transport, 4, length - self.transport.start),
-            TransportKind::Tcp => self.patch_tcp(transport, number),
+        set_length(headers, &self.packet, &self.transport, length);
+        if self.transport.kind == TransportKind::Tcp {
+            self.patch_tcp(&mut headers[self.transport.start..], number);
         }
     }
 
@@ -83,24 +73,4 @@ impl Split {
             tcp[13] &= !(FIN | PSH);
         }
     }
-}
-
-/// Sets length, identification and checksum of an IPv4 header.
-fn patch_ipv4(ip: &mut [u8], length: usize, number: usize) {
-    let identification = u16::from_be_bytes([ip[4], ip[5]]).wrapping_add(number as u16);
-    put(ip, 2, length);
-    put(ip, 4, identification.into());
-    sum_ipv4(ip);
-}
-
-/// Makes the checksum of an IPv4 header.
-pub(super) fn sum_ipv4(ip: &mut [u8]) {
-    put(ip, 10, 0);
-    let sum = Sum::default().with(ip).checksum();
-    ip[10..12].copy_from_slice(&sum);
-}
-
-/// Writes a big-endian 16-bit number; lengths of packets have no more bits.
-pub(super) fn put(bytes: &mut [u8], at: usize, number: usize) {
-    bytes[at..at + 2].copy_from_slice(&(number as u16).to_be_bytes());
 }

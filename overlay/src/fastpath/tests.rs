@@ -318,7 +318,7 @@ fn tcp(source: IpAddr, destination: IpAddr, payload: &[u8]) -> Vec<u8> {
     match source {
         IpAddr::V4(_) => {
             bytes[9] = 6;
-            split::sum_ipv4(&mut bytes[..20]);
+            header::sum_ipv4(&mut bytes[..20]);
         }
         IpAddr::V6(_) => bytes[6] = 6,
     }

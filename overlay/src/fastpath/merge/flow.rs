@@ -1,15 +1,9 @@
 //! Whether one packet goes on from another: equal in all headers but those that count.
 
 use super::{Opened, Run};
+use crate::fastpath::header::{CWR, FIN, PSH, RST, SYN, URG};
 use wire::checksum::Sum;
 use wire::transport::{Transport, TransportKind};
-
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
-const PSH: u8 = 0x08;
-const URG: u8 = 0x20;
-const CWR: u8 = 0x80;
 
 /// Flags of the last packet that the superpacket has.
 pub(super) const OF_THE_WHOLE: u8 = FIN | PSH;

@@ -1,6 +1,8 @@
 use super::*;
+use crate::fastpath::header::sum_ipv4;
 use crate::fastpath::split::Split;
 use crate::random::Random;
+use wire::offload::{PartialChecksum, SegmentKind};
 
 /// One flow's headers.
 #[derive(Debug, Clone, Copy)]
