@@ -1,14 +1,13 @@
 //! Confirmations: no older member takes a name over, whoever is away, and names come free all the same.
 
-use super::lab::{Lab, any_member};
+use super::lab::Lab;
 use super::service::{name, publish, seen, web};
 use crate::state::StateFile;
-use crate::{DropReason, InviteRequest, Publication, Sharing};
+use crate::{DropReason, Publication, Sharing};
 use registry::claim::Title;
 use registry::limits::{CONFIRMATIONS_PER_CLAIMANT, OWNER_CLAIMS_MAX};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use wire::invite::InviteRole;
 use wire::record::{Content, TTL_S_MAX, key_of_claim, key_of_confirmation};
 use wire::{Kind, Name, NodeId};
 
@@ -22,10 +21,7 @@ fn lab() -> Lab {
 
 /// Adds an admin; its position.
 fn add_admin(lab: &mut Lab, called: &str) -> usize {
-    let invite = lab.invite(0, &InviteRequest { role: InviteRole::Admin, ..any_member() });
-    let applicant = lab.apply(&invite, called);
-    lab.run(SECOND);
-    let at = lab.move_in(applicant);
+    let at = lab.enrol_admin(called);
     lab.run(3 * SECOND);
     at
 }

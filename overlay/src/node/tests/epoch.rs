@@ -1,9 +1,9 @@
 //! Epochs of the network secret: who gets the new one, who does not, and how members that were away come back.
 
-use super::lab::{Flight, Lab, Store, UNIX_S, any_member, enter_dht};
+use super::lab::{Flight, Lab, Store, UNIX_S, enter_dht};
 use crate::limits::{EARLIER_SECRETS_MAX, EPOCH_PAUSE, SECRET_LOST_AFTER};
 use crate::state::StateFile;
-use crate::{DropReason, Event, InviteRequest, Node};
+use crate::{DropReason, Event, Node};
 use std::time::Duration;
 use wire::control::Message;
 use wire::datagram::{Datagram, HintStage, write_initiation};
@@ -42,20 +42,6 @@ fn roll(lab: &mut Lab, name: &str) {
     lab.command(0, |node, now| node.revoke(name, now)).unwrap();
     lab.run(EPOCH_PAUSE + SECOND);
     assert_eq!(epoch(lab, 0), before + 1);
-}
-
-/// A lab whose founder, admin `b`, and member `c` are connected.
-fn with_two_admins() -> Lab {
-    let mut lab = Lab::new();
-    let admin = InviteRequest { role: wire::invite::InviteRole::Admin, ..any_member() };
-    let invite = lab.invite(0, &admin);
-    let applicant = lab.apply(&invite, "b");
-    lab.run(SECOND);
-    lab.move_in(applicant);
-    lab.enrol("c");
-    lab.run(5 * SECOND);
-    assert!(lab.connected(0, 1) && lab.connected(1, 2) && lab.connected(0, 2));
-    lab
 }
 
 fn tell(lab: &mut Lab, from: usize, to: usize, message: EpochMessage) {
@@ -146,7 +132,7 @@ fn many_revocations_in_a_short_time_have_few_secrets_between_them() {
 
 #[test]
 fn who_leaves_has_an_admin_make_a_new_secret() {
-    let mut lab = with_two_admins();
+    let mut lab = Lab::with_two_admins();
     lab.enrol("d");
     lab.run(3 * SECOND);
     lab.command(3, |node, now| node.leave(false, now)).unwrap();
@@ -162,7 +148,7 @@ fn who_leaves_has_an_admin_make_a_new_secret() {
 
 #[test]
 fn an_admin_that_vanishes_after_it_has_revoked_is_stood_in_for() {
-    let mut lab = with_two_admins();
+    let mut lab = Lab::with_two_admins();
     lab.enrol("d");
     lab.run(3 * SECOND);
     lab.machines[0].disk = None;
@@ -257,7 +243,7 @@ fn two_that_were_apart_from_the_rest_meet_under_the_secret_that_both_have() {
 
 #[test]
 fn two_admins_that_begin_an_epoch_apart_settle_it_alike() {
-    let mut lab = with_two_admins();
+    let mut lab = Lab::with_two_admins();
     let (d, e) = (lab.enrol("d"), lab.enrol("e"));
     lab.run(5 * SECOND);
     let side = [lab.machines[0].remote, lab.machines[2].remote, lab.machines[d].remote];
@@ -446,7 +432,7 @@ fn hints_of_who_was_revoked_open_nothing_and_those_of_who_was_away_do() {
 
 #[test]
 fn epochs_of_an_admin_that_was_revoked_end_with_it() {
-    let mut lab = with_two_admins();
+    let mut lab = Lab::with_two_admins();
     lab.enrol("d");
     lab.run(3 * SECOND);
     lab.command(1, |node, now| node.revoke("d", now)).unwrap();
@@ -475,7 +461,7 @@ fn epochs_of_an_admin_that_was_revoked_end_with_it() {
 
 #[test]
 fn a_secret_that_nobody_has_is_replaced() {
-    let mut lab = with_two_admins();
+    let mut lab = Lab::with_two_admins();
     let nobodys = Commitment::of(&lab.view(0).own.network, &NetworkSecret::new(2, [7; 32]));
     let record = founders_word(&mut lab, 2, nobodys);
     for at in 0..3 {
@@ -536,7 +522,7 @@ fn an_anchor_is_found_in_the_dht_by_who_was_away() {
 
 #[test]
 fn an_admin_whom_another_calls_revoked_gets_the_secret_all_the_same() {
-    let mut lab = with_two_admins();
+    let mut lab = Lab::with_two_admins();
     let founder = lab.id(0);
     // Without the root's word it counts for nothing.
     let word = lab.command(1, |node, _| {

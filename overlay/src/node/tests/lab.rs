@@ -117,6 +117,16 @@ impl Lab {
         lab
     }
 
+    /// A lab whose founder, admin `b`, and member `c` are connected.
+    pub(crate) fn with_two_admins() -> Self {
+        let mut lab = Self::new();
+        lab.enrol_admin("b");
+        lab.enrol("c");
+        lab.run(Duration::from_secs(5));
+        assert!(lab.connected(0, 1) && lab.connected(1, 2) && lab.connected(0, 2));
+        lab
+    }
+
     fn add(&mut self, identity: Identity, network: Network, remote: Remote, contacts: &[Contact]) {
         let suites = vec![Suite::Aes256Gcm, Suite::ChaCha20Poly1305];
         let rekey_after = crate::limits::REKEY_AFTER;
@@ -200,6 +210,14 @@ impl Lab {
         let invite = self.invite(0, &any_member());
         let applicant = self.apply(&invite, name);
         self.run(patience);
+        self.move_in(applicant)
+    }
+
+    /// Lets a machine join as an admin; its position.
+    pub(crate) fn enrol_admin(&mut self, name: &str) -> usize {
+        let invite = self.invite(0, &InviteRequest { role: InviteRole::Admin, ..any_member() });
+        let applicant = self.apply(&invite, name);
+        self.run(Duration::from_secs(1));
         self.move_in(applicant)
     }
 

@@ -1,7 +1,7 @@
 //! Policies: who may sign them, which one counts, and how they are kept.
 
-use super::lab::{Lab, any_member};
-use crate::{CommandError, InviteRequest};
+use super::lab::Lab;
+use crate::CommandError;
 use std::time::Duration;
 use wire::Kind;
 use wire::record::Policy;
@@ -27,21 +27,9 @@ fn document(lab: &mut Lab, at: usize, name: &str) -> Option<String> {
     policies.get(&name.parse().unwrap()).map(|policy| String::from_utf8(policy.document.clone()).unwrap())
 }
 
-fn with_two_admins() -> Lab {
-    let mut lab = Lab::new();
-    let admin = InviteRequest { role: wire::invite::InviteRole::Admin, ..any_member() };
-    let invite = lab.invite(0, &admin);
-    let applicant = lab.apply(&invite, "b");
-    lab.run(SECOND);
-    lab.move_in(applicant);
-    lab.enrol("c");
-    lab.run(5 * SECOND);
-    lab
-}
-
 #[test]
 fn what_an_admin_signs_is_held_by_all_and_after_a_restart() {
-    let mut lab = with_two_admins();
+    let mut lab = Lab::with_two_admins();
     publish(&mut lab, 0, policy("access", "package access")).unwrap();
     for at in 0..3 {
         assert_eq!(document(&mut lab, at, "access").as_deref(), Some("package access"), "{at}");
@@ -54,7 +42,7 @@ fn what_an_admin_signs_is_held_by_all_and_after_a_restart() {
 
 #[test]
 fn the_latest_counts_whichever_admin_has_signed_it() {
-    let mut lab = with_two_admins();
+    let mut lab = Lab::with_two_admins();
     for (at, text) in [(0, "one"), (1, "two"), (0, "three"), (1, "four")] {
         publish(&mut lab, at, policy("access", text)).unwrap();
         for other in 0..3 {
@@ -69,7 +57,7 @@ fn the_latest_counts_whichever_admin_has_signed_it() {
 
 #[test]
 fn of_two_that_were_signed_apart_all_have_the_same() {
-    let mut lab = with_two_admins();
+    let mut lab = Lab::with_two_admins();
     let alone = lab.machines[1].remote;
     lab.lose = Box::new(move |flight| flight.from == alone || flight.to == alone);
     publish(&mut lab, 0, policy("access", "one")).unwrap();
@@ -82,7 +70,7 @@ fn of_two_that_were_signed_apart_all_have_the_same() {
 
 #[test]
 fn members_sign_none_and_those_of_a_revoked_admin_are_forgotten() {
-    let mut lab = with_two_admins();
+    let mut lab = Lab::with_two_admins();
     assert_eq!(publish(&mut lab, 2, policy("access", "mine")), Err(CommandError::NotAdmin));
     publish(&mut lab, 0, policy("access", "one")).unwrap();
     publish(&mut lab, 1, policy("access", "two")).unwrap();
