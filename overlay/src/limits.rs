@@ -154,7 +154,7 @@ pub const SHARE_INTERVAL: Duration = Duration::from_secs(1);
 pub const SHARE_COUNT_PAUSE: Duration = Duration::from_secs(1);
 /// A node that was alone for this long knows nothing any more of what others publish.
 pub const LONG_ALONE: Duration = Duration::from_secs(10);
-/// Where nobody knows anything, as after a power cut, a node takes what it has for all there is after this long.
+/// Where nobody knows anything of a part, as after a power cut, a node takes what it has for all there is after this long.
 pub const KNOWN_PATIENCE: Duration = Duration::from_secs(10);
 /// There must be room for the other half for this long before it is taken in: services come and go.
 pub const WIDEN_AFTER: Duration = Duration::from_secs(60);

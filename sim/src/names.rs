@@ -368,8 +368,9 @@ impl History {
             let is_known = zone.known.covers(Position::of_name(name.as_str()));
             let would_count = is_known && picture.owners.get(name) == Some(node);
             let is_there = picture.instances.contains_key(&(name.clone(), *node));
-            if !is_current && would_count && !is_there && *was_there {
-                (*floor, *was_there) = (*floor + 1, false);
+            if would_count && !is_there && *was_there {
+                // One that is still published has gone with its publisher, and comes again with it.
+                (*floor, *was_there) = (*floor + u64::from(!is_current), false);
             }
         }
         Ok(())
@@ -403,6 +404,19 @@ impl History {
                 return Ok(());
             }
             if self.world.at() >= end {
+                for m in 0..self.published.len() {
+                    let w = &self.world;
+                    let z = w.zone(m).map(|z| z.known);
+                    eprintln!(
+                        "m{m} known {z:?} unknown {:?} found {:?}",
+                        unknown(w, m).iter().map(|n| n.to_string()).collect::<Vec<_>>(),
+                        w.machines()[m]
+                            .found
+                            .iter()
+                            .map(|(n, f)| (n.to_string(), f.is_some()))
+                            .collect::<Vec<_>>()
+                    );
+                }
                 return Err(Violation(format!("{truth:#?} is published, {pictures:#?} is seen")));
             }
             self.pass(Duration::from_millis(100))?;

@@ -137,10 +137,9 @@ impl Node {
             }
         }
         for sequence in leases.sequences {
-            // Of our own confirmations we want to hear again when somebody shows an old one, to withdraw it.
-            let is_our_word =
-                sequence.key.kind == Kind::Confirmation && sequence.key.owner == self.identity.node();
-            let is_lease = sequence.key.kind.is_lease() && !is_our_word;
+            // What somebody still shows of ours we want to hear again, to withdraw it: the last word before a crash may have
+            // reached nobody. Our sequences of this run are above all of earlier ones anyhow.
+            let is_lease = sequence.key.kind.is_lease() && sequence.key.owner != self.identity.node();
             if is_lease && self.credentials(&sequence.key.owner).is_some() {
                 self.registry.remember(sequence, now);
             }

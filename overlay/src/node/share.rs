@@ -4,7 +4,7 @@
 //! too much to hold             half of it is left to others, when there are enough of them
 //! much room, for a while       the other half is taken in again
 //! just begun, or long alone    nothing is known; of the others' parts the widest is taken
-//! another that knows           has the same: now it is known
+//! another that knows           has the same: now it is known; nobody knows for a while: what is here is taken for all
 //! ```
 //!
 //! What a node does not know it asks for (`finding`): that something is not here says nothing then.
@@ -283,7 +283,10 @@ impl Node {
                 self.given_up(&given_up, now);
                 self.sync.handle_doubt(now);
             }
-            None if now >= self.shares.doubted + KNOWN_PATIENCE => {
+            // Nobody who knows is there: all have begun anew, or all that hold this part have, and each waits for the others.
+            _ if (widest.is_none() || self.shares.known == Part::NOTHING)
+                && now >= self.shares.doubted + KNOWN_PATIENCE =>
+            {
                 self.shares.known = part;
                 self.shares.is_assumed = true;
                 self.zone.is_old = true;

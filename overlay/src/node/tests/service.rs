@@ -225,6 +225,24 @@ fn an_instance_that_was_left_behind_by_a_crash_is_withdrawn() {
 }
 
 #[test]
+fn a_withdrawal_that_reached_nobody_before_a_crash_is_said_again() {
+    let mut lab = Lab::with(&["b"]);
+    publish(&mut lab, 1, Publication { ttl_s: 3600, ..web() }).unwrap();
+    lab.run(SECOND);
+    lab.machines[0].is_up = false;
+    lab.command(1, |node, now| node.unpublish(&name("web"), None, now)).unwrap();
+    // Long enough for what ended to be written.
+    lab.run(60 * SECOND);
+    lab.restart(1);
+    lab.machines[0].is_up = true;
+    let key = key_of_service(lab.id(1), &name("web"), None);
+    let is_held = |lab: &Lab| lab.machines[0].node.registry.get(&key).is_some_and(|r| !r.is_tombstone());
+    assert!(is_held(&lab), "it has not heard of it");
+    lab.run(10 * SECOND);
+    assert!(!is_held(&lab));
+}
+
+#[test]
 fn who_has_just_started_claims_nothing_before_it_knows_what_others_hold() {
     let mut lab = Lab::with(&["b"]);
     publish(&mut lab, 1, web()).unwrap();

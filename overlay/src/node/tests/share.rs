@@ -162,6 +162,22 @@ fn who_starts_anew_takes_the_part_of_its_like_and_learns_it() {
 }
 
 #[test]
+fn where_all_that_hold_a_part_start_anew_it_is_known_again() {
+    let mut lab = crowded();
+    let part = lab.machines[0].node.registry.part();
+    let (like, unlike): (Vec<usize>, Vec<usize>) =
+        (0..MACHINES).partition(|at| part.covers(lab.machines[*at].node.registry.position()));
+    assert!(!unlike.is_empty(), "others hold the rest, and stay");
+    like.iter().for_each(|at| lab.machines[*at].is_up = false);
+    lab.run(30 * SECOND);
+    like.iter().for_each(|at| lab.restart(*at));
+    lab.run(30 * SECOND);
+    for of in like {
+        assert!((0..EACH).all(|n| finds(&mut lab, unlike[0], of, n)), "{of}");
+    }
+}
+
+#[test]
 fn records_are_compared_to_an_end() {
     let mut lab = crowded();
     lab.run(60 * SECOND);
