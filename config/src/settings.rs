@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 
 use ipnet::Ipv4Net;
 use serde::Deserialize;
@@ -140,12 +141,15 @@ pub struct Interface {
     /// Largest packet through the device, in bytes.
     #[serde(deserialize_with = "value::mtu")]
     pub mtu: u16,
+    /// Threads that move packets. `None`: as many as there are cores, at most 4.
+    #[serde(deserialize_with = "value::workers")]
+    pub workers: Option<NonZeroUsize>,
 }
 
 impl Default for Interface {
     fn default() -> Self {
         // 1500 of Ethernet, less the outer IPv6 and UDP headers (48) and our header and tag (32).
-        Self { name: None, mtu: 1420 }
+        Self { name: None, mtu: 1420, workers: None }
     }
 }
 

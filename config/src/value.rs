@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 
 use ipnet::Ipv4Net;
 use serde::de::{Deserialize, Deserializer, Error};
@@ -16,6 +17,8 @@ pub const INTERFACE_NAME_LENGTH_MAX: usize = 15;
 pub const MTU_MIN: u16 = 1280;
 /// Largest MTU, in bytes: what a UDP datagram over IPv4 can hold (65507), less our header and tag (32).
 pub const MTU_MAX: u16 = 65475;
+/// Most threads that move packets: each has a queue, sockets and buffers.
+pub const WORKERS_MAX: NonZeroUsize = NonZeroUsize::new(16).expect("it is not zero");
 /// Shortest prefix of an IPv4 range: a whole /8 is more than any network needs.
 pub const PREFIX_LENGTH_MIN: u8 = 8;
 /// Longest prefix of an IPv4 range: the least in which two machines have an address each.
@@ -76,6 +79,11 @@ pub(crate) fn interface_name<'de, D: Deserializer<'de>>(input: D) -> Result<Opti
 pub(crate) fn mtu<'de, D: Deserializer<'de>>(input: D) -> Result<u16, D::Error> {
     let mtu = u16::deserialize(input)?;
     allowed((MTU_MIN..=MTU_MAX).contains(&mtu), mtu)
+}
+
+pub(crate) fn workers<'de, D: Deserializer<'de>>(input: D) -> Result<Option<NonZeroUsize>, D::Error> {
+    let workers = NonZeroUsize::deserialize(input)?;
+    allowed(workers <= WORKERS_MAX, Some(workers))
 }
 
 pub(crate) fn full_replication_max<'de, D: Deserializer<'de>>(input: D) -> Result<usize, D::Error> {

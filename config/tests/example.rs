@@ -38,10 +38,10 @@ fn the_example_has_every_key_once_in_the_order_of_the_code() {
 #[test]
 fn only_what_has_no_fixed_default_is_off() {
     let off: Vec<_> = keys().into_iter().filter(|(_, _, off)| *off).map(|(_, key, _)| key).collect();
-    assert_eq!(off[..5], ["name", "name", "ipv4_range", "bootstrap", "listen"]);
+    assert_eq!(off[..6], ["name", "name", "workers", "ipv4_range", "bootstrap", "listen"]);
     let of_services = KEYS.iter().filter(|key| key.table == "service").map(|key| key.name);
     assert!(
-        off[5..].iter().eq(&of_services.collect::<Vec<_>>()),
+        off[6..].iter().eq(&of_services.collect::<Vec<_>>()),
         "a service is there when it is declared: {off:?}"
     );
 }
@@ -52,6 +52,7 @@ fn the_values_that_are_off_would_be_accepted() {
     let settings = parse(&text).unwrap();
     assert_eq!(settings.node.name.as_deref(), Some("laptop"));
     assert_eq!(settings.interface.name.as_deref(), Some("hm-home"));
+    assert_eq!(settings.interface.workers.map(std::num::NonZeroUsize::get), Some(2));
     assert_eq!(settings.dht.bootstrap.unwrap().len(), 2);
     assert_eq!(settings.network.ipv4_range.unwrap().to_string(), "10.77.0.0/16");
     let [service] = &settings.service[..] else { panic!("{:?}", settings.service) };

@@ -1,5 +1,7 @@
 //! What is accepted, and the sentence for everything that is not.
 
+use std::num::NonZeroUsize;
+
 use config::{DnsHost, LogLevel, Protocol, parse};
 
 fn refusal(text: &str) -> String {
@@ -9,7 +11,7 @@ fn refusal(text: &str) -> String {
 #[test]
 fn every_key_is_read() {
     let settings = parse(
-        "[node]\nname = 'laptop-2'\n[listen]\nport = 51820\n[stream]\nenabled = false\nlisten = 8443\n[hop]\nenabled = false\nmax_rate = 50\n[interface]\nname = 'hm0'\nmtu = 9000\n\
+        "[node]\nname = 'laptop-2'\n[listen]\nport = 51820\n[stream]\nenabled = false\nlisten = 8443\n[hop]\nenabled = false\nmax_rate = 50\n[interface]\nname = 'hm0'\nmtu = 9000\nworkers = 3\n\
          [network]\nipv4_range = '10.8.0.0/24'\n[addresses]\nadvertise = ['198.51.100.7:1']\nseeds = ['Host.example:7', '[2001:db8::1]:8']\n\
          [session]\nrekey_after_s = 2\n[log]\nlevel = 'trace'\n\
          [lan]\nenabled = false\n[dht]\nenabled = false\nbootstrap = ['dht.example:6881']\n[port_mapping]\nenabled = false\n\
@@ -24,7 +26,7 @@ fn every_key_is_read() {
     assert_eq!((settings.stream.enabled, settings.stream.listen), (false, 8443));
     assert_eq!((settings.hop.enabled, settings.hop.bytes_per_second()), (false, Some(6_250_000)));
     assert_eq!(settings.interface.name.as_deref(), Some("hm0"));
-    assert_eq!(settings.interface.mtu, 9000);
+    assert_eq!((settings.interface.mtu, settings.interface.workers), (9000, NonZeroUsize::new(3)));
     assert_eq!(settings.network.ipv4_range, Some("10.8.0.0/24".parse().unwrap()));
     assert_eq!(settings.addresses.advertise, ["198.51.100.7:1".parse().unwrap()]);
     let seeds: Vec<String> = settings.addresses.seeds.iter().map(ToString::to_string).collect();

@@ -145,6 +145,52 @@ fn a_path_narrower_than_the_mesh_stalls_nobody() {
     hashed_transfer(&b, &a, founder.v6.into(), 5_000_000);
 }
 
+/// How often each worker of a daemon has run, by its name.
+fn runs_of_workers(daemon: u32) -> Vec<(String, u64)> {
+    let threads = std::fs::read_dir(format!("/proc/{daemon}/task")).expect("it runs");
+    let runs = threads.flatten().map(|thread| {
+        let read = |file| std::fs::read_to_string(thread.path().join(file)).unwrap_or_default();
+        let runs = read("schedstat").split_whitespace().last().and_then(|count| count.parse().ok());
+        (read("comm").trim().to_owned(), runs.unwrap_or(0))
+    });
+    let mut workers: Vec<_> = runs.filter(|(name, _)| name.starts_with("worker-")).collect();
+    workers.sort();
+    workers
+}
+
+#[test]
+fn several_workers_share_the_flows_and_lose_nothing() {
+    let lab = Lab::new();
+    let [a, b] = ["a", "b"].map(|name| lab.machine(name));
+    [&a, &b].into_iter().for_each(|machine| machine.configure("[interface]\nworkers = 3\n"));
+    let founder = a.up();
+    let joiner = b.join(&a.invite(&[]));
+    a.must_ping(joiner.v4.into());
+    let before = runs_of_workers(a.pid());
+    assert_eq!(
+        before.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+        ["worker-0", "worker-1", "worker-2"]
+    );
+    let inbox = b.enter(|| UdpSocket::bind((joiner.v4, 0)).unwrap());
+    inbox.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let address = inbox.local_addr().unwrap();
+    for flow in 0..64u8 {
+        let outbox = a.enter(|| UdpSocket::bind("0.0.0.0:0").unwrap());
+        outbox.send_to(&[flow], address).unwrap();
+        let mut buffer = [0; 8];
+        assert_eq!(inbox.recv(&mut buffer).expect("it comes"), 1);
+        assert_eq!(buffer[0], flow);
+    }
+    for ((name, runs), (_, before)) in runs_of_workers(a.pid()).iter().zip(&before) {
+        assert!(*runs > before + 5, "{name} has read no flow of 64: {before} to {runs}");
+    }
+    hashed_transfer(&a, &b, joiner.v4.into(), 60_000_000);
+    hashed_transfer(&b, &a, founder.v6.into(), 60_000_000);
+    // Stopped, all end, and with them the interface.
+    assert_eq!(a.stop().code, Some(0));
+    assert_ne!(a.run(&["ip", "link", "show", "hm-home"]).code, Some(0));
+}
+
 #[test]
 fn packets_of_every_size_pass() {
     let lab = Lab::new();

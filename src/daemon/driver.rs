@@ -4,12 +4,10 @@
 //! the Node, and then `pump` carries out what the Node wants until it waits. A write of state is done before the
 //! next output is taken, so what follows it may depend on it.
 
-use std::cell::RefCell;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -31,7 +29,7 @@ use super::requests::{Answer, WaitingPing};
 use super::services::Services;
 use super::start::{Started, advertised, quick_suites};
 use super::state::{self, Loaded};
-use super::worker::{RELEASED_MAX, SLOW_MAX, Shared, ToNode, ToWorker, Worker};
+use super::worker::{self, Crew, RELEASED_MAX, SLOW_MAX, Shared, ToNode, ToWorker};
 use crate::control::{self, REQUESTS_MAX, Reply, Request};
 use crate::dns::{ASKS_MAX, Ask};
 use crate::io::netlink::Netlink;
@@ -122,13 +120,8 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     driver.node.handle_carriers(driver.discovery.carriers(), clock::now());
     outside.look_at_gateway(&netlink).await;
     driver.node.handle_stream_port(outside.stream_port(), clock::now());
-    let worker = spawn_worker(Worker {
-        tun,
-        shared: driver.shared.clone(),
-        to_node,
-        from_node,
-        stun_budget: RefCell::new(Budget::new(clock::now())),
-    })?;
+    let crew = Crew::start(tun, &driver.shared, &to_node, from_node)?;
+    drop(to_node);
     driver.declare(settings.service);
     let (requests, requested) = channel::channel(REQUESTS_MAX);
     let (shutdown, shut) = oneshot::channel::<()>();
@@ -141,7 +134,7 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     driver.turn((&netlink, &mut outside), signals, from_worker, (requested, asked)).await?;
     outside.close().await;
     std::mem::take(&mut driver.names).close(&driver.directory).await;
-    let outcome = driver.finish(worker);
+    let outcome = driver.finish(crew);
     drop(shutdown);
     server.await.context("the control server failed")?;
     outcome
@@ -171,10 +164,6 @@ fn make_node(loaded: Loaded, settings: &config::Settings) -> Node {
     Node::new(params, clock::now())
 }
 
-fn spawn_worker(worker: Worker) -> Result<JoinHandle<Result<()>>> {
-    Ok(std::thread::Builder::new().name("worker-0".to_owned()).spawn(move || worker.run())?)
-}
-
 impl Driver {
     fn new(
         (mut node, streams): (Node, Option<StreamSender>),
@@ -190,7 +179,10 @@ impl Driver {
             drops: node.drops(),
             streams,
             asks_stun: !settings.stun.servers.is_empty(),
-            wake: Wake::new()?,
+            stun_budget: Mutex::new(Budget::new(clock::now())),
+            wakes: (0..worker::count(settings.interface.workers).get())
+                .map(|_| Wake::new())
+                .collect::<std::io::Result<_>>()?,
             stop: AtomicBool::new(false),
         };
         let now = clock::now();
@@ -240,7 +232,7 @@ impl Driver {
             tokio::select! {
                 message = from_worker.recv() => match message {
                     Some(message) => self.take_slow(message, &mut from_worker, outside),
-                    // The worker has ended by itself: the interface is gone.
+                    // The workers have ended by themselves: the interface is gone.
                     None => self.end(Ending::Down, None),
                 },
                 Some(request) = requested.recv() => self.take_request(request),
@@ -333,7 +325,7 @@ impl Driver {
             }
         }
         if woken {
-            self.shared.wake.wake();
+            self.shared.wake_first();
         }
         self.tell_found();
     }
@@ -364,11 +356,9 @@ impl Driver {
         self.ending = Some((ending, reply));
     }
 
-    /// Stops the worker, which takes the interface away, gives the state back or removes it, and answers.
-    fn finish(self, worker: JoinHandle<Result<()>>) -> Result<()> {
-        self.shared.stop.store(true, Relaxed);
-        self.shared.wake.wake();
-        let worked = worker.join().map_err(|_| anyhow::anyhow!("the worker thread failed"))?;
+    /// Stops the workers, which takes the interface away, gives the state back or removes it, and answers.
+    fn finish(self, crew: Crew) -> Result<()> {
+        let worked = crew.stop();
         let (ending, reply) = self.ending.unwrap_or((Ending::Down, None));
         if ending == Ending::Leave {
             // The socket may lie in the directory; whoever has called is answered all the same.

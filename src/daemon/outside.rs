@@ -179,7 +179,7 @@ impl Driver {
         match inbound(&tables, &mut bytes, remote) {
             Inbound::Packet(opened, notice) => {
                 self.tell_worker(ToWorker::Received(opened, bytes));
-                self.shared.wake.wake();
+                self.shared.wake_first();
                 if let Some((notice, remote)) = notice {
                     self.node.handle_slow(notice, remote, clock::now());
                 }

@@ -13,7 +13,7 @@ use wire::{Invite, Name};
 use super::discovery::dht_settings;
 use super::enrol::{DhtWay, Joined, Ways};
 use super::state::{self, Loaded};
-use super::{Launch, LaunchParams, Progress, enrol, names, paths_of};
+use super::{Launch, LaunchParams, Progress, enrol, names, paths_of, worker};
 use crate::control::Socket;
 use crate::io::multicast::Asker;
 use crate::io::netlink::Netlink;
@@ -63,7 +63,8 @@ pub(super) async fn start(params: LaunchParams, on_progress: &mut dyn FnMut(&Pro
     };
     let netlink = Netlink::open()?;
     let mut udp = bind(&directory, params.settings.listen.port)?;
-    let tun = Tun::create(&interface_name(&params.settings, &network_name)?)?;
+    let queues = worker::queues(worker::count(params.settings.interface.workers));
+    let tun = Tun::create(&interface_name(&params.settings, &network_name)?, queues)?;
     let socket = Socket::bind(&paths.socket)?;
     let is_new = loaded.is_none() && invite.is_none();
     let mut loaded = match (loaded, invite) {

@@ -1,21 +1,24 @@
-//! The worker: one thread that moves packets between TUN and UDP by the fast path.
+//! A worker: a thread that moves packets between its queue of the TUN and its lane of the UDP port by the fast path.
 //!
 //! ```text
 //! TUN ─read─▶ superpacket ─fastpath::outbound─▶ split, sealed in place ─▶ train ─one call─▶ UDP
 //! UDP ─batch─▶ datagrams ─fastpath::inbound─▶ opened in place ─▶ merged ─one gather write─▶ TUN
 //! ```
 //!
+//! There is one for each core, up to some; the kernel gives all datagrams of a remote to one of them, and a flow's packets to the
+//! one that its answers come by, so that what belongs together stays in order.
+//!
 //! It takes the Node's latest tables once a round, drains what is there before it sleeps, and hands to the
 //! Node what it cannot decide through a bounded channel: full means dropped and counted, never waited for.
 
+mod crew;
 mod inbound;
 mod outbound;
 
-use std::cell::RefCell;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use arc_swap::ArcSwap;
@@ -27,8 +30,10 @@ use wire::offload::{OFFLOAD_LENGTH, Offload};
 use crate::io::poll::{Poll, Ready, Wake};
 use crate::io::stream::StreamSender;
 use crate::io::tun::{Offloads, Tun};
-use crate::io::udp::{Family, ReceiveBuffers, TRAINS_MAX, Udp};
+use crate::io::udp::{Family, Lane as FurtherLane, ReceiveBuffers, TRAINS_MAX, Udp};
 use crate::reach::stun::Budget;
+
+pub(super) use crew::{Crew, count, queues};
 
 /// Messages that may wait for the Node; some 20 ms of its work.
 pub(super) const SLOW_MAX: usize = 512;
@@ -50,7 +55,7 @@ pub(super) enum ToNode {
     Packet(usize, Vec<u8>),
 }
 
-/// From the Node to the worker.
+/// From the Node to the first worker.
 pub(super) enum ToWorker {
     /// A packet that had waited for a session.
     Released(Vec<u8>),
@@ -60,7 +65,7 @@ pub(super) enum ToWorker {
     Unreachable(Vec<u8>, Unreachable),
 }
 
-/// What worker and control thread share.
+/// What workers and control thread share.
 pub(super) struct Shared {
     pub(super) udp: Udp,
     pub(super) tables: ArcSwap<Tables>,
@@ -69,11 +74,19 @@ pub(super) struct Shared {
     pub(super) streams: Option<StreamSender>,
     /// Whether we ask STUN servers, so that answers mean something.
     pub(super) asks_stun: bool,
-    pub(super) wake: Wake,
+    /// What STUN may cost.
+    pub(super) stun_budget: Mutex<Budget>,
+    /// Of each worker, by its number.
+    pub(super) wakes: Box<[Wake]>,
     pub(super) stop: AtomicBool,
 }
 
 impl Shared {
+    /// Wakes the worker that the Node talks to.
+    pub(super) fn wake_first(&self) {
+        self.wakes[0].wake();
+    }
+
     /// Sends a datagram to where it can go; what the system does not take is counted.
     pub(super) fn send(&self, remote: Remote, bytes: &[u8]) {
         self.send_with_ttl(remote, bytes, None);
@@ -95,14 +108,29 @@ impl Shared {
     }
 }
 
-/// The worker's own side.
-pub(super) struct Worker {
-    pub(super) tun: Tun,
-    pub(super) shared: Arc<Shared>,
-    pub(super) to_node: tokio::sync::mpsc::Sender<ToNode>,
-    pub(super) from_node: mpsc::Receiver<ToWorker>,
-    /// What STUN may cost.
-    pub(super) stun_budget: RefCell<Budget>,
+/// What a worker receives by.
+enum Lane {
+    /// The sockets that there are in any case, and what the Node says.
+    First(mpsc::Receiver<ToWorker>),
+    /// Further sockets on the main port.
+    Further { number: usize, lane: FurtherLane },
+}
+
+impl Lane {
+    fn number(&self) -> usize {
+        match self {
+            Self::First(_) => 0,
+            Self::Further { number, .. } => *number,
+        }
+    }
+}
+
+/// A worker's own side.
+struct Worker {
+    tun: Tun,
+    lane: Lane,
+    shared: Arc<Shared>,
+    to_node: tokio::sync::mpsc::Sender<ToNode>,
 }
 
 /// What a worker reads into and writes from: made once.
@@ -132,9 +160,13 @@ impl Buffers {
 
 impl Worker {
     /// Moves packets until it is told to stop, or the interface is gone.
-    pub(super) fn run(self) -> Result<()> {
+    fn run(&self) -> Result<()> {
         let mut buffers = Buffers::new(self.tun.offloads());
-        let mut poll = Poll::new(Some(&self.tun), &self.shared.udp, &self.shared.wake)?;
+        let wake = &self.shared.wakes[self.lane.number()];
+        let mut poll = match &self.lane {
+            Lane::First(_) => Poll::new(Some(&self.tun), &self.shared.udp, wake)?,
+            Lane::Further { lane, .. } => Poll::new_on_lane(&self.tun, lane, wake)?,
+        };
         loop {
             let ready = poll.wait(None)?;
             if self.shared.stop.load(Relaxed) {
@@ -164,7 +196,8 @@ impl Worker {
     }
 
     fn take_from_node(&self, tables: &Tables, buffers: &mut Buffers) {
-        while let Ok(message) = self.from_node.try_recv() {
+        let Lane::First(from_node) = &self.lane else { return };
+        while let Ok(message) = from_node.try_recv() {
             match message {
                 ToWorker::Released(packet) => {
                     buffers.packet[OFFLOAD_LENGTH..][..packet.len()].copy_from_slice(&packet);

@@ -10,9 +10,9 @@ use std::time::Duration;
 use overlay::SocketId;
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::epoll::{Events, Token};
+use super::epoll::{Epoll, Events, Token};
 use super::tun::Tun;
-use super::udp::{Family, SPARES_MAX, Udp};
+use super::udp::{Family, Lane, SPARES_MAX, Udp};
 
 /// TUN, wake, and two sockets in two families besides the spares: all may be ready at once, so that nothing starves.
 const EVENTS_MAX: usize = SPARES_MAX + 6;
@@ -60,10 +60,10 @@ pub struct Ready<'a> {
     pub others: &'a [(SocketId, Family)],
 }
 
-/// What one thread sleeps on. There is one at a time for a [`Udp`]: two would take each other's wakes.
+/// What one thread sleeps on. There is one at a time for a [`Udp`] or a [`Lane`]: two would take each other's wakes.
 pub struct Poll<'a> {
     tun: Option<&'a Tun>,
-    udp: &'a Udp,
+    epoll: &'a Epoll,
     wake: &'a Wake,
     events: Events,
     others: Vec<(SocketId, Family)>,
@@ -75,11 +75,23 @@ impl<'a> Poll<'a> {
     /// # Errors
     /// When the kernel has no memory for it.
     pub fn new(tun: Option<&'a Tun>, udp: &'a Udp, wake: &'a Wake) -> io::Result<Self> {
+        Self::on(udp.epoll(), tun, wake)
+    }
+
+    /// As [`Poll::new`], for the thread of a further lane.
+    ///
+    /// # Errors
+    /// When the kernel has no memory for it.
+    pub fn new_on_lane(tun: &'a Tun, lane: &'a Lane, wake: &'a Wake) -> io::Result<Self> {
+        Self::on(lane.epoll(), Some(tun), wake)
+    }
+
+    fn on(epoll: &'a Epoll, tun: Option<&'a Tun>, wake: &'a Wake) -> io::Result<Self> {
         let (events, others) = (Events::with_room_for(EVENTS_MAX), Vec::with_capacity(EVENTS_MAX));
-        let poll = Self { tun, udp, wake, events, others };
-        poll.udp.epoll().add(&wake.event, Token::Wake)?;
+        let poll = Self { tun, epoll, wake, events, others };
+        poll.epoll.add(&wake.event, Token::Wake)?;
         if let Some(tun) = tun {
-            poll.udp.epoll().add(tun, Token::Tun)?;
+            poll.epoll.add(tun, Token::Tun)?;
         }
         Ok(poll)
     }
@@ -91,7 +103,7 @@ impl<'a> Poll<'a> {
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Ready<'_>> {
         let (mut ready, others) = (Ready::default(), &mut self.others);
         others.clear();
-        self.udp.epoll().wait(&mut self.events, timeout, |token| match token {
+        self.epoll.wait(&mut self.events, timeout, |token| match token {
             Token::Tun => ready.tun = true,
             Token::Wake => ready.wake = true,
             Token::Udp(SocketId::MAIN, Family::V4) => ready.udp_v4 = true,
@@ -107,9 +119,9 @@ impl<'a> Poll<'a> {
 
 impl Drop for Poll<'_> {
     fn drop(&mut self) {
-        self.udp.epoll().remove(&self.wake.event);
+        self.epoll.remove(&self.wake.event);
         if let Some(tun) = self.tun {
-            self.udp.epoll().remove(tun);
+            self.epoll.remove(tun);
         }
     }
 }

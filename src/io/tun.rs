@@ -15,13 +15,23 @@ use std::path::Path;
 
 use overlay::fastpath::RUN_MAX;
 use rustix::io::Errno;
-use tun_rs::{DeviceBuilder, SyncDevice};
+use tun_rs::{DeviceBuilder, DeviceBuilderGuard, SyncDevice};
 use wire::offload::{OFFLOAD_LENGTH, Offload};
 
 /// The kernel's door to TUN.
 const DEVICE: &str = "/dev/net/tun";
 /// Longest interface name, in bytes (IFNAMSIZ less the zero behind it).
 pub const NAME_LENGTH_MAX: usize = 15;
+
+/// How many threads are to read and write a TUN interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queues {
+    /// One.
+    One,
+    /// Several ([`Tun::another_queue`]): the kernel gives a flow to the queue by which its other direction came last. A device
+    /// that may have several costs the kernel a queueing discipline for each of 256.
+    Several,
+}
 
 /// One queue of a TUN interface of our own.
 pub struct Tun {
@@ -78,7 +88,7 @@ impl Tun {
     ///
     /// # Errors
     /// [`TunError`].
-    pub fn create(name: &str) -> Result<Self, TunError> {
+    pub fn create(name: &str, queues: Queues) -> Result<Self, TunError> {
         if !is_name(name) {
             return Err(TunError::BadName { name: name.to_owned() });
         }
@@ -92,7 +102,10 @@ impl Tun {
         }
         let build = |offload: bool| {
             let builder = DeviceBuilder::new().name(name).packet_information(false).inherit_enable_state();
-            builder.offload(offload).build_sync()
+            let set_queues = |builder: &mut DeviceBuilderGuard<'_>| {
+                builder.multi_queue(queues == Queues::Several);
+            };
+            builder.offload(offload).with(set_queues).build_sync()
         };
         let device = match build(true) {
             Err(error) if refuses_offload(&error) => build(false),
@@ -102,6 +115,16 @@ impl Tun {
         device.set_nonblocking(true)?;
         let index = device.if_index()?;
         Ok(Self { device, name: name.to_owned(), index })
+    }
+
+    /// One more queue of an interface that was made for several.
+    ///
+    /// # Errors
+    /// `Unsupported` for one that was not, and the kernel's own.
+    pub fn another_queue(&self) -> io::Result<Self> {
+        let device = self.device.try_clone()?;
+        device.set_nonblocking(true)?;
+        Ok(Self { device, name: self.name.clone(), index: self.index })
     }
 
     /// What the kernel does for us at this device.
@@ -215,7 +238,10 @@ mod tests {
         for name in
             ["", "a-name-of-16-chr", ".", "..", "a b", "a/b", "a:b", "hm%d", "a\tb", "a\0b", "é\u{a0}"]
         {
-            assert!(matches!(Tun::create(name), Err(TunError::BadName { .. })), "{name:?} was taken");
+            assert!(
+                matches!(Tun::create(name, Queues::One), Err(TunError::BadName { .. })),
+                "{name:?} was taken"
+            );
         }
         for name in ["hm-home", "a-name-of-15-ch", "x", "hm.1"] {
             assert!(is_name(name), "{name:?} was refused");
@@ -224,7 +250,7 @@ mod tests {
 
     #[test]
     fn an_interface_that_exists_is_left_alone() {
-        let error = Tun::create("lo").unwrap_err();
+        let error = Tun::create("lo", Queues::One).unwrap_err();
         assert!(matches!(&error, TunError::NameInUse { name } if name == "lo"), "{error}");
         assert!(error.to_string().contains("interface named lo exists"), "{error}");
     }

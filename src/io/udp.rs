@@ -1,6 +1,6 @@
 //! The UDP sockets: a main pair, for IPv4 and IPv6 on the same port, that carries everything between nodes; a second
 //! pair on the test port, which only shows others what a NAT does with another port of ours; and spare IPv4 sockets
-//! for hard punches.
+//! for hard punches. Further threads have lanes of their own on the main port ([`Lane`]).
 //!
 //! Sending and receiving take `&self`, so the worker and the control thread share one [`Udp`]; no lock is taken per
 //! datagram. Nothing is allocated per datagram: batches, segmentation on send (UDP_SEGMENT) and coalescing on receive
@@ -8,6 +8,7 @@
 //! path's MTU.
 
 mod half;
+mod lane;
 mod pair;
 mod remote;
 mod spares;
@@ -20,13 +21,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 use overlay::SocketId;
 use rustix::io::Errno;
 
-use super::epoll::{Epoll, Token};
+use super::epoll::Epoll;
 use half::{Half, SOCKET_BUFFER_SIZE, send_in_batches};
 use pair::Pair;
 use remote::{canonical, is_reachable};
 use spares::Spares;
 
 pub use half::{ReceiveBuffers, ReceivedTrain, TRAINS_MAX};
+pub use lane::Lane;
 pub use spares::{SPARE_FIRST, SPARES_MAX};
 
 /// The pair on the test port, beside [`SocketId::MAIN`].
@@ -86,10 +88,7 @@ impl Udp {
             .map_or_else(|| Pair::bind_free(0, TEST_BUFFER_SIZE), Ok)?;
         let epoll = Epoll::new()?;
         for (id, pair) in [(SocketId::MAIN, &main), (TEST, &test)] {
-            epoll.add(&pair.v4.socket, Token::Udp(id, Family::V4))?;
-            if let Some(v6) = &pair.v6 {
-                epoll.add(&v6.socket, Token::Udp(id, Family::V6))?;
-            }
+            pair.add_to(&epoll, id)?;
         }
         Ok(Self { main, test, spares: Spares::default(), epoll })
     }

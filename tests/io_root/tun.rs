@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
 use hopmesh::io::poll::{Poll, Ready, Wake};
-use hopmesh::io::tun::{Offloads, Tun, TunError};
+use hopmesh::io::tun::{Offloads, Queues, Tun, TunError};
 use hopmesh::io::udp::Udp;
 use rustix::mount::{MountFlags, mount};
 use rustix::thread::CapabilitySet;
@@ -40,9 +40,34 @@ fn send(tun: &Tun, packet: &[u8]) -> std::io::Result<usize> {
 }
 
 #[test]
+fn another_queue_has_a_part_of_the_flows() {
+    alone_with_netlink(|netlink| async move {
+        let first = Tun::create("hm-test", Queues::Several).unwrap();
+        let second = first.another_queue().unwrap();
+        let addresses = ["10.77.0.1/24".parse().unwrap()];
+        let _applied = netlink.configure("hm-test", &addresses, &[], 1380, true).await.unwrap();
+        let (us, them) = (Ipv4Addr::new(10, 77, 0, 1), Ipv4Addr::new(10, 77, 0, 2));
+        for _ in 0..32 {
+            UdpSocket::bind((us, 0)).unwrap().send_to(b"flow", (them, 7)).unwrap();
+        }
+        let flows = [&first, &second].map(|tun| {
+            let mut buffer = [0; 2048];
+            let packets = std::iter::from_fn(|| tun.recv(&mut buffer).ok());
+            packets.filter(|(_, length)| *length == 32).count()
+        });
+        assert_eq!(flows.iter().sum::<usize>(), 32);
+        assert!(flows.iter().all(|count| *count > 0), "{flows:?}");
+    });
+    alone(|| {
+        let only = Tun::create("hm-test", Queues::One).unwrap();
+        assert!(only.another_queue().is_err(), "it was made for one");
+    });
+}
+
+#[test]
 fn packets_cross_both_ways_and_nothing_is_sent_unasked() {
     alone_with_netlink(|netlink| async move {
-        let tun = Tun::create("hm-test").unwrap();
+        let tun = Tun::create("hm-test", Queues::One).unwrap();
         assert_eq!(tun.name(), "hm-test");
         assert!(ip("-o link show hm-test").starts_with(&format!("{}: hm-test:", tun.index())));
         let addresses = ["10.77.0.1/24".parse().unwrap(), "fd77::1/64".parse().unwrap()];
@@ -79,7 +104,7 @@ fn packets_cross_both_ways_and_nothing_is_sent_unasked() {
 #[test]
 fn superpackets_cross_both_ways() {
     alone_with_netlink(|netlink| async move {
-        let tun = Tun::create("hm-test").unwrap();
+        let tun = Tun::create("hm-test", Queues::One).unwrap();
         assert_eq!(tun.offloads(), Offloads::TcpAndUdp, "this kernel has them all");
         let addresses = ["10.77.0.1/24".parse().unwrap()];
         let _applied = netlink.configure("hm-test", &addresses, &[], 1380, true).await.unwrap();
@@ -111,22 +136,22 @@ fn a_name_in_use_is_left_alone_whatever_has_it() {
     alone(|| {
         add_interface("eth7");
         ip("tuntap add mode tun name hm-persist");
-        let first = Tun::create("hm-first").unwrap();
+        let first = Tun::create("hm-first", Queues::One).unwrap();
         let before = ip("-d link show");
         for name in ["eth7", "hm-persist", "hm-first", "lo"] {
-            let error = Tun::create(name).unwrap_err();
+            let error = Tun::create(name, Queues::One).unwrap_err();
             assert!(matches!(&error, TunError::NameInUse { name: used } if used == name), "{name}: {error}");
         }
         assert_eq!(ip("-d link show"), before);
         drop(first);
-        Tun::create("hm-first").expect("a TUN goes with its process and leaves its name");
+        Tun::create("hm-first", Queues::One).expect("a TUN goes with its process and leaves its name");
     });
 }
 
 #[test]
 fn an_interface_removed_under_us_is_an_error_and_no_hang() {
     alone(|| {
-        let tun = Tun::create("hm-gone").unwrap();
+        let tun = Tun::create("hm-gone", Queues::One).unwrap();
         let (udp, wake) = (Udp::bind(0).unwrap(), Wake::new().unwrap());
         let mut poll = Poll::new(Some(&tun), &udp, &wake).unwrap();
         assert_eq!(poll.wait(Some(Duration::ZERO)).unwrap(), Ready::default());
@@ -142,7 +167,7 @@ fn an_interface_removed_under_us_is_an_error_and_no_hang() {
 fn without_the_right_the_answer_is_sudo() {
     alone(|| {
         give_up(CapabilitySet::NET_ADMIN);
-        let error = Tun::create("hm-denied").unwrap_err();
+        let error = Tun::create("hm-denied", Queues::One).unwrap_err();
         assert!(matches!(error, TunError::NotPermitted), "{error}");
         assert!(error.to_string().contains("CAP_NET_ADMIN"), "{error}");
     });
@@ -152,7 +177,7 @@ fn without_the_right_the_answer_is_sudo() {
 fn without_the_device_the_answer_is_modprobe_and_none_is_made() {
     alone(|| {
         mount("tmpfs", "/dev/net", "tmpfs", MountFlags::empty(), None).unwrap();
-        let error = Tun::create("hm-nodev").unwrap_err();
+        let error = Tun::create("hm-nodev", Queues::One).unwrap_err();
         assert!(matches!(error, TunError::NoDevice), "{error}");
         assert!(error.to_string().contains("modprobe tun"), "{error}");
         assert_eq!(std::fs::read_dir("/dev/net").unwrap().count(), 0);

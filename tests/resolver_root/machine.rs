@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use hopmesh::io::netlink::Netlink;
-use hopmesh::io::tun::Tun;
+use hopmesh::io::tun::{Queues, Tun};
 use hopmesh::resolver::{Plan, Zone};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, mount, mount_bind_recursive, mount_change, mount_remount,
@@ -129,7 +129,7 @@ pub(crate) fn link_resolv_conf(target: &str) {
 
 /// The mesh's interface, with our address.
 pub(crate) async fn join_mesh(netlink: &Netlink) -> Tun {
-    let tun = Tun::create(INTERFACE).unwrap();
+    let tun = Tun::create(INTERFACE, Queues::One).unwrap();
     let address = format!("{OURS}/16").parse().unwrap();
     let _ = netlink.configure(INTERFACE, &[address], &[], 1420, true).await.unwrap();
     tun

@@ -3,9 +3,10 @@
 use overlay::fastpath::{Inbound, Merger, Opened, inbound};
 use overlay::{DropReason, Remote, SocketId, Tables};
 use std::ops::Range;
+use std::sync::PoisonError;
 use wire::offload::Offload;
 
-use super::{Buffers, ToNode, Worker};
+use super::{Buffers, Lane, ToNode, Worker};
 use crate::io::clock;
 use crate::io::tun::Offloads;
 use crate::io::udp::Family;
@@ -34,7 +35,12 @@ impl Forwarded {
 impl Worker {
     pub(super) fn drain_udp(&self, tables: &Tables, socket: SocketId, family: Family, buffers: &mut Buffers) {
         for _ in 0..BATCHES_MAX {
-            match self.shared.udp.receive_batch(socket, family, &mut buffers.received) {
+            let received = &mut buffers.received;
+            let trains = match &self.lane {
+                Lane::First(_) => self.shared.udp.receive_batch(socket, family, received),
+                Lane::Further { lane, .. } => lane.receive_batch(family, received),
+            };
+            match trains {
                 Ok(0) => return,
                 Ok(trains) => {
                     (0..trains).for_each(|train| self.take_train(tables, socket, train, buffers));
@@ -111,10 +117,14 @@ impl Worker {
         self.shared.send_segments(to, bytes, segment);
     }
 
-    /// Answers STUN, and hands on what may be an answer to us. The clock is read for such datagrams only.
+    /// Answers STUN, and hands on what may be an answer to us. The clock is read, and the budget locked, for such datagrams only.
     fn take_stun(&self, datagram: &[u8], remote: Remote) {
         let Some(from) = remote.address() else { return };
-        if let Some(answer) = stun::answer(datagram, from, &mut self.stun_budget.borrow_mut(), clock::now()) {
+        let answer = {
+            let mut budget = self.shared.stun_budget.lock().unwrap_or_else(PoisonError::into_inner);
+            stun::answer(datagram, from, &mut budget, clock::now())
+        };
+        if let Some(answer) = answer {
             self.shared.send(remote, &answer);
         } else if self.shared.asks_stun && stun::response_transaction(datagram).is_some() {
             self.tell_node(ToNode::Stun(from, datagram.to_vec()));

@@ -82,6 +82,15 @@ impl Default for ReceiveBuffers {
     }
 }
 
+/// Who has a socket's port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// It alone.
+    Alone,
+    /// Further sockets of ours, too.
+    Shared,
+}
+
 /// A socket.
 #[derive(Debug)]
 pub(super) struct Half {
@@ -92,13 +101,16 @@ pub(super) struct Half {
 
 impl Half {
     /// A socket on `local` with buffers of `buffer_size` bytes, or of what the kernel allows.
-    pub(super) fn bind(local: SocketAddr, buffer_size: usize) -> Result<Self, BindError> {
+    pub(super) fn bind(local: SocketAddr, use_of_port: Use, buffer_size: usize) -> Result<Self, BindError> {
         let port = local.port();
         let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
         if local.is_ipv6() {
             socket.set_only_v6(true)?;
         }
         set_buffers(&socket, buffer_size);
+        if use_of_port == Use::Shared {
+            socket.set_reuse_port(true)?;
+        }
         socket.bind(&local.into()).map_err(|error| refusal(error, port))?;
         let local =
             socket.local_addr()?.as_socket().expect("a socket of an internet family has such an address");
@@ -111,6 +123,11 @@ impl Half {
             set_ipv6_mtu_discover(&socket, Ipv6PathMtuDiscovery::WANT).map_err(io::Error::from)?;
         }
         Ok(Self { socket, local, state })
+    }
+
+    /// Lets further sockets of ours on its port.
+    pub(super) fn share(&self) -> io::Result<()> {
+        self.socket.set_reuse_port(true)
     }
 
     /// Sends one datagram, or several of `segment_size` bytes. The kernel must take `remote` for an address.

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rustix::io::Errno;
 
-use super::half::Half;
+use super::half::{Half, Use};
 use super::{BindError, Family};
 
 /// Ports to try before giving up on one that is free in both families.
@@ -34,9 +34,24 @@ impl Pair {
 
     /// On `port` in both families.
     pub(super) fn bind(port: u16, buffer_size: usize) -> Result<Self, BindError> {
-        let v4 = Half::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), buffer_size)?;
+        Self::bind_as(Use::Alone, port, buffer_size)
+    }
+
+    /// On the port of another pair that is shared ([`Pair::share`]).
+    pub(super) fn bind_beside(other: &Self, buffer_size: usize) -> Result<Self, BindError> {
+        Self::bind_as(Use::Shared, other.v4.local.port(), buffer_size)
+    }
+
+    /// Lets further pairs on its port.
+    pub(super) fn share(&self) -> io::Result<()> {
+        [Some(&self.v4), self.v6.as_ref()].into_iter().flatten().try_for_each(Half::share)
+    }
+
+    fn bind_as(use_of_port: Use, port: u16, buffer_size: usize) -> Result<Self, BindError> {
+        let bind = |local: SocketAddr| Half::bind(local, use_of_port, buffer_size);
+        let v4 = bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))?;
         let port = v4.local.port();
-        let v6 = match Half::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), buffer_size) {
+        let v6 = match bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
             Ok(v6) => Some(v6),
             Err(BindError::Os(error)) if has_no_ipv6(&error) => None,
             Err(error) => return Err(error),

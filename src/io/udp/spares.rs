@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use overlay::SocketId;
 
-use super::half::Half;
+use super::half::{Half, Use};
 use super::{BindError, Family};
 use crate::io::epoll::{Epoll, Token};
 
@@ -48,7 +48,7 @@ impl Spares {
         if now.len() >= SPARES_MAX {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
-        let half = Half::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), BUFFER_SIZE);
+        let half = Half::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), Use::Alone, BUFFER_SIZE);
         let half = Arc::new(half.map_err(into_io)?);
         epoll.add(&half.socket, Token::Udp(id, Family::V4))?;
         let mut table = Table::clone(&now);

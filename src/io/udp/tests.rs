@@ -367,3 +367,50 @@ fn data_of_another_thread_keeps_its_time_to_live() {
         }
     });
 }
+
+/// What has come to a lane of `udp`, or to the first for none, with the ports it came from.
+fn came(udp: &Udp, lane: Option<&Lane>) -> Vec<(u16, u8)> {
+    let mut buffers = ReceiveBuffers::new();
+    let mut came = vec![];
+    loop {
+        let trains = match lane {
+            Some(lane) => lane.receive_batch(Family::V4, &mut buffers).unwrap(),
+            None => udp.receive_batch(SocketId::MAIN, Family::V4, &mut buffers).unwrap(),
+        };
+        if trains == 0 {
+            return came;
+        }
+        for position in 0..trains {
+            let train = buffers.train(position);
+            for datagram in train.datagrams() {
+                came.push((train.remote.port(), buffers.bytes()[datagram.start]));
+            }
+        }
+    }
+}
+
+#[test]
+fn lanes_share_out_remotes_and_keep_what_each_sends_in_order() {
+    let udp = Udp::bind(0).unwrap();
+    let lanes = [None, Some(udp.open_lane().unwrap()), Some(udp.open_lane().unwrap())];
+    let remotes: Vec<Udp> = (0..40).map(|_| Udp::bind(0).unwrap()).collect();
+    for number in 0..5 {
+        remotes.iter().for_each(|remote| remote.send(loopback(&udp, Family::V4), &[number]).unwrap());
+    }
+    let came = lanes.each_ref().map(|lane| came(&udp, lane.as_ref()));
+    assert!(came.iter().all(|came| !came.is_empty()), "40 remotes leave no lane of three empty");
+    for remote in &remotes {
+        let of_remote =
+            came.each_ref().map(|came| came.iter().filter(|(port, _)| *port == remote.port()).count());
+        assert_eq!(of_remote.iter().max(), Some(&5), "one lane has all: {of_remote:?}");
+        let numbers = came.iter().flatten().filter(|(port, _)| *port == remote.port());
+        assert!(numbers.map(|(_, number)| *number).eq(0..5));
+    }
+    assert!(
+        matches!(Udp::bind(udp.port()), Err(BindError::PortInUse { .. })),
+        "nobody else comes in between"
+    );
+    drop(lanes);
+    remotes[0].send(loopback(&udp, Family::V4), &[9]).unwrap();
+    assert_eq!(self::came(&udp, None).len(), 1, "the first lane takes over what others leave");
+}
