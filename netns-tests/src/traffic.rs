@@ -40,7 +40,7 @@ fn iperf(from: &Machine, to: &Machine, address: IpAddr, args: &[&str]) -> Value 
     serde_json::from_str(&text).expect("iperf3 -J prints JSON")
 }
 
-/// Sends `size` random bytes over TCP and asserts that both ends compute the same SHA-256.
+/// Sends `size` random bytes in pieces of random sizes over TCP and asserts that both ends compute the same SHA-256.
 ///
 /// # Panics
 /// When the stream breaks, stands still, or the hashes differ.
@@ -62,7 +62,9 @@ fn send(target: SocketAddr, size: usize) -> Digest {
     let mut block = vec![0; 1 << 18];
     let mut left = size;
     while left > 0 {
-        let part = &mut block[..left.min(1 << 18)];
+        // Of any size, so that some of it leaves in superpackets, some by itself.
+        let most = if dice.below(4) == 0 { 2000 } else { block.len() };
+        let part = &mut block[..left.min(dice.below(most) + 1)];
         dice.fill(part);
         hash.update(part);
         stream.write_all(part).expect("the stream goes on");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use netns_tests::{Lab, Machine, Up, iperf_udp, peer, stop_ping, wait_until};
+use netns_tests::{Lab, Machine, Up, hashed_transfer, iperf_udp, peer, stop_ping, wait_until};
 
 /// A node that starts with the state of an earlier run is reached again within this.
 const BACK: Duration = Duration::from_secs(5);
@@ -180,6 +180,27 @@ fn keys_change_under_load_and_no_packet_is_lost() {
     // At eight thousand a second buffers of the kernel may overflow on a busy machine, but a datagram never finds a
     // node that does not know its session.
     let _told = iperf_udp(&a, &b, joiner.v4.into(), &["-b", "40M", "-l", "600", "-t", "9", "-w", "4M"]);
+    for machine in [&a, &b] {
+        let drops = machine.status()["drops"].clone();
+        assert_eq!(drops["no_session"].as_u64().unwrap_or(0), 0, "{} drops {drops}", machine.name());
+    }
+}
+
+/// Bytes in each direction of [`bulk_arrives_whole_while_keys_change`]; 5000000000 for the ten gigabytes that are due before a release.
+const BULK_BYTES: &str = "HOPMESH_BULK_BYTES";
+
+#[test]
+fn bulk_arrives_whole_while_keys_change() {
+    let size =
+        std::env::var(BULK_BYTES).map_or(200_000_000, |bytes| bytes.parse().expect("a number of bytes"));
+    let lab = Lab::new();
+    let (a, b) = (lab.machine("a"), lab.machine("b"));
+    [&a, &b].into_iter().for_each(|machine| machine.configure("[session]\nrekey_after_s = 2\n"));
+    let founder = a.up();
+    let joiner = b.join(&a.invite(&[]));
+    a.must_ping(joiner.v4.into());
+    hashed_transfer(&a, &b, joiner.v4.into(), size);
+    hashed_transfer(&b, &a, founder.v6.into(), size);
     for machine in [&a, &b] {
         let drops = machine.status()["drops"].clone();
         assert_eq!(drops["no_session"].as_u64().unwrap_or(0), 0, "{} drops {drops}", machine.name());
