@@ -17,7 +17,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use overlay::SocketId;
 use rustix::io::Errno;
 
 use super::epoll::{Epoll, Token};
@@ -25,6 +24,8 @@ use half::{Half, SOCKET_BUFFER_SIZE, send_in_batches};
 use pair::Pair;
 use remote::{canonical, is_reachable};
 use spares::Spares;
+
+pub use overlay::SocketId;
 
 pub use half::{ReceiveBuffers, ReceivedTrain, TRAINS_MAX};
 pub use spares::{SPARE_FIRST, SPARES_MAX};
