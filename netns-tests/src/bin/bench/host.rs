@@ -9,7 +9,8 @@ use crate::peers::Peer;
 
 /// The lines below the table.
 pub(crate) fn describe(arguments: &Arguments, columns: &[(&Peer, &Samples)]) -> String {
-    let Arguments { rounds, seconds, offload, mtu, veth_mtu, .. } = arguments;
+    let Arguments { rounds, seconds, offload, mtu, veth_mtu, is_quick, .. } = arguments;
+    let quick = if *is_quick { " Short measurements (--quick), none repeated." } else { "" };
     let mtu = mtu.map_or_else(|| "each its own".to_owned(), |mtu| mtu.to_string());
     let foreign =
         columns.iter().filter_map(|(_, samples)| samples.median(Figure::Foreign)).fold(0.0, f64::max);
@@ -19,7 +20,7 @@ pub(crate) fn describe(arguments: &Arguments, columns: &[(&Peer, &Samples)]) -> 
         columns.iter().filter(|(_, samples)| samples.is_empty()).map(|(peer, _)| peer.name).collect();
     let failed = if failed.is_empty() { String::new() } else { format!(" Failed: {}.", failed.join(", ")) };
     format!(
-        "{rounds} rounds, TCP streams of {seconds} s, cubic, underlay {veth_mtu} with offload {}, tunnel MTU {mtu}. \
+        "{rounds} rounds, TCP streams of {seconds} s, cubic, underlay {veth_mtu} with offload {}, tunnel MTU {mtu}.{quick} \
          Others used up to {foreign:.1} % of the machine (median of a peer).{failed} {}\nVersions: {}.\n",
         offload.name(),
         machine(),
