@@ -58,7 +58,8 @@ impl Lab {
         Machine::new(name, (here, self.number(), underlay), None).roaming_to(Arc::clone(there))
     }
 
-    /// Two machines with both families and one cable between them, for measurements: nothing else is on the way.
+    /// Two machines with IPv4 and one cable between them, for measurements: nothing else is on the way, and all that is measured
+    /// goes by the same family.
     #[must_use]
     pub fn crossover(&self, names: [&str; 2]) -> [Machine; 2] {
         Machine::crossover(names, &self.subnets[0], || self.number())

@@ -47,7 +47,7 @@ pub use internet::{Internet, Public};
 pub use lab::{Lab, Underlay};
 pub use machine::Machine;
 pub use mainline::{Implementation, Mainline};
-pub use meter::{cpu_seconds, median, quantile, rss_kib};
+pub use meter::{cpu_seconds, cpu_seconds_exact, median, peak_rss_kib, quantile, rss_kib};
 pub use nat_kind::NatKind;
 pub use node::{DEADLINE, Up, drops, peer};
 pub use observe::{Dependence, Observed, Outside, Ports, gets_in, heard_until, hears, mapping};

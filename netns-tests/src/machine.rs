@@ -56,9 +56,9 @@ impl Machine {
         self
     }
 
-    /// Two machines with the addresses of a segment, but a cable from `eth0` to `eth0`.
+    /// Two machines with IPv4 addresses of a segment, but a cable from `eth0` to `eth0`.
     pub(crate) fn crossover(names: [&str; 2], segment: &Arc<Segment>, number: impl Fn() -> u32) -> [Self; 2] {
-        let pair = names.map(|name| Self::new(name, (segment, number(), Underlay::Dual), None));
+        let pair = names.map(|name| Self::new(name, (segment, number(), Underlay::V4), None));
         pair[1].ip("link del eth0");
         let far = pair[1].namespace();
         pair[0].ip(&format!("link del eth0\nlink add eth0 type veth peer name eth0 netns {far}"));

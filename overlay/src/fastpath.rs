@@ -18,6 +18,7 @@ mod train;
 pub use inbound::inbound;
 pub use merge::{Joins, Merger, RUN_MAX, Written};
 pub use outbound::{complete, outbound, whole_packets};
+pub use split::Split;
 pub use train::{Train, Trains};
 
 use crate::drops::DropReason;

@@ -18,7 +18,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use overlay::SocketId;
 use rustix::io::Errno;
 
 use super::epoll::Epoll;
@@ -26,6 +25,8 @@ use half::{Half, SOCKET_BUFFER_SIZE, send_in_batches};
 use pair::Pair;
 use remote::{canonical, is_reachable};
 use spares::Spares;
+
+pub use overlay::SocketId;
 
 pub use half::{ReceiveBuffers, ReceivedTrain, TRAINS_MAX};
 pub use lane::Lane;

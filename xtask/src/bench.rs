@@ -5,7 +5,7 @@ use crate::privilege::Privilege;
 use crate::process::{Failure, announce, build_hopmesh, cargo, run, words};
 
 /// Runs the benchmarks of the crates, then `netns-tests/bench` with these arguments; that alone when the first of them
-/// is `paths` or `names`.
+/// is `hop`, `paths` or `names`.
 ///
 /// # Errors
 /// When anything cannot be built or run.
@@ -17,6 +17,18 @@ pub(crate) fn run_all(arguments: &[String]) -> Result<(), Failure> {
         arguments.split_first().map(|(first, rest)| (first.as_str(), rest))
     {
         return in_namespaces(program, arguments, privilege);
+    }
+    if arguments.first().is_some_and(|first| first == "hop") {
+        run(&mut cargo([
+            "build",
+            "--locked",
+            "--release",
+            "--package",
+            "hopmesh-netns-tests",
+            "--example",
+            "forwarder",
+        ]))?;
+        return in_namespaces("bench", arguments, privilege);
     }
     let mut alone = cargo(["bench", "--locked", "--workspace", "--exclude", "hopmesh-netns-tests"]);
     announce(&words(&alone));

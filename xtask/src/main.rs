@@ -22,7 +22,8 @@ Usage: cargo xtask COMMAND
   join INVITE        builds hopmesh and enrols this machine: runs `hopmesh join INVITE` as root
   test [RING...]     installs the Debian packages the tests need, then runs everything that CI runs;
                      RING is any of lint, unit, sim, netns
-  bench [ARGUMENTS]  runs the benchmarks, and iperf3 through Hopmesh and through wireguard-go;
+  bench [ARGUMENTS]  runs the benchmarks, and Hopmesh beside the tunnels of others;
+                     `bench hop`: what a hop costs beside a plain forwarder;
                      `bench paths`: what paths between machines behind NATs cost;
                      `bench names`: how soon a published name is answered everywhere
 

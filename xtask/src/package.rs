@@ -8,13 +8,15 @@ use crate::privilege::Privilege;
 use crate::process::{Failure, announce, run};
 
 /// What the labs of `netns-tests`, and tests with programs of others, need besides what every Debian has.
-const PACKAGES: [&str; 23] = [
+const PACKAGES: [&str; 25] = [
     "bind9-dnsutils",
     "conntrack",
     "curl",
     // The program alone: `dbus`, which would start it as a service, is another package.
     "dbus-daemon",
     "dnsperf",
+    "ethtool",
+    "fastd",
     "gcc",
     "iperf3",
     "iproute2",

@@ -1,5 +1,7 @@
 //! Real messages to begin with: what the corpus of each target is made of, always the same.
 
+mod superpacket;
+
 use crate::{hint, state, world};
 use overlay::Publication;
 use overlay::state::{
@@ -60,7 +62,9 @@ pub type Seed = (&'static str, &'static str, Vec<u8>);
 /// The whole corpus.
 #[must_use]
 pub fn corpus() -> Vec<Seed> {
-    [datagrams(), hints(), credentials(), records(), messages(), texts(), packets(), states()].concat()
+    let superpackets = superpacket::seeds();
+    [datagrams(), hints(), credentials(), records(), messages(), texts(), packets(), superpackets, states()]
+        .concat()
 }
 
 fn candidates() -> Vec<Candidate> {

@@ -1,5 +1,6 @@
 //! Inner packets and the ICMP errors that answer them.
 
+use crate::plain::ones_complement_sum;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use wire::icmp::{Unreachable, too_big, unreachable};
 use wire::packet::Packet;
@@ -50,16 +51,4 @@ fn check_answer(packet: &Packet, offending: &[u8], reporter: IpAddr, answer: &[u
     let covered = [&pseudo_header, &answer[header..]].concat();
     assert_eq!(ones_complement_sum(&covered), 0xffff, "the checksum of the message");
     assert!(offending.starts_with(&answer[header + 8..]), "it quotes what it answers");
-}
-
-/// RFC 1071, plainly.
-fn ones_complement_sum(bytes: &[u8]) -> u16 {
-    let mut sum = 0u64;
-    for pair in bytes.chunks(2) {
-        sum += u64::from(pair[0]) << 8 | u64::from(pair.get(1).copied().unwrap_or(0));
-    }
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    u16::try_from(sum).expect("folded to 16 bits")
 }

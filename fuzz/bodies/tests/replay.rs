@@ -84,6 +84,38 @@ fn the_corpus_and_all_its_damaged_variants_keep_the_promises() {
 }
 
 #[test]
+fn trains_of_any_packets_keep_the_promises() {
+    let mut state = 7u64;
+    let mut dice = |sides: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % sides
+    };
+    let trains: Vec<Vec<u8>> =
+        corpus().into_iter().filter(|(target, ..)| *target == "merge").map(|(.., bytes)| bytes).collect();
+    let mut joined = 0;
+    for _ in 0..4000 {
+        let mut bytes = Vec::new();
+        for _ in 0..1 + dice(40) {
+            if bytes.is_empty() || dice(6) == 0 {
+                // The first packet of a train: its flags, its length, itself.
+                let train = &trains[dice(trains.len() as u64) as usize];
+                bytes.extend(&train[..3 + usize::from(u16::from_le_bytes([train[1], train[2]]))]);
+            }
+            // The next one: mostly right, sometimes with its checksums left out or something changed.
+            let flags = if dice(3) == 0 { dice(16) as u8 | 8 } else { 14 };
+            let changes: Vec<u8> = match dice(4) {
+                0 => vec![dice(60) as u8, 1 << dice(8)],
+                _ => vec![],
+            };
+            bytes.extend([flags, changes.len() as u8, 0]);
+            bytes.extend(changes);
+        }
+        joined += u32::from(body("merge")(&bytes));
+    }
+    assert!(joined > 2000, "{joined} of 4000 were joined: the others show nothing");
+}
+
+#[test]
 fn datagrams_and_packets_of_every_length_keep_the_promises() {
     for first in [0x45, 0x60, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8] {
         let mut state = 1u32;

@@ -11,7 +11,7 @@ use wire::transport::{Transport, TransportKind};
 
 /// How one superpacket is cut.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Split {
+pub struct Split {
     packet: Packet,
     transport: Transport,
     /// Bytes of payload in each but the last.
@@ -19,8 +19,9 @@ pub(crate) struct Split {
 }
 
 impl Split {
-    /// None when it is no superpacket of the kind that is said, or has no payload.
-    pub(crate) fn of(offload: Offload, packet: Packet, bytes: &[u8]) -> Option<Self> {
+    /// None when it is no superpacket of the kind that is said, or has no payload. `packet` was parsed from `bytes`.
+    #[must_use]
+    pub fn of(offload: Offload, packet: Packet, bytes: &[u8]) -> Option<Self> {
         let segments = offload.segments?;
         let transport = Transport::of(&packet, bytes)?;
         let kind = transport.segment_kind(&packet);
@@ -29,8 +30,9 @@ impl Split {
         (kind == segments.kind && is_whole && size > 0).then_some(Self { packet, transport, size })
     }
 
-    /// Number of packets.
-    pub(crate) fn count(&self) -> usize {
+    /// Number of packets, at least 1.
+    #[must_use]
+    pub fn count(&self) -> usize {
         (self.packet.length - self.transport.headers).div_ceil(self.size)
     }
 
@@ -40,13 +42,14 @@ impl Split {
         begin..(begin + self.size).min(self.packet.length)
     }
 
-    /// Length of one packet.
-    pub(crate) fn length(&self, number: usize) -> usize {
+    /// Length of one packet, in bytes; `number` is below [`Split::count`].
+    #[must_use]
+    pub fn length(&self, number: usize) -> usize {
         self.transport.headers + self.payload(number).len()
     }
 
-    /// Writes one packet, all but the checksum of TCP or UDP. `into` has its length.
-    pub(crate) fn write(&self, number: usize, superpacket: &[u8], into: &mut [u8]) {
+    /// Writes one packet, all but the checksum of TCP or UDP. `into` has its length, `superpacket` is what this was made of.
+    pub fn write(&self, number: usize, superpacket: &[u8], into: &mut [u8]) {
         let (headers, payload) = into.split_at_mut(self.transport.headers);
         headers.copy_from_slice(&superpacket[..headers.len()]);
         payload.copy_from_slice(&superpacket[self.payload(number)]);
