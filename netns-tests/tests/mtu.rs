@@ -4,8 +4,7 @@ use std::net::{IpAddr, UdpSocket};
 use std::time::Duration;
 
 use netns_tests::{
-    DEADLINE, Internet, Lab, Machine, PathKind, Underlay, Up, await_path, hashed_transfer, iperf_tcp, peer,
-    wait_until,
+    DEADLINE, Internet, Lab, Machine, PathKind, Underlay, Up, await_path, hashed_transfer, peer, wait_until,
 };
 
 /// A path is measured within this: some lengths are lost thrice.
@@ -163,23 +162,4 @@ fn a_circuit_carries_what_its_narrowest_part_does() {
         }
         drop(b);
     }
-}
-
-#[test]
-fn jumbo_frames_carry_more() {
-    let rate = |network: u64| {
-        let lab = Lab::new();
-        let [a, b] = lab.crossover(["a", "b"]);
-        for machine in [&a, &b] {
-            machine.ip(&format!("link set eth0 mtu {network}"));
-        }
-        a.up();
-        let joined = b.join(&a.invite(&[]));
-        await_mtu(&a, &joined, network);
-        let told = iperf_tcp(&a, &b, joined.v4.into(), &["-t", "3"]);
-        told["end"]["sum_received"]["bits_per_second"].as_f64().expect("a figure") / 1e6
-    };
-    let (usual, jumbo) = (rate(1500), rate(9000));
-    eprintln!("1500: {usual:.0} Mbit/s, 9000: {jumbo:.0} Mbit/s");
-    assert!(jumbo > 0.0 && usual > 0.0);
 }

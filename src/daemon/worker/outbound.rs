@@ -27,7 +27,9 @@ impl Shared {
                 }
                 Sent::Whole
             }
-            to => self.send_segments(to, bytes, segment),
+            to @ (Remote::Udp { .. } | Remote::Stream(_) | Remote::Circuit(_)) => {
+                self.send_segments(to, bytes, segment)
+            }
         }
     }
 
