@@ -131,26 +131,19 @@ impl Default for Hop {
 }
 
 /// `[interface]`: the TUN device.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct Interface {
     /// Name of the device, at most 15 bytes. `None`: `hm-` and the name of the network.
     #[serde(deserialize_with = "value::interface_name")]
     pub name: Option<String>,
-    /// Largest packet through the device, in bytes.
+    /// Largest packet through the device, in bytes. `None`: what the paths to other machines carry.
     #[serde(deserialize_with = "value::mtu")]
-    pub mtu: u16,
+    pub mtu: Option<u16>,
     /// Threads that move packets. `None`: as many as there are cores, at most 4.
     #[serde(deserialize_with = "value::workers")]
     pub workers: Option<NonZeroUsize>,
-}
-
-impl Default for Interface {
-    fn default() -> Self {
-        // 1500 of Ethernet, less the outer IPv6 and UDP headers (48) and our header and tag (32).
-        Self { name: None, mtu: 1420, workers: None }
-    }
 }
 
 /// `[network]`: used only when this machine creates the network.

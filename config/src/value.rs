@@ -76,9 +76,9 @@ pub(crate) fn interface_name<'de, D: Deserializer<'de>>(input: D) -> Result<Opti
     allowed(inner && length && text != "." && text != "..", Some(text))
 }
 
-pub(crate) fn mtu<'de, D: Deserializer<'de>>(input: D) -> Result<u16, D::Error> {
+pub(crate) fn mtu<'de, D: Deserializer<'de>>(input: D) -> Result<Option<u16>, D::Error> {
     let mtu = u16::deserialize(input)?;
-    allowed((MTU_MIN..=MTU_MAX).contains(&mtu), mtu)
+    allowed((MTU_MIN..=MTU_MAX).contains(&mtu), Some(mtu))
 }
 
 pub(crate) fn workers<'de, D: Deserializer<'de>>(input: D) -> Result<Option<NonZeroUsize>, D::Error> {

@@ -26,7 +26,7 @@ fn every_key_is_read() {
     assert_eq!((settings.stream.enabled, settings.stream.listen), (false, 8443));
     assert_eq!((settings.hop.enabled, settings.hop.bytes_per_second()), (false, Some(6_250_000)));
     assert_eq!(settings.interface.name.as_deref(), Some("hm0"));
-    assert_eq!((settings.interface.mtu, settings.interface.workers), (9000, NonZeroUsize::new(3)));
+    assert_eq!((settings.interface.mtu, settings.interface.workers), (Some(9000), NonZeroUsize::new(3)));
     assert_eq!(settings.network.ipv4_range, Some("10.8.0.0/24".parse().unwrap()));
     assert_eq!(settings.addresses.advertise, ["198.51.100.7:1".parse().unwrap()]);
     let seeds: Vec<String> = settings.addresses.seeds.iter().map(ToString::to_string).collect();
@@ -49,7 +49,7 @@ fn every_key_is_read() {
 #[test]
 fn what_is_left_out_has_its_default() {
     let settings = parse("[interface]\nname = \"hm0\"\n").unwrap();
-    assert_eq!((settings.interface.mtu, settings.session.rekey_after_s), (1420, 120));
+    assert_eq!((settings.interface.mtu, settings.session.rekey_after_s), (None, 120));
     assert_eq!((settings.listen.port, settings.log.level), (0, LogLevel::Info));
     assert_eq!((settings.stream.enabled, settings.stream.listen), (true, 443));
     assert_eq!((settings.hop.enabled, settings.hop.bytes_per_second()), (true, None));

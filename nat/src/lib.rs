@@ -9,6 +9,7 @@ mod ladder;
 mod lifetime;
 mod limits;
 mod observe;
+mod path_mtu;
 mod paths;
 mod punch;
 mod remote;
@@ -22,6 +23,7 @@ pub use limits::{
     PROBE_TIMEOUT_MIN, PROBE_TRIES,
 };
 pub use observe::{DialBack, Observations, Witness};
+pub use path_mtu::{Look, MTU_ASSUMED, MTU_MAX, MTU_MIN, Measured, Mtu, PathMtu, SizeProbe};
 pub use paths::{Output, Paths, Pong, Traffic, WaitReason};
 pub use punch::{
     Punch, PunchOutput, PunchParams, PunchResult, Reason, Role, Rung, Side, Strategy, same_nat, strategy,

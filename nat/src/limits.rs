@@ -63,6 +63,25 @@ pub(crate) const PENALTY_MS: u32 = 2_000;
 /// How long that is remembered.
 pub(crate) const PENALTY_TIME: Duration = Duration::from_secs(30);
 
+// How long a packet may be on a path (`path_mtu`), after RFC 8899 section 5.1.
+
+/// Probes of one length without an answer after which it does not fit: MAX_PROBES. One may be lost by chance.
+pub(crate) const MTU_PROBES_MAX: u32 = 3;
+/// A probe may take twice the round trip and this, for it is longer than what that was measured with, and machines pause.
+pub(crate) const MTU_PROBE_MARGIN: Duration = Duration::from_millis(200);
+/// No probe is waited for longer: PROBE_TIMER.
+pub(crate) const MTU_PROBE_TIMEOUT_MAX: Duration = Duration::from_secs(1);
+/// Lengths nearer to each other than this, in bytes, are not told apart: half a per cent of a packet is not worth another probe.
+pub(crate) const MTU_STEP: u16 = 8;
+/// A path that packets go by is tried for more this often: PMTU_RAISE_TIMER.
+pub(crate) const MTU_RAISE_INTERVAL: Duration = Duration::from_secs(600);
+/// While packets go, a packet of the whole length is known to have come through no longer ago than this: CONFIRMATION_TIMER.
+pub(crate) const MTU_CONFIRM_INTERVAL: Duration = Duration::from_secs(10);
+/// And than this, while nothing comes back: of a connection that stalls since its packets got too long nothing does.
+pub(crate) const MTU_CONFIRM_SILENT: Duration = Duration::from_secs(2);
+/// Nothing comes back when nothing has for this long.
+pub(crate) const MTU_SILENCE: Duration = Duration::from_millis(500);
+
 // What others say that our address is (`observe`).
 
 /// An observation counts this long: anchors repeat theirs far more often, and a NAT that was restarted shows in time.

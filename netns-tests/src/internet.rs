@@ -99,6 +99,22 @@ impl Internet {
         self.change("delete", one, other);
     }
 
+    /// From now on no network that there is takes packets of more than `mtu` bytes from the core, which says so to nobody: what may
+    /// be fragmented is, the rest is lost.
+    pub fn narrow(&self, mtu: u16) {
+        let networks = 1..=self.networks.load(Ordering::Relaxed);
+        self.core.ip(&networks.map(|n| format!("link set net{n} mtu {mtu}\n")).collect::<String>());
+        self.core.nft(
+            "table inet silent {
+                chain output {
+                    type filter hook output priority filter; policy accept;
+                    icmp type destination-unreachable drop
+                    icmpv6 type packet-too-big drop
+                }
+            }",
+        );
+    }
+
     fn change(&self, verb: &str, one: &impl Public, other: &impl Public) {
         let mut lines = String::new();
         for a in one.public_addresses() {

@@ -67,8 +67,10 @@ fn a_status_has_every_promised_field() {
     assert_eq!(status["node"]["roles"], serde_json::json!(["member"]));
     assert!(a.status()["node"]["roles"].as_array().unwrap().contains(&"admin".into()));
     assert_eq!(status["interface"]["name"], "hm-home");
-    let mtu = b.run(&["cat", "/sys/class/net/hm-home/mtu"]).ok();
-    assert_eq!(status["interface"]["mtu"].as_u64(), mtu.trim().parse().ok(), "{status}");
+    wait_until("the interface takes what status says", DEADLINE, || {
+        let mtu = b.run(&["cat", "/sys/class/net/hm-home/mtu"]).ok();
+        (b.status()["interface"]["mtu"].as_u64() == mtu.trim().parse().ok()).then_some(())
+    });
     let listen = status["listen"].as_array().unwrap();
     assert_eq!(listen, &[format!("0.0.0.0:{}", joiner.port), format!("[::]:{}", joiner.port)]);
     assert!(status["uptime_s"].is_u64(), "{status}");

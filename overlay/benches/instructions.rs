@@ -5,6 +5,8 @@
 //! with `-- --write` it writes that file. They hold for one compiler and one version of each crate, which the repository pins.
 //! A program of this one is run twice for each line, over few packets and over more: what differs is the packets' own.
 
+#![expect(clippy::disallowed_methods, reason = "this program runs others, and keeps a file")]
+
 #[expect(dead_code, reason = "the other benchmarks use the rest")]
 mod pair;
 
@@ -24,8 +26,10 @@ const ROUNDS: u64 = 100;
 /// See [`ROUNDS`].
 const LONGER: u64 = 3;
 
-/// What is counted, and of how many packets a round is.
-const CASES: [(&str, u64, fn(u64)); 7] = [
+/// What is counted, of how many packets a round is, and so many rounds of it.
+type Case = (&'static str, u64, fn(u64));
+
+const CASES: [Case; 7] = [
     ("seal 64 bytes", 1, |rounds| seal(64, rounds)),
     ("seal 1420 bytes", 1, |rounds| seal(1420, rounds)),
     ("split and seal a superpacket, each packet", SEGMENTS as u64, superpacket),

@@ -107,7 +107,9 @@ impl Pair {
                 Output::Transmit { bytes, .. } => flights.push_back((1 - at, bytes)),
                 Output::Publish(tables) => self.tables[at] = tables,
                 Output::Wait(..) => return,
-                Output::Dial(_)
+                Output::TransmitWhole { .. }
+                | Output::InterfaceMtu(_)
+                | Output::Dial(_)
                 | Output::CloseStream(_)
                 | Output::OpenSockets { .. }
                 | Output::CloseSockets { .. }
@@ -183,6 +185,7 @@ fn node(identity: Identity, network: Network, suite: Suite, now: Instant) -> Nod
         hop: HopParams::default(),
         full_replication_max: registry::limits::FULL_REPLICATION_MAX,
         streams: overlay::DialStreams::Never,
+        mtu_max: overlay::MTU_ASSUMED,
         seed,
         unix_s: UNIX_S,
     };

@@ -73,6 +73,8 @@ reasons! {
     HopBudget = "hop_budget",
     /// A copy of a datagram that was carried before.
     HopCopy = "hop_copy",
+    /// A packet was longer than the path carries; its sender was told.
+    TooBig = "too_big",
     /// The operating system did not take a datagram or a packet.
     Os = "os_refused",
 }

@@ -1,13 +1,15 @@
 //! The fast path: what a worker does with what it reads, over one snapshot.
 //!
 //! ```text
-//! outbound   packet → parse → own source? → route → session → split, seal in place → train of datagrams
+//! outbound   packet → parse → own source? → route → session → fit, split, seal in place → train of datagrams
 //! inbound    datagram → index → open in place, replay window → parse → source check → packet → merge
 //! ```
 //!
 //! Pure functions: no clock, no lock, no allocation for a packet. What they cannot decide becomes a
 //! [`SlowInput`] for the Node; only there bytes are copied. Strangers' datagrams end here, with a counter.
 
+mod fit;
+mod fragment;
 mod header;
 mod inbound;
 mod merge;
@@ -38,6 +40,8 @@ pub enum Outbound {
     Stage(usize),
     /// Tell the sender.
     Unreachable(Unreachable, DropReason),
+    /// Tell the sender how long its packets may be, in bytes.
+    TooBig(u16),
     /// Forget it.
     Drop(DropReason),
 }

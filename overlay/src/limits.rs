@@ -122,6 +122,10 @@ pub const ENROLMENT_BEGIN_ANEW_AFTER: Duration = Duration::from_secs(7);
 /// The joiner gives up after this long without any answer.
 pub const ENROLMENT_PATIENCE: Duration = Duration::from_secs(20);
 
+/// The interface goes on taking packets of a length that no path carries any more for this long, so that a peer which comes and
+/// goes does not change it each time: what is too long is cut or refused meanwhile.
+pub const INTERFACE_MTU_KEPT: Duration = Duration::from_secs(600);
+
 /// Validity of a credential. Admins renew what they have signed when a third of it is left.
 pub const CREDENTIAL_LIFE_S: u64 = 3 * 365 * 24 * 3600;
 /// How often an admin looks for credentials to renew and for addresses claimed twice.

@@ -10,7 +10,7 @@
 //!
 //! Bytes, time and a seed go in; bytes and deadlines come out. The files beside this one, in the order of a
 //! node's life: `handshake`, `established`, `control`, `records`, `epoch`, `policy`, `issuer`, `vouch`, `command`, `services`, `publishing`, `leases`, `share`, `finding`, `zone`, `review`,
-//! `timers`, `view`, `diagnosis`.
+//! `path_mtu`, `timers`, `view`, `diagnosis`.
 
 mod circuit;
 mod command;
@@ -31,6 +31,7 @@ mod link_state;
 mod neighbours;
 mod news;
 mod output;
+mod path_mtu;
 mod policy;
 mod publishing;
 mod punching;
@@ -118,6 +119,8 @@ pub struct Params {
     pub full_replication_max: usize,
     /// When others are dialled over TCP.
     pub streams: DialStreams,
+    /// Longest packet that the interface is ever to take, in bytes: what there is to find out of a path.
+    pub mtu_max: u16,
     /// 32 bytes of entropy.
     pub seed: [u8; 32],
     /// The wall clock, seconds since 1970.
@@ -180,6 +183,7 @@ pub struct Node {
     /// Sockets of attempts that are over, and when they are closed.
     closing: VecDeque<(Instant, SocketId, u16)>,
     dialling: stream::Dialling,
+    mtu: path_mtu::InterfaceMtu,
     discovery: discovery::Discovery,
     company: company::Company,
     neighbours: neighbours::Neighbours,
@@ -250,6 +254,7 @@ impl Node {
             punches: 0,
             closing: VecDeque::new(),
             dialling: stream::Dialling::new(params.streams, now),
+            mtu: path_mtu::InterfaceMtu::new(params.mtu_max),
             company: company::Company::new(now),
             neighbours: neighbours::Neighbours::new(params.identity.node(), random.u64(), now),
             news: news::News::default(),
@@ -424,7 +429,8 @@ impl Node {
                 self.positions.push(None);
             }
             self.positions[position] = Some(node);
-            let mut peer = Peer::new(node, position, noise_key, self.random.u64(), now);
+            let seed = self.random.u64();
+            let mut peer = Peer::new(node, position, noise_key, (seed, self.mtu.max()), now);
             if let Some(interval) = self.keepalive.interval() {
                 peer.paths.handle_idle_interval(interval);
             }

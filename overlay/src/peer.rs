@@ -9,7 +9,7 @@ use crate::noise::Handshake;
 use crate::peers::Plan;
 use crate::session::{Role, Session};
 use crate::tables::PeerShared;
-use nat::{Paths, Traffic};
+use nat::{PathMtu, Paths, Traffic};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -208,6 +208,7 @@ pub(crate) struct Peer {
     pub(crate) highest_timestamp: u64,
     pub(crate) cookie: Option<(Cookie, Instant)>,
     pub(crate) paths: Paths,
+    pub(crate) path_mtu: PathMtu,
     pub(crate) punching: Punching,
     /// Before this no circuit is asked for.
     pub(crate) next_circuit: Instant,
@@ -237,7 +238,7 @@ impl Peer {
         node: NodeId,
         position: usize,
         noise_key: NoisePublicKey,
-        token_seed: u64,
+        (token_seed, mtu_max): (u64, u16),
         now: Instant,
     ) -> Self {
         Self {
@@ -250,6 +251,7 @@ impl Peer {
             highest_timestamp: 0,
             cookie: None,
             paths: Paths::new(token_seed),
+            path_mtu: PathMtu::new(mtu_max, token_seed.rotate_left(32)),
             punching: Punching::default(),
             next_circuit: now,
             circuit_failures: 0,

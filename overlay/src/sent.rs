@@ -55,6 +55,8 @@ pub(crate) fn kind_of(message: &Message) -> &'static str {
         Message::Digests { .. } => "digests",
         Message::Find { .. } => "find",
         Message::Found { .. } => "found",
+        Message::Measure { .. } => "measure",
+        Message::Measured { .. } => "measured",
     }
 }
 

@@ -7,7 +7,7 @@ use crate::forwarding::Labels;
 use crate::gates::Gates;
 use crate::hint_gate::HintGate;
 use crate::session::Session;
-use nat::Remote;
+use nat::{Mtu, Remote};
 use routing::RouteTable;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -54,6 +54,8 @@ pub struct PeerRow {
     pub remote: Option<Remote>,
     /// When that is a circuit: its first hop, and by which label that knows it.
     pub first_hop: Option<(Remote, u64)>,
+    /// How long packets to it may be.
+    pub mtu: Mtu,
     /// Counters.
     pub shared: Arc<PeerShared>,
 }

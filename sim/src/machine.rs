@@ -258,6 +258,7 @@ impl Machine {
             full_replication_max: self.full_replication_max,
             hop: overlay::HopParams::default(),
             streams: overlay::DialStreams::Never,
+            mtu_max: overlay::MTU_MAX,
             seed,
             unix_s,
         }

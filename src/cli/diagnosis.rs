@@ -184,7 +184,12 @@ fn headline(reply: &WhyReply) -> String {
     }
     let rtt = reply.path.as_ref().and_then(|path| path.rtt_ms).map(text::milliseconds);
     let loss = reply.path.as_ref().and_then(|path| path.loss_per_mille).map(text::per_mille);
-    let figures = [rtt.map(|rtt| format!("RTT {rtt}")), loss.map(|loss| format!("loss {loss}"))];
+    let mtu = reply.path.as_ref().and_then(|path| path.mtu);
+    let figures = [
+        rtt.map(|rtt| format!("RTT {rtt}")),
+        loss.map(|loss| format!("loss {loss}")),
+        mtu.map(|mtu| format!("MTU {mtu}")),
+    ];
     let figures = figures.into_iter().flatten().collect::<Vec<_>>().join(", ");
     let figures = if figures.is_empty() { figures } else { format!(" ({figures})") };
     format!("{node}: {way}{figures}")

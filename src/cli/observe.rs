@@ -174,8 +174,19 @@ fn peer_table(peers: &[&Peer], whole: bool) -> Vec<String> {
         }
         return table.lines();
     }
-    let headings =
-        ["NAME", "ID", "STATE", "PATH", "RTT", "LOSS", "RECEIVED", "SENT", "LAST HANDSHAKE", "ADDRESSES"];
+    let headings = [
+        "NAME",
+        "ID",
+        "STATE",
+        "PATH",
+        "RTT",
+        "LOSS",
+        "MTU",
+        "RECEIVED",
+        "SENT",
+        "LAST HANDSHAKE",
+        "ADDRESSES",
+    ];
     let mut table = Table::with_headings(headings);
     for peer in peers {
         let (path, rtt, loss) = travel(peer.path.as_ref());
@@ -187,6 +198,7 @@ fn peer_table(peers: &[&Peer], whole: bool) -> Vec<String> {
             path,
             rtt,
             loss,
+            peer.path.as_ref().and_then(|path| path.mtu).map_or("-".to_owned(), |mtu| mtu.to_string()),
             text::bytes(peer.rx_bytes),
             text::bytes(peer.tx_bytes),
             handshake.map_or("-".to_owned(), |ago| format!("{} ago", text::duration(ago))),

@@ -89,6 +89,9 @@ pub(super) struct Path<'a> {
     remote: Option<&'a str>,
     rtt_ms: Option<f64>,
     loss_per_mille: Option<u32>,
+    /// Only once it was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtu: Option<u32>,
     /// Only of a path through hops.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     hops: &'a [String],
@@ -162,6 +165,7 @@ impl<'a> From<Option<&'a api::Path>> for Path<'a> {
             remote: path.and_then(|path| path.remote.as_deref()),
             rtt_ms: path.and_then(|path| path.rtt_ms).map(thousandths),
             loss_per_mille: path.and_then(|path| path.loss_per_mille),
+            mtu: path.and_then(|path| path.mtu),
             hops: path.map_or(&[], |path| &path.hops),
             pending: path.is_some_and(|path| path.pending),
         }

@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -88,6 +88,10 @@ pub(super) struct Driver {
     ending: Option<(Ending, Option<Answer>)>,
     pub(super) interface: String,
     pub(super) mtu: u32,
+    /// Whether it was configured.
+    pub(super) is_mtu_fixed: bool,
+    /// What it is to be, when it is to be something else.
+    pub(super) wanted_mtu: Option<u32>,
     socket: PathBuf,
     started: Instant,
     pub(super) advertised: Vec<Candidate>,
@@ -158,6 +162,7 @@ fn make_node(loaded: Loaded, settings: &config::Settings) -> Node {
             (true, false) => DialStreams::WhenAlone,
             (true, true) => DialStreams::AtOnce,
         },
+        mtu_max: settings.interface.mtu.unwrap_or(overlay::MTU_MAX),
         seed: entropy::seed(),
         unix_s: clock::unix_s(),
     };
@@ -178,6 +183,7 @@ impl Driver {
             tables: ArcSwap::new(node.snapshot()),
             drops: node.drops(),
             streams,
+            too_long_told: AtomicBool::new(false),
             asks_stun: !settings.stun.servers.is_empty(),
             stun_budget: Mutex::new(Budget::new(clock::now())),
             wakes: (0..worker::count(settings.interface.workers).get())
@@ -208,7 +214,9 @@ impl Driver {
             new_addresses: false,
             ending: None,
             interface: interface.to_owned(),
-            mtu: settings.interface.mtu.into(),
+            mtu: settings.interface.mtu.unwrap_or(overlay::MTU_ASSUMED).into(),
+            is_mtu_fixed: settings.interface.mtu.is_some(),
+            wanted_mtu: None,
             socket,
             started: now,
             advertised: advertised(settings),
@@ -258,6 +266,7 @@ impl Driver {
                 _ = terminate.recv() => self.end(Ending::Down, None),
             }
             self.pump_outside(outside);
+            self.follow_mtu(netlink).await;
             if std::mem::take(&mut self.new_addresses) {
                 self.readdress_host(netlink).await;
                 self.names.readdress(&self.own(), &self.directory).await;
@@ -273,6 +282,12 @@ impl Driver {
         loop {
             match self.node.poll_output(clock::now()) {
                 Output::Transmit { remote, bytes, ttl } => self.shared.send_with_ttl(remote, &bytes, ttl),
+                Output::TransmitWhole { remote, bytes, probe } => {
+                    if !self.shared.send_whole(remote, &bytes) {
+                        self.node.handle_refused(probe, clock::now());
+                    }
+                }
+                Output::InterfaceMtu(mtu) => self.wanted_mtu = Some(mtu.into()),
                 Output::Beacon(bytes) => self.discovery.beacon(&bytes),
                 Output::Dht(request) => self.discovery.ask_dht(request),
                 Output::Dial(address) => self.dials.push(address),
@@ -342,6 +357,10 @@ impl Driver {
             match message {
                 ToNode::Slow(input, remote) => self.node.handle_slow(input, remote, clock::now()),
                 ToNode::Stun(from, bytes) => self.take_stun(outside, from, &bytes),
+                ToNode::TooLong(remote) => {
+                    self.shared.too_long_told.store(false, Relaxed);
+                    self.node.handle_too_long(remote, clock::now());
+                }
                 ToNode::Packet(position, packet) => self.node.handle_packet(position, packet, clock::now()),
             }
         }

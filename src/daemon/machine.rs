@@ -39,6 +39,20 @@ impl Driver {
         Ok(())
     }
 
+    /// Gives the interface the MTU that the paths to peers are worth, unless one was configured.
+    pub(super) async fn follow_mtu(&mut self, netlink: &Netlink) {
+        let Some(mtu) = self.wanted_mtu.take().filter(|mtu| !self.is_mtu_fixed && *mtu != self.mtu) else {
+            return;
+        };
+        match netlink.set_mtu(&self.interface, mtu).await {
+            Ok(()) => {
+                tracing::info!(before = self.mtu, mtu, "the interface takes packets of another length");
+                self.mtu = mtu;
+            }
+            Err(error) => tracing::warn!("{error}; packets are as long as before"),
+        }
+    }
+
     pub(super) async fn readdress_host(&mut self, netlink: &Netlink) {
         let addresses = interface_addresses(&self.own());
         if let Err(error) = netlink.replace_addresses(&self.interface, &addresses, &[]).await {

@@ -97,7 +97,7 @@ fn peer(view: &PeerView, outside: &Outside) -> api::Peer {
         id: view.node.to_string(),
         addresses: view.addresses.iter().map(ToString::to_string).collect(),
         state: state.into(),
-        path: Some(path(&view.path, view.round_trip, view.loss_per_mille, outside)),
+        path: Some(path(&view.path, view.round_trip, (view.loss_per_mille, view.mtu), outside)),
         rx_bytes: view.rx_bytes,
         tx_bytes: view.tx_bytes,
         last_handshake_s: view.last_handshake.map(|age| age.as_secs_f64()),
@@ -108,13 +108,14 @@ fn peer(view: &PeerView, outside: &Outside) -> api::Peer {
 pub(super) fn path(
     view: &PathView,
     round_trip: Option<Duration>,
-    loss_per_mille: Option<u16>,
+    (loss_per_mille, mtu): (Option<u16>, Option<u16>),
     outside: &Outside,
 ) -> api::Path {
     let mut path = api::Path {
         kind: api::PathKind::None.into(),
         rtt_ms: round_trip.map(|round_trip| round_trip.as_secs_f64() * 1000.0),
         loss_per_mille: loss_per_mille.map(u32::from),
+        mtu: mtu.map(u32::from),
         ..api::Path::default()
     };
     match view {

@@ -148,7 +148,7 @@ impl Driver {
                     id: selected.node.to_string(),
                     address: self.address_of(&selected),
                     rtt_ms: round_trip.as_secs_f64() * 1000.0,
-                    path: Some(report::path(&path, Some(round_trip), None, &self.outside())),
+                    path: Some(report::path(&path, Some(round_trip), (None, None), &self.outside())),
                 }))
             }
             None => Err(Refusal::new(RefusalKind::Timeout, format!("{} does not answer", selected.name))),

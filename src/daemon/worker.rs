@@ -53,6 +53,8 @@ pub(super) enum ToNode {
     Stun(SocketAddr, Vec<u8>),
     /// A packet for the peer at this position, which has no session.
     Packet(usize, Vec<u8>),
+    /// Packets to this remote had to go in fragments.
+    TooLong(Remote),
 }
 
 /// From the Node to the first worker.
@@ -72,6 +74,8 @@ pub(super) struct Shared {
     pub(super) drops: Arc<Drops>,
     /// By which datagrams go over TCP.
     pub(super) streams: Option<StreamSender>,
+    /// Set by a worker that has told the Node of fragments, cleared when it has looked.
+    pub(super) too_long_told: AtomicBool,
     /// Whether we ask STUN servers, so that answers mean something.
     pub(super) asks_stun: bool,
     /// What STUN may cost.
@@ -90,6 +94,18 @@ impl Shared {
     /// Sends a datagram to where it can go; what the system does not take is counted.
     pub(super) fn send(&self, remote: Remote, bytes: &[u8]) {
         self.send_with_ttl(remote, bytes, None);
+    }
+
+    /// Sends a datagram in one piece; whether it went: not, when the machine knows it to be too long for that.
+    pub(super) fn send_whole(&self, remote: Remote, bytes: &[u8]) -> bool {
+        let Remote::Udp { socket, address } = remote else {
+            self.send(remote, bytes);
+            return true;
+        };
+        self.udp.send_whole(socket, address, bytes).unwrap_or_else(|_| {
+            self.drops.count(DropReason::Os);
+            true
+        })
     }
 
     /// As [`Shared::send`], with a limit of routers on the way.
@@ -207,7 +223,7 @@ impl Worker {
                 ToWorker::Unreachable(packet, reason) => self.refuse(&packet, reason),
             }
         }
-        buffers.trains.flush(&mut |train: &Train| self.shared.send_train(train));
+        buffers.trains.flush(&mut |train: &Train| self.send_train(train));
     }
 
     fn tell_node(&self, message: ToNode) {

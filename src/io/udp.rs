@@ -4,9 +4,10 @@
 //!
 //! Sending and receiving take `&self`, so the worker and the control thread share one [`Udp`]; no lock is taken per
 //! datagram. Nothing is allocated per datagram: batches, segmentation on send (UDP_SEGMENT) and coalescing on receive
-//! (UDP_GRO) are the kernel's. A datagram too big for the path goes in fragments, by what the kernel has learnt of the
-//! path's MTU.
+//! (UDP_GRO) are the kernel's. A datagram too long for the path goes in fragments, by what the kernel has learnt of the
+//! path's MTU, unless it is sent as one that must not, or must whatever the kernel knows.
 
+mod fragmenting;
 mod half;
 mod lane;
 mod pair;
@@ -21,14 +22,15 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 
 use super::epoll::Epoll;
-use half::{Half, SOCKET_BUFFER_SIZE, send_in_batches};
+use fragmenting::Fragmenting;
+use half::{Half, SOCKET_BUFFER_SIZE, is_too_long, send_in_batches};
 use pair::Pair;
 use remote::{canonical, is_reachable};
 use spares::Spares;
 
 pub use overlay::SocketId;
 
-pub use half::{ReceiveBuffers, ReceivedTrain, TRAINS_MAX};
+pub use half::{ReceiveBuffers, ReceivedTrain, Sent, TRAINS_MAX};
 pub use lane::Lane;
 pub use spares::{SPARE_FIRST, SPARES_MAX};
 
@@ -116,7 +118,7 @@ impl Udp {
         remote: SocketAddr,
         bytes: &[u8],
         segment_size: usize,
-    ) -> io::Result<()> {
+    ) -> io::Result<Sent> {
         if segment_size == 0 {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -150,13 +152,42 @@ impl Udp {
         self.with(socket, remote, send)
     }
 
-    /// Lets the socket of this number act that reaches `remote`.
-    fn with(
+    /// As [`Udp::send_segments`], for a path that is too narrow for what must go by it: in fragments, over IPv4 by any router too.
+    ///
+    /// # Errors
+    /// As [`Udp::send_segments`].
+    pub fn send_in_fragments(
         &self,
         socket: SocketId,
         remote: SocketAddr,
-        act: impl FnOnce(&Half) -> io::Result<()>,
+        bytes: &[u8],
+        segment_size: usize,
     ) -> io::Result<()> {
+        let remote = reachable(remote)?;
+        self.with(socket, remote, |half| half.send_as(Fragmenting::Anywhere, remote, bytes, segment_size))
+    }
+
+    /// Sends one datagram to `remote` in one piece: nobody on the way may fragment it. Whether it went: not, when the interface
+    /// takes none that is so long.
+    ///
+    /// # Errors
+    /// As [`Udp::send_from`].
+    pub fn send_whole(&self, socket: SocketId, remote: SocketAddr, bytes: &[u8]) -> io::Result<bool> {
+        let remote = reachable(remote)?;
+        let send = |half: &Half| half.send_as(Fragmenting::Never, remote, bytes, bytes.len());
+        match self.with(socket, remote, send) {
+            Err(error) if is_too_long(&error) => Ok(false),
+            result => result.map(|()| true),
+        }
+    }
+
+    /// Lets the socket of this number act that reaches `remote`.
+    fn with<T>(
+        &self,
+        socket: SocketId,
+        remote: SocketAddr,
+        act: impl FnOnce(&Half) -> io::Result<T>,
+    ) -> io::Result<T> {
         match socket {
             SocketId::MAIN => act(self.main.half(remote)?),
             TEST => act(self.test.half(remote)?),

@@ -3,7 +3,7 @@
 use crate::epoch::EpochMessage;
 use crate::news::NewsMessage;
 use crate::view::ViewMessage;
-use crate::{Candidate, InviteId, Name, NatProfile, NodeId, Part};
+use crate::{Candidate, InviteId, Name, NatProfile, NodeId, Part, cbor};
 use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
 
@@ -283,7 +283,38 @@ pub enum Message {
         #[n(3)]
         age_s: Option<u32>,
     },
+    /// "Does a datagram of this length come through, in one piece?" Made by [`Message::measure`].
+    #[n(20)]
+    Measure {
+        /// Comes back in the answer.
+        #[n(0)]
+        token: u64,
+        /// Zeros, which make it as long as it is to be.
+        #[n(1)]
+        padding: ByteVec,
+    },
+    /// Answers it, to where it came from.
+    #[n(21)]
+    Measured {
+        /// As it was asked with.
+        #[n(0)]
+        token: u64,
+    },
 }
+
+impl Message {
+    /// The encoding, `length` bytes long, of a message that finds out whether a packet of that length comes through: sealed
+    /// it is as long as the packet is. Longer than `length` below [`MEASURE_LENGTH_MIN`].
+    #[must_use]
+    pub fn measure(token: u64, length: usize) -> Vec<u8> {
+        let with = |padding: usize| cbor::encode(&Self::Measure { token, padding: vec![0; padding].into() });
+        let bare = with(MEASURE_LENGTH_MIN).len() - MEASURE_LENGTH_MIN;
+        with(length.saturating_sub(bare).max(MEASURE_LENGTH_MIN - bare))
+    }
+}
+
+/// The shortest [`Message::measure`]; from here on the length of the padding takes the same two bytes.
+pub const MEASURE_LENGTH_MIN: usize = 512;
 
 /// Most nodes of a circuit besides the one that wants it and the receiver of the message: three more hops and the end, or
 /// what of them was passed.
@@ -310,7 +341,7 @@ pub enum CircuitEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cbor, datagram};
+    use crate::datagram;
 
     #[test]
     fn messages_read_back() {
@@ -357,8 +388,23 @@ mod tests {
             Message::Find { nonce: 1, name: "web".parse().unwrap() },
             Message::Found { nonce: 1, count: None, record: None, age_s: None },
             Message::Found { nonce: 1, count: Some(2), record: Some(vec![1].into()), age_s: Some(7) },
+            Message::Measure { token: 1, padding: vec![0; 300].into() },
+            Message::Measured { token: u64::MAX },
         ] {
             assert_eq!(cbor::decode(&cbor::encode(&message)), Ok(message));
+        }
+    }
+
+    #[test]
+    fn a_measure_is_as_long_as_it_is_to_be() {
+        for token in [0, 23, 24, 255, 256, 1 << 16, 1 << 32, u64::MAX] {
+            for length in [MEASURE_LENGTH_MIN, 1280, 1420, 8940, 65_475, 65_495] {
+                let bytes = Message::measure(token, length);
+                assert_eq!(bytes.len(), length, "{token}");
+                let read = cbor::decode::<Message>(&bytes);
+                assert!(matches!(read, Ok(Message::Measure { token: read, .. }) if read == token));
+            }
+            assert_eq!(Message::measure(token, 0).len(), MEASURE_LENGTH_MIN);
         }
     }
 

@@ -104,6 +104,13 @@ impl Labelled {
     }
 }
 
+/// Whether the first of these labelled datagrams finds out how long datagrams may be, so that a hop must carry it in one piece: a
+/// control message longer than any other.
+#[must_use]
+pub fn is_measure(bytes: &[u8], length: usize) -> bool {
+    length > LABEL_LENGTH + SLOW_LENGTH_MAX && bytes.get(LABEL_LENGTH) == Some(&kind::CONTROL)
+}
+
 /// Writes the header before a datagram that a hop carries.
 pub fn write_label(header: &mut [u8; LABEL_LENGTH], label: u64) {
     *header = [0; LABEL_LENGTH];

@@ -22,6 +22,7 @@ pub mod icmp;
 mod id;
 pub mod invite;
 pub mod mailbox;
+pub mod mss;
 mod name;
 mod nat_profile;
 pub mod news;

@@ -6,8 +6,8 @@ use ed25519_dalek::SigningKey;
 use minicbor::bytes::ByteVec;
 use std::collections::BTreeMap;
 use wire::control::{
-    CircuitEnd, DIGESTS_MAX, FOUND_MAX, HAVE_ENTRIES_MAX, HaveEntry, Message, ROUTE_MAX, RangeDigest, Share,
-    WANT_KEYS_MAX,
+    CircuitEnd, DIGESTS_MAX, FOUND_MAX, HAVE_ENTRIES_MAX, HaveEntry, MEASURE_LENGTH_MIN, Message, ROUTE_MAX,
+    RangeDigest, Share, WANT_KEYS_MAX,
 };
 use wire::datagram::{self, CookieReply, Datagram, HintStage, Sealed};
 use wire::epoch::EpochMessage;
@@ -147,6 +147,7 @@ fn constants_are_those_of_the_code() {
         ("WANT_KEYS_MAX", WANT_KEYS_MAX),
         ("DIGESTS_MAX", DIGESTS_MAX),
         ("FOUND_MAX", FOUND_MAX.into()),
+        ("MEASURE_LENGTH_MIN", MEASURE_LENGTH_MIN),
         ("POSITION_BITS", POSITION_BITS as usize),
         ("SAMPLE_MAX", SAMPLE_MAX),
         ("OFFER_MAX", OFFER_MAX),
@@ -426,6 +427,8 @@ fn example_messages_about_paths() -> Vec<(&'static str, Vec<u8>)> {
         ("vouch", Message::Vouch { invite: INVITE, mac_key: [8; 32].into(), open_s: 60 }),
         ("vouch, taken back", Message::Vouch { invite: INVITE, mac_key: [0; 32].into(), open_s: 0 }),
         ("enrolment message", Message::Enrolment { joiner: 1, bytes: vec![2].into() }),
+        ("measure (too short)", Message::Measure { token: 1, padding: vec![0; 2].into() }),
+        ("measured", Message::Measured { token: 1 }),
     ]
     .map(|(name, message)| (name, cbor::encode(&message)))
     .to_vec()

@@ -333,6 +333,8 @@ fn messages_about_paths() -> Vec<Seed> {
         ("dial-back", Message::DialBack { token: 1, port: 41820, is_same_port: true }),
         ("vouch", Message::Vouch { invite, mac_key: [3; 32].into(), open_s: 3600 }),
         ("enrolment", Message::Enrolment { joiner: 5, bytes: first.into() }),
+        ("measure", Message::Measure { token: 1, padding: vec![0; 2].into() }),
+        ("measured", Message::Measured { token: 1 }),
     ]
     .map(|(name, message)| ("control", name, cbor::encode(&message)))
     .to_vec()

@@ -48,6 +48,8 @@ pub(crate) fn control(bytes: &[u8]) -> bool {
         | Message::Rest { .. }
         | Message::Find { .. }
         | Message::Found { record: None, .. }
+        | Message::Measure { .. }
+        | Message::Measured { .. }
         | Message::Close => {}
     }
     true

@@ -8,6 +8,7 @@ use crate::tables::{PeerRow, Tables};
 use nat::Remote;
 use std::sync::atomic::Ordering::Relaxed;
 use wire::datagram::{Datagram, LABEL_LENGTH, Labelled, Sealed, write_label};
+use wire::mss::{clamp_mss, is_syn};
 use wire::packet::Packet;
 use wire::transport::Transport;
 
@@ -99,9 +100,12 @@ fn inbound_data(
         Err(error) => return Inbound::Drop(reason_of(error)),
     };
     let notice = notice(session, peer, remote);
-    let bytes = &datagram[range.clone()];
+    let bytes = &mut datagram[range.clone()];
     match check(tables, session.peer, bytes) {
         Ok(packet) => {
+            if peer.mtu.is_measured && is_syn(&packet, bytes) {
+                clamp_mss(&packet, bytes, peer.mtu.length, !is_unsummed);
+            }
             let transport = Transport::of(&packet, bytes);
             if is_unsummed && transport.is_none() {
                 return Inbound::Drop(DropReason::MalformedPacket);

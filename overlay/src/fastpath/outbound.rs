@@ -1,17 +1,20 @@
 //! From packets to datagrams.
 
 use super::Outbound;
+use super::fit::{Form, fit};
+use super::fragment::Fragments;
 use super::split::Split;
 use super::train::{Destination, Train, Trains};
 use crate::drops::DropReason;
 use crate::session::{Kind, Session};
 use crate::tables::{PeerRow, PeerShared, Tables};
-use nat::Remote;
+use nat::{Mtu, Remote};
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use wire::checksum::Sum;
 use wire::datagram::{HEADER_LENGTH, OVERHEAD, TAG_LENGTH};
 use wire::icmp::Unreachable;
+use wire::mss::{clamp_mss, is_syn};
 use wire::offload::{Offload, PartialChecksum};
 use wire::packet::Packet;
 use wire::transport::Transport;
@@ -20,6 +23,7 @@ use wire::transport::Transport;
 struct Way<'a> {
     session: &'a Session,
     to: Destination,
+    mtu: Mtu,
     shared: &'a PeerShared,
 }
 
@@ -41,16 +45,14 @@ pub fn outbound(
         Err(outcome) => return outcome,
     };
     let length = packet.len() as u64;
-    let outcome = if offload.segments.is_some() {
-        let Some(split) = Split::of(offload, parsed, packet) else {
-            return Outbound::Drop(DropReason::MalformedPacket);
-        };
-        seal_parts(&way, &split, packet, trains, send)
-    } else {
-        let Some(kind) = leave_checksum_out(offload, &parsed, packet) else {
-            return Outbound::Drop(DropReason::MalformedPacket);
-        };
-        seal_whole(&way, kind, packet, trains, send)
+    if way.mtu.is_measured && is_syn(&parsed, packet) {
+        clamp_mss(&parsed, packet, way.mtu.length, offload.checksum.is_none());
+    }
+    let outcome = match fit(offload, parsed, packet, way.mtu) {
+        Ok(Form::Whole(kind)) => seal_whole(&way, kind, packet, trains, send),
+        Ok(Form::Segments(split)) => seal_parts(&way, &split, packet, trains, send),
+        Ok(Form::Fragments(fragments)) => seal_fragments(&way, &fragments, packet, trains, send),
+        Err(outcome) => return outcome,
     };
     match outcome {
         Ok(()) => {
@@ -74,17 +76,20 @@ fn admit(tables: &Tables, packet: &[u8]) -> Result<Packet, DropReason> {
 fn way(tables: &Tables, destination: IpAddr) -> Result<Way<'_>, Outbound> {
     let no_route = Outbound::Unreachable(Unreachable::NoRoute, DropReason::NoRoute);
     let position = tables.routes.table.lookup(destination).ok_or(no_route)?;
-    let Some(PeerRow { session: Some(session), remote: Some(remote), first_hop, shared }) =
+    let Some(PeerRow { session: Some(session), remote: Some(remote), first_hop, mtu, shared }) =
         tables.peer(position)
     else {
         return Err(Outbound::Stage(position));
     };
+    let in_fragments = mtu.in_fragments;
     let to = match (first_hop, remote) {
-        (Some((hop, label)), _) => Destination { remote: *hop, label: Some(*label) },
+        (Some((hop, label)), _) => Destination { remote: *hop, label: Some(*label), in_fragments },
         (None, Remote::Circuit(_)) => return Err(Outbound::Stage(position)),
-        (None, Remote::Udp { .. } | Remote::Stream(_)) => Destination { remote: *remote, label: None },
+        (None, Remote::Udp { .. } | Remote::Stream(_)) => {
+            Destination { remote: *remote, label: None, in_fragments }
+        }
     };
-    Ok(Way { session, to, shared })
+    Ok(Way { session, to, mtu: *mtu, shared })
 }
 
 fn seal_whole(
@@ -121,6 +126,25 @@ fn seal_parts(
     Ok(())
 }
 
+fn seal_fragments(
+    way: &Way<'_>,
+    fragments: &Fragments,
+    packet: &[u8],
+    trains: &mut Trains,
+    send: &mut impl FnMut(&Train),
+) -> Result<(), Outbound> {
+    let count = fragments.count();
+    let first = way.session.take_counters(count as u64).map_err(|_| Outbound::Stage(way.session.peer))?;
+    for number in 0..count {
+        let slot = trains.slot(way.to, fragments.length(number) + OVERHEAD, send);
+        let slot = slot.ok_or(Outbound::Drop(DropReason::MalformedPacket))?;
+        let end = slot.len() - TAG_LENGTH;
+        fragments.write(number, packet, &mut slot[HEADER_LENGTH..end]);
+        seal(way.session, first + number as u64, Kind::Data, slot)?;
+    }
+    Ok(())
+}
+
 /// Under a counter that was taken, in a slot with room for header and tag, nothing fails; if it ever does, what is in the slot
 /// does not open, and is a lost datagram.
 fn seal(session: &Session, counter: u64, kind: Kind, slot: &mut [u8]) -> Result<(), Outbound> {
@@ -128,7 +152,7 @@ fn seal(session: &Session, counter: u64, kind: Kind, slot: &mut [u8]) -> Result<
 }
 
 /// A checksum of TCP or UDP that is not made yet is left out; any other is made. None when it lies outside the packet.
-fn leave_checksum_out(offload: Offload, parsed: &Packet, packet: &mut [u8]) -> Option<Kind> {
+pub(super) fn leave_checksum_out(offload: Offload, parsed: &Packet, packet: &mut [u8]) -> Option<Kind> {
     let Some(partial) = offload.checksum else { return Some(Kind::Data) };
     let is_known = |transport: Transport| transport.partial_checksum() == partial;
     if Transport::of(parsed, packet).is_some_and(is_known) {

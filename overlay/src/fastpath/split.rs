@@ -30,6 +30,23 @@ impl Split {
         (kind == segments.kind && is_whole && size > 0).then_some(Self { packet, transport, size })
     }
 
+    /// A whole segment of TCP, to be cut into packets no longer than `longest`. None when there is no room for payload.
+    pub(super) fn of_one(packet: Packet, transport: Transport, longest: usize) -> Option<Self> {
+        Self { packet, transport, size: packet.length - transport.headers }.within(longest)
+    }
+
+    /// Cut into packets no longer than `longest`, when it is TCP: in what portions that goes does not matter to it.
+    pub(super) fn within(self, longest: usize) -> Option<Self> {
+        let room = longest.checked_sub(self.transport.headers).filter(|room| *room > 0)?;
+        let is_tcp = self.transport.kind == TransportKind::Tcp;
+        (is_tcp && self.size > 0).then_some(Self { size: self.size.min(room), ..self })
+    }
+
+    /// Length of the longest packet.
+    pub(super) fn longest(&self) -> usize {
+        self.length(0)
+    }
+
     /// Number of packets, at least 1.
     #[must_use]
     pub fn count(&self) -> usize {

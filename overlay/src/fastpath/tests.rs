@@ -1,3 +1,5 @@
+mod mtu;
+
 use super::*;
 use crate::node::tests::lab::{Flight, Lab, packet};
 use crate::session::Kind;

@@ -21,6 +21,8 @@ pub(crate) struct Destination {
     pub(crate) remote: Remote,
     /// By which the remote, a hop, knows the circuit.
     pub(crate) label: Option<u64>,
+    /// Whether it is to be fragmented on the way rather than lost.
+    pub(crate) in_fragments: bool,
 }
 
 /// Datagrams for one remote, all of one length but the last, which may be shorter.
@@ -37,7 +39,7 @@ pub struct Train {
 
 impl Train {
     fn new() -> Self {
-        let to = Destination { remote: Remote::Circuit(0), label: None };
+        let to = Destination { remote: Remote::Circuit(0), label: None, in_fragments: false };
         let bytes = vec![0; ROOM].into_boxed_slice();
         Self { to, bytes, used: 0, segment: 0, count: 0, is_closed: false }
     }
@@ -46,6 +48,12 @@ impl Train {
     #[must_use]
     pub fn remote(&self) -> Remote {
         self.to.remote
+    }
+
+    /// Whether they may be too long for the path, and are to be fragmented on the way then, rather than lost.
+    #[must_use]
+    pub fn in_fragments(&self) -> bool {
+        self.to.in_fragments
     }
 
     /// All of them, and the length of each but the last.
@@ -173,7 +181,7 @@ mod tests {
     use super::*;
 
     fn to(port: u16) -> Destination {
-        Destination { remote: Remote::udp(([192, 0, 2, 1], port).into()), label: None }
+        Destination { remote: Remote::udp(([192, 0, 2, 1], port).into()), label: None, in_fragments: false }
     }
 
     /// Fills trains with these, and says what was sent, each as port and lengths.

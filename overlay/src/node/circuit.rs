@@ -100,18 +100,30 @@ impl Node {
         bytes: Vec<u8>,
         ttl: Option<u8>,
     ) {
+        // Routers on the way to a hop are none on the way to the peer.
+        let ttl = ttl.filter(|_| !matches!(remote, Remote::Circuit(_)));
+        if let Some((remote, bytes)) = self.addressed(kind, remote, bytes) {
+            self.outputs.push_back(Output::Transmit { remote, bytes, ttl });
+        }
+    }
+
+    /// Where a datagram goes first, and as what: behind the label, when that is a hop. It counts as sent.
+    pub(super) fn addressed(
+        &mut self,
+        kind: &'static str,
+        remote: Remote,
+        bytes: Vec<u8>,
+    ) -> Option<(Remote, Vec<u8>)> {
         let label_length = if matches!(remote, Remote::Circuit(_)) { LABEL_LENGTH } else { 0 };
         self.sent.note(kind, bytes.len() + label_length);
-        let Remote::Circuit(label) = remote else {
-            return self.outputs.push_back(Output::Transmit { remote, bytes, ttl });
-        };
+        let Remote::Circuit(label) = remote else { return Some((remote, bytes)) };
         let Some((hop, forward)) = self.first_hop(label) else {
-            return self.drops.count(DropReason::NoCircuit);
+            self.drops.count(DropReason::NoCircuit);
+            return None;
         };
         let mut header = [0; LABEL_LENGTH];
         write_label(&mut header, forward);
-        let bytes = [&header, &bytes[..]].concat();
-        self.outputs.push_back(Output::Transmit { remote: hop, bytes, ttl: None });
+        Some((hop, [&header, &bytes[..]].concat()))
     }
 
     /// Where the first hop of a circuit is, and by which label it knows the circuit.

@@ -29,13 +29,16 @@ impl Node {
         remote: Remote,
         ttl: Option<u8>,
     ) {
-        let Some(held) = self.peers.get(node).and_then(|peer| peer.sessions.current()) else { return };
-        let mut bytes = vec![0; HEADER_LENGTH];
-        bytes.extend(cbor::encode(message));
-        bytes.extend([0; TAG_LENGTH]);
-        if held.session.seal(Kind::Control, &mut bytes).is_ok() {
+        if let Some(bytes) = self.seal_control(node, &cbor::encode(message)) {
             self.transmit_as(kind_of(message), remote, bytes, ttl);
         }
+    }
+
+    /// The datagram of a message for a peer; none when there is no session.
+    pub(super) fn seal_control(&self, node: &NodeId, message: &[u8]) -> Option<Vec<u8>> {
+        let held = self.peers.get(node)?.sessions.current()?;
+        let mut bytes = [&[0; HEADER_LENGTH], message, &[0; TAG_LENGTH]].concat();
+        held.session.seal(Kind::Control, &mut bytes).ok().map(|()| bytes)
     }
 
     fn consume_ping(
@@ -133,6 +136,8 @@ impl Node {
                 let record = record.as_ref().map(|bytes| (&bytes[..], age_s));
                 self.consume_found(node, nonce, (count, record), now);
             }
+            Message::Measure { token, .. } => self.send(&node, &Message::Measured { token }, Some(remote)),
+            Message::Measured { token } => self.consume_measured(node, token, now),
             Message::Have { .. } | Message::Want { .. } => self.drops.count(DropReason::Control),
         }
     }

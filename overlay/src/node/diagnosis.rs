@@ -159,6 +159,8 @@ pub struct Why {
     pub round_trip: Option<Duration>,
     /// Of a thousand probes of that path, how many had no answer.
     pub loss_per_mille: Option<u16>,
+    /// Longest packet that it carries, in bytes.
+    pub mtu: Option<u16>,
     /// What was tried, latest first.
     pub attempts: Vec<WhyAttempt>,
     /// Until the next try.
@@ -283,6 +285,7 @@ impl Node {
             advice: advise(&situation),
             round_trip: view.round_trip,
             loss_per_mille: view.loss_per_mille,
+            mtu: view.mtu,
             path: view.path,
             name: view.name,
             node: view.node,

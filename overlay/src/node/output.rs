@@ -22,6 +22,18 @@ pub enum Output {
         /// How many routers may pass it on, when that is to be few.
         ttl: Option<u8>,
     },
+    /// Send a datagram in one piece, by UDP: fragments would show nothing. Where the machine knows that it is too long, say so by
+    /// [`super::Node::handle_refused`].
+    TransmitWhole {
+        /// To whom.
+        remote: Remote,
+        /// UDP payload.
+        bytes: Vec<u8>,
+        /// The peer whose path is measured, and the probe.
+        probe: (NodeId, u64),
+    },
+    /// The longest packet that is of use on the interface, in bytes, is another: the interface is to take that much.
+    InterfaceMtu(u16),
     /// Begin a stream over TCP to this address; then say how it went by [`super::Node::handle_stream_opened`].
     Dial(SocketAddr),
     /// End a stream that others began.
@@ -104,6 +116,8 @@ pub enum WaitReason {
     News,
     /// A probe of a path, or its answer.
     Path(nat::WaitReason),
+    /// How long packets may be on a path, and on the interface.
+    Mtu,
     /// A session is replaced or ends.
     Session,
     /// A packet has waited long enough.

@@ -18,6 +18,7 @@ impl Node {
             self.zone.is_old = true;
         }
         self.circuits.bring_up_to_date(&mut self.labels, circuit::label_of);
+        let mut longest = None;
         let row = |node: &Option<NodeId>| {
             let peer = self.peers.get(node.as_ref()?)?;
             let session = peer.sessions.current().map(|held| held.session.clone());
@@ -26,11 +27,17 @@ impl Node {
                 Some(Remote::Circuit(label)) => self.first_hop(label),
                 Some(Remote::Udp { .. } | Remote::Stream(_)) | None => None,
             };
-            Some(PeerRow { session, remote, first_hop, shared: peer.shared.clone() })
+            let mtu = peer.path_mtu.mtu();
+            if session.is_some() && remote.is_some() {
+                longest = longest.max(Some(mtu.length));
+            }
+            Some(PeerRow { session, remote, first_hop, mtu, shared: peer.shared.clone() })
         };
+        let peers = self.positions.iter().map(row).collect();
+        self.mtu.handle_longest(longest);
         let tables = Tables {
             routes: self.routes.clone(),
-            peers: self.positions.iter().map(row).collect(),
+            peers,
             sessions: self.indices.sessions(),
             labels: self.labels.clone(),
             gates: self.gates.clone(),

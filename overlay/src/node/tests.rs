@@ -11,6 +11,7 @@ mod idle;
 mod impostor;
 pub(crate) mod lab;
 mod mailbox;
+mod path_mtu;
 mod policy;
 mod record;
 mod service;

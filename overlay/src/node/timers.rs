@@ -30,6 +30,7 @@ impl Node {
         self.run_company(now);
         self.run_peer_timers(now);
         self.run_closing(now);
+        self.run_interface_mtu(now);
         self.run_link_state_timer(now);
         self.run_lease_timers(now);
         self.run_publishing(now);
@@ -59,6 +60,7 @@ impl Node {
             for node in self.peers.take_due(LOOK_EARLY, now) {
                 self.run_session_timers(node, now);
                 self.run_path_timers(node, now);
+                self.run_path_mtu(node, now);
                 self.run_handshake_timers(node, now);
                 self.seek_circuit(node, now);
                 self.run_punching(node, now);
@@ -236,6 +238,7 @@ impl Node {
         consider(self.reach_deadline(), WaitReason::Reach);
         consider(self.keepalive_deadline(), WaitReason::Reach);
         consider(self.stream_deadline(), WaitReason::Stream);
+        consider(self.mtu.deadline(), WaitReason::Mtu);
         consider(self.circuit_deadline(), WaitReason::Circuit);
         consider(Some(self.next_link_state), WaitReason::LinkState);
         consider(self.lease_deadline(), WaitReason::Lease);
@@ -265,8 +268,9 @@ impl Node {
         let expiry = peer.sessions.expiry().map(|at| (at, WaitReason::Session));
         let staged = peer.staged.front().map(|staged| (staged.until, WaitReason::StagedPacket));
         let path = peer.paths.deadline(now).map(|(at, reason)| (at, WaitReason::Path(reason)));
+        let mtu = peer.path_mtu.deadline().map(|at| (at, WaitReason::Mtu));
         let punch = peer.punching.deadline(now).map(|at| (at, WaitReason::Punch));
         let circuit = self.seek_deadline(peer).map(|at| (at, WaitReason::Circuit));
-        [session, expiry, staged, path, punch, circuit].into_iter().flatten().min_by_key(|(at, _)| *at)
+        [session, expiry, staged, path, mtu, punch, circuit].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 }

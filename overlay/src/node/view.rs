@@ -71,6 +71,8 @@ pub struct PeerView {
     pub round_trip: Option<Duration>,
     /// Of a thousand probes of the primary path, how many had no answer lately; `None` until that is measured.
     pub loss_per_mille: Option<u16>,
+    /// Longest packet that the primary path carries, in bytes; `None` until that is measured.
+    pub mtu: Option<u16>,
     /// Bytes of inner packets received.
     pub rx_bytes: u64,
     /// Bytes of inner packets sent.
@@ -125,6 +127,10 @@ impl Node {
             path: peer.map_or(PathView::None, |peer| self.path_of(peer)),
             round_trip: connected.and_then(|peer| peer.paths.round_trip()),
             loss_per_mille: connected.and_then(|peer| peer.paths.loss_per_mille()),
+            mtu: connected
+                .map(|peer| peer.path_mtu.mtu())
+                .filter(|mtu| mtu.is_measured)
+                .map(|mtu| mtu.length),
             rx_bytes,
             tx_bytes,
             last_handshake: peer.and_then(|p| p.last_handshake).map(|at| now.saturating_duration_since(at)),
@@ -184,6 +190,7 @@ fn revoked_view(claims: &Claims) -> PeerView {
         path: PathView::None,
         round_trip: None,
         loss_per_mille: None,
+        mtu: None,
         rx_bytes: 0,
         tx_bytes: 0,
         last_handshake: None,

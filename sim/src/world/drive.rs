@@ -10,6 +10,8 @@ use overlay::{JoinOutput, Output};
 use std::time::Duration;
 use wire::offload::Offload;
 
+/// The longest datagram that a machine's interface takes in one piece: Ethernet's, over IPv4.
+const DATAGRAM_MAX: usize = 1472;
 /// Outputs of one Node at one instant before it must wait: a flood of all records to all peers stays below.
 const POLLS_MAX: usize = 5_000;
 
@@ -69,6 +71,7 @@ impl World {
                 up.staged += 1;
                 up.node.handle_packet(position, packet, now);
             }
+            Outbound::TooBig(mtu) => self.refuse(machine, &packet, &format!("longer than {mtu}")),
             Outbound::Unreachable(_, reason) | Outbound::Drop(reason) => {
                 up.drops.count(reason);
                 self.refuse(machine, &packet, reason.as_str());
@@ -104,6 +107,11 @@ impl World {
         let Some(up) = self.machines[machine].up() else { return false };
         match up.node.poll_output(now) {
             Output::Transmit { remote, bytes, ttl } => self.transmit(machine, remote, ttl, bytes),
+            Output::TransmitWhole { bytes, probe, .. } if bytes.len() > DATAGRAM_MAX => {
+                up.node.handle_refused(probe, now);
+            }
+            Output::TransmitWhole { remote, bytes, .. } => self.transmit(machine, remote, None, bytes),
+            Output::InterfaceMtu(_) => {}
             Output::OpenSockets { first, count } => self.open_sockets(machine, first, count),
             Output::CloseSockets { first, count } => self.close_sockets(machine, first, count),
             // Machines here say that they have no streams.

@@ -258,7 +258,8 @@ fn a_direct_path_needs_no_reason_and_a_silent_node_has_no_figures() {
     let said = |reply: api::WhyReply| {
         FakeDaemon::new(move |_| Ok(Reply::Why(Box::new(reply.clone())))).run(&["why", "b"]).out
     };
-    let direct = api::Path { remote: Some(text("203.0.113.5:41641")), ..path(api::PathKind::Direct) };
+    let remote = Some(text("203.0.113.5:41641"));
+    let direct = api::Path { remote, mtu: Some(1440), ..path(api::PathKind::Direct) };
     let reply = api::WhyReply {
         node: text("b"),
         path: Some(direct),
@@ -266,7 +267,7 @@ fn a_direct_path_needs_no_reason_and_a_silent_node_has_no_figures() {
         ..api::WhyReply::default()
     };
     let golden = "\
-b: direct 203.0.113.5:41641 (RTT 12.4 ms)
+b: direct 203.0.113.5:41641 (RTT 12.4 ms, MTU 1440)
 
 here   not known yet
 there  not told yet

@@ -96,6 +96,7 @@ fn status() -> api::StatusReply {
         remote: Some(text("203.0.113.5:41641")),
         rtt_ms: Some(0.812_345),
         loss_per_mille: Some(15),
+        mtu: Some(1440),
         ..api::Path::default()
     };
     let peer = |name, id, last, state: api::PeerState, path| api::Peer {

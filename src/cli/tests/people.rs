@@ -57,10 +57,10 @@ fn peers_show_everything() {
     let daemon = FakeDaemon::new(|_| Ok(Reply::Status(Box::new(status()))));
     let out = daemon.run(&["peers"]).out;
     let golden = "\
-NAME  ID          STATE      PATH                      RTT     LOSS   RECEIVED  SENT   LAST HANDSHAKE  ADDRESSES
-c     c0c1        offline    none                      -       -      0 B       0 B    -               10.7.0.3 fd12::3
-b     b0b1b2b3b4  connected  direct 203.0.113.5:41641  0.8 ms  1.5 %  1.2 MB    812 B  1 min 1 s ago   10.7.0.2 fd12::2
-d     d0d1        revoked    none                      -       -      0 B       0 B    -               10.7.0.4 fd12::4
+NAME  ID          STATE      PATH                      RTT     LOSS   MTU   RECEIVED  SENT   LAST HANDSHAKE  ADDRESSES
+c     c0c1        offline    none                      -       -      -     0 B       0 B    -               10.7.0.3 fd12::3
+b     b0b1b2b3b4  connected  direct 203.0.113.5:41641  0.8 ms  1.5 %  1440  1.2 MB    812 B  1 min 1 s ago   10.7.0.2 fd12::2
+d     d0d1        revoked    none                      -       -      -     0 B       0 B    -               10.7.0.4 fd12::4
 ";
     assert_eq!(out, golden);
     let alone = FakeDaemon::new(|_| Ok(Reply::Status(<_>::default())));

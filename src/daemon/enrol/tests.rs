@@ -78,6 +78,7 @@ fn node() -> Node {
         hop: overlay::HopParams::default(),
         full_replication_max: 1000,
         streams: overlay::DialStreams::Never,
+        mtu_max: overlay::MTU_MAX,
         unix_s: clock::unix_s(),
     };
     Node::new(params, clock::now())
@@ -96,7 +97,9 @@ fn answer(node: &mut Node, socket: &UdpSocket) {
             }
             Output::Persist { ticket, .. } => node.handle_persisted(ticket, true, clock::now()),
             Output::Wait(..) => return,
-            Output::Dial(_)
+            Output::TransmitWhole { .. }
+            | Output::InterfaceMtu(_)
+            | Output::Dial(_)
             | Output::CloseStream(_)
             | Output::OpenSockets { .. }
             | Output::CloseSockets { .. }

@@ -81,7 +81,7 @@ pub(in crate::daemon) fn why(view: &Why, outside: &Outside) -> api::WhyReply {
     api::WhyReply {
         node: view.name.to_string(),
         id: view.node.to_string(),
-        path: Some(path(&view.path, view.round_trip, view.loss_per_mille, outside)),
+        path: Some(path(&view.path, view.round_trip, (view.loss_per_mille, view.mtu), outside)),
         ours: Some(nat(&view.ours)),
         theirs: view.theirs.as_ref().map(nat),
         attempts: view.attempts.iter().map(attempt).collect(),
@@ -106,7 +106,7 @@ fn anchor(view: &overlay::AnchorView, outside: &Outside) -> api::Anchor {
     api::Anchor {
         name: view.name.to_string(),
         id: view.node.to_string(),
-        path: Some(path(&direct, view.round_trip, None, outside)),
+        path: Some(path(&direct, view.round_trip, (None, None), outside)),
     }
 }
 

@@ -4,6 +4,7 @@ use overlay::fastpath::{Inbound, Merger, Opened, inbound};
 use overlay::{DropReason, Remote, SocketId, Tables};
 use std::ops::Range;
 use std::sync::PoisonError;
+use wire::datagram::is_measure;
 use wire::offload::Offload;
 
 use super::{Buffers, Lane, ToNode, Worker};
@@ -114,7 +115,12 @@ impl Worker {
     fn forward(&self, forwarded: Option<Forwarded>, buffers: &mut Buffers) {
         let Some(Forwarded { to, range, segment }) = forwarded else { return };
         let bytes = &buffers.received.bytes()[range];
-        self.shared.send_segments(to, bytes, segment);
+        if is_measure(bytes, segment) {
+            // In fragments it would come through, and say that packets of its length do.
+            self.shared.send_whole(to, bytes);
+        } else {
+            self.shared.send_segments(to, bytes, segment);
+        }
     }
 
     /// Answers STUN, and hands on what may be an answer to us. The clock is read, and the budget locked, for such datagrams only.

@@ -1,5 +1,7 @@
 //! From the TUN to the network: what is there is read, sealed into trains, and sent before the worker sleeps.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use overlay::fastpath::{Outbound, Train, outbound, whole_packets};
 use overlay::{DropReason, Remote, Tables};
 use wire::icmp::{self, Unreachable};
@@ -7,6 +9,7 @@ use wire::offload::{OFFLOAD_LENGTH, Offload};
 use wire::packet::Packet;
 
 use super::{Buffers, Shared, ToNode, Worker};
+use crate::io::udp::Sent;
 
 /// Reads of the TUN before datagrams get their turn.
 const READS_MAX: usize = 64;
@@ -15,22 +18,34 @@ const READ_BYTES_MAX: usize = 1 << 20;
 
 impl Shared {
     /// Sends a train.
-    pub(super) fn send_train(&self, train: &Train) {
+    fn send_train(&self, train: &Train) -> Sent {
         let (bytes, segment) = train.segments();
-        self.send_segments(train.remote(), bytes, segment);
+        match train.remote() {
+            Remote::Udp { socket, address } if train.in_fragments() => {
+                if self.udp.send_in_fragments(socket, address, bytes, segment).is_err() {
+                    train.datagrams().for_each(|_| self.drops.count(DropReason::Os));
+                }
+                Sent::Whole
+            }
+            to @ (Remote::Udp { .. } | Remote::Stream(_) | Remote::Circuit(_)) => {
+                self.send_segments(to, bytes, segment)
+            }
+        }
     }
 
     /// Sends datagrams of one length, of which the last may be shorter; what the system does not take is counted.
-    pub(super) fn send_segments(&self, to: Remote, bytes: &[u8], segment: usize) {
+    pub(super) fn send_segments(&self, to: Remote, bytes: &[u8], segment: usize) -> Sent {
         let datagrams = || bytes.chunks(segment.max(1));
         match to {
             Remote::Udp { socket, address } => {
-                if self.udp.send_segments(socket, address, bytes, segment).is_err() {
+                self.udp.send_segments(socket, address, bytes, segment).unwrap_or_else(|_| {
                     datagrams().for_each(|_| self.drops.count(DropReason::Os));
-                }
+                    Sent::Whole
+                })
             }
             Remote::Stream(_) | Remote::Circuit(_) => {
-                datagrams().for_each(|datagram| self.send(to, datagram))
+                datagrams().for_each(|datagram| self.send(to, datagram));
+                Sent::Whole
             }
         }
     }
@@ -59,8 +74,17 @@ impl Worker {
                 break;
             }
         }
-        buffers.trains.flush(&mut |train: &Train| self.shared.send_train(train));
+        buffers.trains.flush(&mut |train: &Train| self.send_train(train));
         Ok(())
+    }
+
+    /// Sends a train. When it was known to be too long for the path the Node gets to know, once until it has looked.
+    pub(super) fn send_train(&self, train: &Train) {
+        if self.shared.send_train(train) == Sent::InFragments
+            && !self.shared.too_long_told.swap(true, Relaxed)
+        {
+            self.tell_node(ToNode::TooLong(train.remote()));
+        }
     }
 
     /// Seals the packet of this length that is in the buffer.
@@ -72,7 +96,7 @@ impl Worker {
     ) {
         let Buffers { packet, trains, .. } = buffers;
         let packet = &mut packet[OFFLOAD_LENGTH..][..length];
-        let mut send = |train: &Train| self.shared.send_train(train);
+        let mut send = |train: &Train| self.send_train(train);
         match outbound(tables, offload, packet, trains, &mut send) {
             Outbound::Sealed => {}
             Outbound::Stage(position) => whole_packets(offload, packet, |packet| {
@@ -81,6 +105,12 @@ impl Worker {
             Outbound::Unreachable(reason, drop) => {
                 self.shared.drops.count(drop);
                 self.refuse(packet, reason);
+            }
+            Outbound::TooBig(mtu) => {
+                self.shared.drops.count(DropReason::TooBig);
+                let report =
+                    Packet::parse(packet).ok().and_then(|p| icmp::too_big(packet, p.destination, mtu));
+                self.report(report);
             }
             Outbound::Drop(reason) => self.shared.drops.count(reason),
         }
@@ -91,6 +121,10 @@ impl Worker {
     pub(super) fn refuse(&self, packet: &[u8], reason: Unreachable) {
         let report =
             Packet::parse(packet).ok().and_then(|p| icmp::unreachable(packet, p.destination, reason));
+        self.report(report);
+    }
+
+    fn report(&self, report: Option<Vec<u8>>) {
         if let Some(report) = report {
             self.write(Offload::NONE, std::iter::once(&report[..]));
         }

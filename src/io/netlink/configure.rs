@@ -49,6 +49,17 @@ impl Netlink {
         Ok(Applied { ipv6 })
     }
 
+    /// Sets the MTU of `interface`, in bytes.
+    ///
+    /// # Errors
+    /// [`NetlinkError`].
+    pub async fn set_mtu(&self, interface: &str, mtu: u32) -> Result<(), NetlinkError> {
+        let index = self.index(interface).await?;
+        let link = LinkUnspec::new_with_index(index).mtu(mtu).build();
+        let what = || format!("setting MTU {mtu} of {interface}");
+        self.handle.link().set(link).execute().await.map_err(|error| failure(what(), error))
+    }
+
     /// Makes `addresses` the addresses of `interface`, less link-local ones, which are the kernel's, and `routes`
     /// routes through it. Connections over addresses that stay are not disturbed.
     ///

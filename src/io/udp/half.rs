@@ -6,13 +6,11 @@ use std::ops::Range;
 
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use rustix::io::Errno;
-use rustix::net::sockopt::{
-    Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
-    set_socket_recv_buffer_size_force, set_socket_send_buffer_size_force,
-};
+use rustix::net::sockopt::{set_socket_recv_buffer_size_force, set_socket_send_buffer_size_force};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::BindError;
+use super::fragmenting::{self, Fragmenting, Turn};
 use super::remote::canonical;
 
 /// Buffers of a socket that carries data: 4 MiB holds what 1 Gbit/s brings in 30 ms, which a busy worker may be away.
@@ -97,6 +95,7 @@ pub(super) struct Half {
     pub(super) socket: Socket,
     pub(super) local: SocketAddr,
     state: UdpSocketState,
+    turn: Turn,
 }
 
 impl Half {
@@ -115,14 +114,9 @@ impl Half {
         let local =
             socket.local_addr()?.as_socket().expect("a socket of an internet family has such an address");
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        // quinn-udp forbids fragments, which stalls TCP where the path is narrower than the mesh: a datagram that does
-        // not fit goes in fragments, until the MTU of the mesh follows the path's.
-        if local.is_ipv4() {
-            set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::WANT).map_err(io::Error::from)?;
-        } else {
-            set_ipv6_mtu_discover(&socket, Ipv6PathMtuDiscovery::WANT).map_err(io::Error::from)?;
-        }
-        Ok(Self { socket, local, state })
+        // quinn-udp forbids fragments, which loses what is longer than a path that was not measured yet.
+        fragmenting::set(&socket, local.is_ipv4(), Fragmenting::WhereKnown)?;
+        Ok(Self { socket, local, state, turn: Turn::default() })
     }
 
     /// Lets further sockets of ours on its port.
@@ -139,6 +133,19 @@ impl Half {
     ) -> io::Result<()> {
         let transmit = Transmit { destination: remote, ecn: None, contents, segment_size, src_ip: None };
         self.state.try_send(UdpSockRef::from(&self.socket), &transmit)
+    }
+
+    /// Sends datagrams of `segment_size` bytes, each by itself, treated so when they are too long.
+    pub(super) fn send_as(
+        &self,
+        fragmenting: Fragmenting,
+        remote: SocketAddr,
+        contents: &[u8],
+        segment_size: usize,
+    ) -> io::Result<()> {
+        self.turn.with((&self.socket, self.local.is_ipv4()), fragmenting, || {
+            contents.chunks(segment_size.max(1)).try_for_each(|datagram| self.send(remote, datagram, None))
+        })
     }
 
     /// How many segments one system call takes.
@@ -180,6 +187,15 @@ impl Half {
     }
 }
 
+/// How datagrams went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// As they are, as far as the kernel says.
+    Whole,
+    /// The path is known to be too narrow for them: in fragments.
+    InFragments,
+}
+
 /// Gives `send` as many segments at a time as `segments_max` allows, which quinn-udp sets to 1 for good when an interface
 /// refuses segmentation; the bytes refused for that reason go again, one by one.
 pub(super) fn send_in_batches(
@@ -187,7 +203,8 @@ pub(super) fn send_in_batches(
     segment_size: usize,
     segments_max: impl Fn() -> usize,
     mut send: impl FnMut(&[u8]) -> io::Result<()>,
-) -> io::Result<()> {
+) -> io::Result<Sent> {
+    let mut sent = Sent::Whole;
     while !bytes.is_empty() {
         let segments = segments_max().max(1);
         // One sendmsg takes no more than one datagram's length, whatever the segments.
@@ -200,15 +217,15 @@ pub(super) fn send_in_batches(
             // Too long for the path: each goes in fragments.
             Err(error) if batch.len() > segment_size && is_too_long(&error) => {
                 batch.chunks(segment_size).try_for_each(&mut send)?;
-                bytes = rest;
+                (bytes, sent) = (rest, Sent::InFragments);
             }
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(sent)
 }
 
-fn is_too_long(error: &io::Error) -> bool {
+pub(super) fn is_too_long(error: &io::Error) -> bool {
     error.raw_os_error().map(Errno::from_raw_os_error) == Some(Errno::MSGSIZE)
 }
 

@@ -90,6 +90,32 @@ fn datagrams_of_extreme_lengths_survive() {
 }
 
 #[test]
+fn what_is_sent_whole_is_refused_when_the_interface_is_narrower_and_leaves_no_trace() {
+    let (a, b) = (Udp::bind(0).unwrap(), Udp::bind(0).unwrap());
+    for family in [Family::V4, Family::V6] {
+        let to = loopback(&b, family);
+        let headers = if family == Family::V4 { 28 } else { 48 };
+        // Loopback takes packets of 65,536 bytes, and IP has none that are longer than 65,535.
+        assert!(a.send_whole(SocketId::MAIN, to, &[7; 65_000]).unwrap());
+        assert_eq!(collect(&b, family, 1)[0].1.len(), 65_000);
+        assert!(!a.send_whole(SocketId::MAIN, to, &vec![7; 65_536 - headers + 1]).unwrap());
+        a.send_in_fragments(SocketId::MAIN, to, &[8; 5000], 2000).unwrap();
+        let lengths: Vec<usize> = collect(&b, family, 3).iter().map(|(_, bytes)| bytes.len()).collect();
+        assert_eq!(lengths, [2000, 2000, 1000]);
+        // As ever afterwards: a train in one call.
+        assert_eq!(a.send_segments(SocketId::MAIN, to, &[9; 3000], 1400).unwrap(), Sent::Whole);
+        assert_eq!(collect(&b, family, 3).len(), 3);
+    }
+}
+
+#[test]
+fn trains_that_are_known_to_be_too_long_are_told_of() {
+    let too_long = |batch: &[u8]| if batch.len() > 100 { Err(Errno::MSGSIZE.into()) } else { Ok(()) };
+    assert_eq!(send_in_batches(&[0; 250], 100, || 64, too_long).unwrap(), Sent::InFragments);
+    assert_eq!(send_in_batches(&[0; 90], 100, || 64, too_long).unwrap(), Sent::Whole);
+}
+
+#[test]
 fn segments_come_as_the_datagrams_they_are() {
     let (a, b) = (Udp::bind(0).unwrap(), Udp::bind(0).unwrap());
     // The second has more bytes in 64 segments than one system call takes.

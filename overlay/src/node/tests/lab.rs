@@ -42,6 +42,8 @@ pub(crate) struct Lab {
     pub(crate) sent: Vec<Flight>,
     /// Joiners reach the group of the LAN.
     pub(crate) is_lan: bool,
+    /// The longest datagram that a machine sends in one piece.
+    pub(crate) datagram_max: usize,
     /// Of machines that are added.
     pub(crate) full_replication_max: usize,
     began: Instant,
@@ -90,6 +92,7 @@ impl Lab {
             lose: Box::new(|_| false),
             sent: vec![],
             is_lan: false,
+            datagram_max: 1472,
             full_replication_max: registry::limits::FULL_REPLICATION_MAX,
             began: now,
             trains: Trains::new(),
@@ -143,6 +146,8 @@ impl Lab {
             files: BTreeMap::new(),
             tun: vec![],
             unreachable: vec![],
+            too_big: vec![],
+            mtus: vec![],
             events: vec![],
             pings: vec![],
             addresses: vec![],

@@ -141,6 +141,7 @@ fn a_why_keeps_what_was_tried() {
         path: PathView::Via { hops: vec![(NodeId([3; 32]), name("c"))], is_established: false },
         round_trip: Some(2 * second),
         loss_per_mille: Some(15),
+        mtu: Some(1440),
         attempts: vec![WhyAttempt {
             strategy: "plain".to_owned(),
             probes: 30,
@@ -156,7 +157,7 @@ fn a_why_keeps_what_was_tried() {
     assert_eq!((reply.node.as_str(), reply.id), ("b", NodeId([2; 32]).to_string()));
     let path = reply.path.unwrap();
     assert_eq!((path.kind(), path.hops, path.pending), (api::PathKind::Hop, vec!["c".to_owned()], true));
-    assert_eq!((path.rtt_ms, path.loss_per_mille), (Some(2000.0), Some(15)));
+    assert_eq!((path.rtt_ms, path.loss_per_mille, path.mtu), (Some(2000.0), Some(15), Some(1440)));
     let theirs = reply.theirs.unwrap();
     assert_eq!((theirs.ports(), theirs.port_step), (api::Ports::Sequential, Some(-2)));
     let attempt = api::Attempt {
@@ -182,7 +183,7 @@ fn every_path_has_its_kind() {
         (direct(Remote::Stream(8)), Stream, None),
         (direct(Remote::Circuit(1)), Hop, None),
     ] {
-        let path = path(&view, None, None, &outside);
+        let path = path(&view, None, (None, None), &outside);
         assert_eq!((path.kind(), path.remote.as_deref(), path.pending), (kind, remote, false), "{view:?}");
     }
 }

@@ -32,6 +32,7 @@ impl Lab {
                 machine.node.drops().count(*drop);
                 machine.unreachable.push((packet.to_vec(), *reason));
             }
+            Outbound::TooBig(mtu) => machine.too_big.push((packet.to_vec(), *mtu)),
             Outbound::Drop(reason) => machine.node.drops().count(*reason),
         }
         outcome
@@ -110,6 +111,14 @@ impl Lab {
                 Output::Beacon(bytes) => self.beacon(at, &bytes),
                 Output::Dht(request) => machine.dht.push(request),
                 Output::Transmit { remote, bytes, .. } => self.fly(Flight { from, to: remote, bytes }),
+                Output::TransmitWhole { remote, bytes, probe } => {
+                    if bytes.len() > self.datagram_max {
+                        machine.node.handle_refused(probe, now);
+                    } else {
+                        self.fly(Flight { from, to: remote, bytes });
+                    }
+                }
+                Output::InterfaceMtu(mtu) => machine.mtus.push(mtu),
                 Output::Publish(tables) => machine.tables = tables,
                 Output::Release(packets) => packets.iter().for_each(|packet| {
                     self.outbound(at, packet);

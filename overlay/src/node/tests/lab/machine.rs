@@ -35,6 +35,9 @@ pub(crate) struct Machine {
     pub(crate) files: BTreeMap<StateFile, Vec<u8>>,
     pub(crate) tun: Vec<Vec<u8>>,
     pub(crate) unreachable: Vec<(Vec<u8>, Unreachable)>,
+    pub(crate) too_big: Vec<(Vec<u8>, u16)>,
+    /// What the interface was to take.
+    pub(crate) mtus: Vec<u16>,
     pub(crate) events: Vec<Event>,
     pub(crate) pings: Vec<(u64, Option<(Duration, Remote)>)>,
     pub(crate) addresses: Vec<Vec<IpAddr>>,
@@ -105,6 +108,7 @@ pub(super) fn start(
         full_replication_max,
         hop: crate::HopParams::default(),
         streams: crate::DialStreams::Never,
+        mtu_max: crate::MTU_MAX,
         suites: suites.to_vec(),
         seed,
         unix_s,
