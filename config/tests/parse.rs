@@ -62,7 +62,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
     let sentence = refusal("[node]\nname = 'a'\n\n[interface]\nmut = 1420\n");
     assert_eq!(
         sentence,
-        "line 5: there is no key `mut` in [interface]: did you mean `mtu`? It has `name`, `mtu`"
+        "line 5: there is no key `mut` in [interface]: did you mean `mtu`? It has `name`, `mtu`, `workers`"
     );
     let sentence = refusal("[session]\nfrequency = 3\n");
     assert_eq!(sentence, "line 2: there is no key `frequency` in [session]. It has `rekey_after_s`");
