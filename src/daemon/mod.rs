@@ -27,6 +27,7 @@ mod requests;
 mod services;
 mod start;
 mod state;
+mod supervisor;
 mod worker;
 
 pub use progress::Progress;
