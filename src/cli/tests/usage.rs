@@ -13,7 +13,7 @@ use super::{FakeDaemon, hopmesh};
 use crate::control::{Command, Reply, Role};
 
 /// Every command with the arguments it needs.
-const COMMANDS: [&[&str]; 22] = [
+const COMMANDS: [&[&str]; 24] = [
     &["up"],
     &["invite"],
     &["join", "hopmesh1x"],
@@ -34,8 +34,10 @@ const COMMANDS: [&[&str]; 22] = [
     &["watch"],
     &["restore-host"],
     &["dht-node"],
+    &["service", "install"],
     &["version"],
     &["completions", "bash"],
+    &["man", "man1"],
 ];
 
 fn parse(arguments: &[&str]) -> Cli {
