@@ -157,3 +157,28 @@ impl From<SystemdError> for Failure {
         Self::Failed(error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Global;
+
+    /// An invite that parses.
+    const INVITE: &str = include_str!("../../fuzz/corpus/invite/member");
+
+    #[test]
+    fn the_invite_names_the_network_unless_the_command_line_does() {
+        let named = |network: Option<&str>, launch: &Launch| {
+            let mut out = Vec::new();
+            let global = Global { network: network.map(str::to_owned), ..Global::default() };
+            network_of(&Context::new(global, &mut out), launch).ok()
+        };
+        assert_eq!(named(None, &Launch::Up).as_deref(), Some("home"));
+        assert_eq!(named(Some("lab"), &Launch::Up).as_deref(), Some("lab"));
+        let join = Launch::Join { invite: INVITE.trim().to_owned() };
+        let invited = INVITE.trim().parse::<Invite>().unwrap().network_name.to_string();
+        assert_eq!(named(None, &join), Some(invited));
+        assert_eq!(named(Some("lab"), &join).as_deref(), Some("lab"));
+        assert_eq!(named(None, &Launch::Join { invite: "hopmesh1x".to_owned() }), None);
+    }
+}

@@ -94,13 +94,16 @@ impl Systemd {
     /// Has the unit of `network` start at boot and now, and waits until it is up.
     ///
     /// # Errors
-    /// [`SystemdError`]; then it does not start at boot.
+    /// [`SystemdError`]; then it is as it was before.
     pub fn start(&self, network: &str) -> Result<(), SystemdError> {
         let unit = unit(network);
         let was_enabled = self.is_enabled(network);
         self.run("systemctl", &["enable", "--quiet", &unit])?;
         self.run("systemctl", &["start", &unit]).map_err(|error| {
-            if !was_enabled && let Err(second) = self.disable(network) {
+            // It would be tried again and again.
+            if !was_enabled
+                && let Err(second) = self.run("systemctl", &["disable", "--quiet", "--now", &unit])
+            {
                 tracing::warn!("{second}");
             }
             match error {

@@ -94,7 +94,7 @@ fn a_unit_that_does_not_come_up_is_not_left_enabled() {
     let error = systemd.start("home").unwrap_err();
     assert!(matches!(&error, SystemdError::NotStarted { unit } if unit == "hopmesh@home.service"), "{error}");
     assert!(error.to_string().contains("journalctl"), "{error}");
-    assert_eq!(machine.calls().last().unwrap(), "systemctl disable --quiet hopmesh@home.service");
+    assert_eq!(machine.calls().last().unwrap(), "systemctl disable --quiet --now hopmesh@home.service");
 
     symlink("x", machine.root().join(super::WANTED_AT_BOOT).join(unit("home"))).unwrap();
     systemd.start("home").unwrap_err();
