@@ -103,6 +103,8 @@ impl Leave {
             // Without its membership the unit does nothing, whoever has asked.
             let _word = handover::disable(context, &systemd)?;
         }
+        // The service's user may empty its directory, and only root may remove it; one that is not empty stays.
+        let _not_empty = fs::remove_dir(&context.paths.state_dir);
         done(context, "is left: this machine is no member any more")
     }
 }

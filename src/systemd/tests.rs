@@ -176,6 +176,12 @@ fn a_binary_that_others_can_replace_is_no_service() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("hopmesh");
     fs::write(&path, "").unwrap();
+    for place in [directory.path(), &path] {
+        fs::set_permissions(place, Permissions::from_mode(0o755)).unwrap();
+    }
+    let error = check_binary(&path).unwrap_err();
+    assert!(error.to_string().contains("can be changed by others than root"), "{error}");
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     for binary in [path.as_path(), Path::new("/home/ada/hopmesh"), Path::new("/root/target/release/hopmesh")]
     {
         let error = check_binary(binary).unwrap_err();
