@@ -12,3 +12,4 @@ pub mod paths;
 pub mod reach;
 pub mod resolver;
 pub mod store;
+pub mod systemd;

@@ -1,4 +1,6 @@
-//! `version` and `completions`: what needs no daemon.
+//! `version`, `completions` and `man`: what needs no daemon.
+
+use std::path::PathBuf;
 
 use clap::Args;
 use clap_complete::Shell;
@@ -21,6 +23,15 @@ pub(super) struct Completions {
     shell: Shell,
 }
 
+/// Write the manual pages into a directory; for packages
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hopmesh man /usr/local/share/man/man1")]
+pub(super) struct Man {
+    /// Directory that is there
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+}
+
 impl Version {
     pub(super) fn run(&self, context: &mut Context<'_>) -> Result<(), Failure> {
         let version = env!("CARGO_PKG_VERSION");
@@ -40,5 +51,17 @@ impl Completions {
             return context.print_json(&json!({ "shell": self.shell.to_string(), "script": script }));
         }
         context.write_raw(&script)
+    }
+}
+
+impl Man {
+    pub(super) fn run(&self, context: &mut Context<'_>, program: clap::Command) -> Result<(), Failure> {
+        clap_mangen::generate_to(program, &self.directory).map_err(|error| {
+            Failure::Failed(format!("cannot write to {}: {error}", self.directory.display()))
+        })?;
+        if context.json() {
+            return context.print_json(&json!({ "directory": self.directory }));
+        }
+        Ok(())
     }
 }

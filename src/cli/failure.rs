@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::error::ErrorKind;
 
-use super::text;
+use super::{log, text};
 
 /// Exit code: it was tried and failed.
 const FAILED: u8 = 1;
@@ -44,7 +44,7 @@ impl Failure {
 /// `hopmesh: MESSAGE` to people, and to programs as JSON. Nothing can be done when that fails as well.
 fn complain(message: &str, more: &str, code: u8, json: bool, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let message = text::clean(message);
-    let _lost = write!(err, "hopmesh: {message}\n{more}");
+    let _lost = write!(err, "{}hopmesh: {message}\n{more}", log::failure_prefix());
     if json {
         let _lost = writeln!(out, "{}", serde_json::json!({ "error": message }));
     }

@@ -11,7 +11,7 @@ use super::client::{ANSWER_TIMEOUT, Daemon};
 use super::context::Context;
 use super::failure::Failure;
 use super::text::{self, Table};
-use super::{log, qr, value};
+use super::{handover, log, qr, value};
 use crate::daemon::{self, Launch, LaunchParams, Progress, Ready};
 
 /// Most that is read of standard input as an invite, in bytes; invites are shorter.
@@ -20,18 +20,22 @@ const INVITE_LENGTH_MAX: u64 = 4096;
 /// Make this machine a node, creating the network where there is none
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  hopmesh up\n  hopmesh --network lab up --node-name desk\n\n\
-    Stays in the foreground until `hopmesh down`, SIGINT or SIGTERM. A new network comes with an \
-    invite for the next machine.")]
+    Where the service is installed, has it run the node now and after each boot, and returns; with \
+    --foreground, --state-dir or --config, and elsewhere, stays until `hopmesh down`, SIGINT or SIGTERM. \
+    A new network comes with an invite for the next machine.")]
 pub(super) struct Up {
     /// Name of this machine in a new network (default: the host name)
     #[arg(long, value_name = "N", value_parser = value::label, allow_hyphen_values = true)]
     node_name: Option<String>,
+    /// Run the node here, whatever services there are
+    #[arg(long)]
+    foreground: bool,
 }
 
 /// Make this machine a member by an invite, and go up
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  hopmesh join hopmesh1abc…\n  hopmesh join - < invite.txt\n\n\
-    Stays in the foreground as `hopmesh up` does, which is enough from then on.")]
+    Goes up as `hopmesh up` does, which is enough from then on.")]
 pub(super) struct Join {
     /// The line that `hopmesh invite` printed, or - to read it from standard input
     #[arg(value_name = "INVITE")]
@@ -39,6 +43,9 @@ pub(super) struct Join {
     /// Name of this machine in the network (default: the host name)
     #[arg(long, value_name = "N", value_parser = value::label, allow_hyphen_values = true)]
     node_name: Option<String>,
+    /// Run the node here, whatever services there are
+    #[arg(long)]
+    foreground: bool,
 }
 
 /// Stop this machine's node; it stays a member
@@ -57,22 +64,29 @@ pub(super) struct Leave {
 
 impl Up {
     pub(super) fn run(self, context: &mut Context<'_>, err: &mut dyn Write) -> Result<(), Failure> {
-        go_up(context, err, self.node_name, Launch::Up)
+        go_up(context, err, self.node_name, self.foreground, Launch::Up)
     }
 }
 
 impl Join {
     pub(super) fn run(self, context: &mut Context<'_>, err: &mut dyn Write) -> Result<(), Failure> {
         let invite = if self.invite == "-" { read_invite(io::stdin())? } else { self.invite };
-        go_up(context, err, self.node_name, Launch::Join { invite: invite.trim().to_owned() })
+        let launch = Launch::Join { invite: invite.trim().to_owned() };
+        go_up(context, err, self.node_name, self.foreground, launch)
     }
 }
 
 impl Down {
     pub(super) fn run(&self, context: &mut Context<'_>) -> Result<(), Failure> {
-        let request = api::DownRequest {};
-        Daemon::reach(context)?.ask(ANSWER_TIMEOUT, async |client| client.down(request).await)?;
-        done(context, "is down")
+        let service = handover::enabled(context);
+        // One that is down, and would come up at the next boot, is to be kept from that.
+        let daemon = if service.is_some() { Daemon::find(context)? } else { Some(Daemon::reach(context)?) };
+        if let Some(mut daemon) = daemon {
+            let request = api::DownRequest {};
+            daemon.ask(ANSWER_TIMEOUT, async |client| client.down(request).await)?;
+        }
+        let stays = service.map(|systemd| handover::disable(context, &systemd)).transpose()?;
+        done(context, stays.unwrap_or("is down"))
     }
 }
 
@@ -85,6 +99,12 @@ impl Leave {
             }
             None => daemon::leave_offline(&context.paths.state_dir, self.force)?,
         }
+        if let Some(systemd) = handover::enabled(context) {
+            // Without its membership the unit does nothing, whoever has asked.
+            let _word = handover::disable(context, &systemd)?;
+        }
+        // The service's user may empty its directory, and only root may remove it; one that is not empty stays.
+        let _not_empty = fs::remove_dir(&context.paths.state_dir);
         done(context, "is left: this machine is no member any more")
     }
 }
@@ -100,23 +120,36 @@ fn go_up(
     context: &mut Context<'_>,
     err: &mut dyn Write,
     node_name: Option<String>,
+    foreground: bool,
     launch: Launch,
 ) -> Result<(), Failure> {
-    let settings = read_settings(context)?;
-    log::start(settings.log.level)?;
-    let params = LaunchParams {
-        network: context.global.network.clone(),
-        state_dir: context.global.state_dir.clone(),
-        node_name: node_name.or_else(|| settings.node.name.clone()),
-        settings,
-        launch,
-    };
+    if !foreground && let Some(systemd) = handover::find(context) {
+        return handover::run(context, err, &systemd, node_name, launch);
+    }
+    let params = params(context, node_name, launch)?;
     let json = context.json();
     let mut on_progress = |step: &Progress| show(step, json, err);
     Ok(daemon::run(params, &mut on_progress, |ready| {
         // Nobody may read our output any more; the node is up all the same.
         let _lost = announce(context, ready);
     })?)
+}
+
+/// What the node is to run on; starts logging as the configuration has it.
+pub(super) fn params(
+    context: &Context<'_>,
+    node_name: Option<String>,
+    launch: Launch,
+) -> Result<LaunchParams, Failure> {
+    let settings = read_settings(context)?;
+    log::start(settings.log.level)?;
+    Ok(LaunchParams {
+        network: context.global.network.clone(),
+        state_dir: context.global.state_dir.clone(),
+        node_name: node_name.or_else(|| settings.node.name.clone()),
+        settings,
+        launch,
+    })
 }
 
 /// One line for a step, on a terminal as in a log. Programs that want JSON are not told: they wait for the end.

@@ -10,6 +10,8 @@ mod context;
 mod dht_node;
 mod diagnosis;
 mod failure;
+mod handover;
+mod installation;
 mod lifecycle;
 mod log;
 mod membership;
@@ -86,13 +88,16 @@ enum Command {
     #[command(hide = true)]
     RestoreHost(restore_host::RestoreHost),
     DhtNode(dht_node::DhtNode),
+    Service(installation::Service),
     Version(completions::Version),
     Completions(completions::Completions),
+    #[command(hide = true)]
+    Man(completions::Man),
 }
 
 /// Runs the command that `arguments` (with the program's name first) ask for, and gives the exit code.
 ///
-/// `up` and `join` return when the node has gone down again.
+/// `up` and `join` return when the node has gone down again, or a service runs it.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let asked_json = arguments.iter().any(|argument| argument == "--json");
@@ -128,7 +133,9 @@ fn dispatch(command: Command, context: &mut Context<'_>, err: &mut dyn Write) ->
         Command::Watch(command) => command.run(context),
         Command::RestoreHost(command) => command.run(context),
         Command::DhtNode(command) => command.run(context),
+        Command::Service(command) => command.run(context),
         Command::Version(command) => command.run(context),
         Command::Completions(command) => command.run(context, &mut Cli::command()),
+        Command::Man(command) => command.run(context, Cli::command()),
     }
 }

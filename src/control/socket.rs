@@ -123,7 +123,9 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
 /// Gives the socket its group, then its mode. Without the group, or without the right to give it
 /// away, root and the daemon's own user are left.
 fn dress(path: &Path) -> io::Result<()> {
+    // A service's own group is this one, and it may give nothing away.
     if let Some(gid) = Accounts::read().group_id(GROUP)
+        && fs::symlink_metadata(path)?.gid() != gid
         && let Err(error) = chown(path, None, Some(gid))
     {
         tracing::warn!(%error, "cannot give the control socket to group {GROUP}: its members must use sudo");

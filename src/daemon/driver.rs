@@ -29,10 +29,12 @@ use super::requests::{Answer, WaitingPing};
 use super::services::Services;
 use super::start::{Started, advertised, quick_suites};
 use super::state::{self, Loaded};
+use super::supervisor::beat;
 use super::worker::{self, Crew, RELEASED_MAX, SLOW_MAX, Shared, ToNode, ToWorker};
 use crate::control::{self, REQUESTS_MAX, Reply, Request};
 use crate::dns::{ASKS_MAX, Ask};
 use crate::io::netlink::Netlink;
+use crate::io::notify::Notifier;
 use crate::io::poll::Wake;
 use crate::io::stream::StreamSender;
 use crate::io::udp::Udp;
@@ -82,6 +84,8 @@ pub(super) struct Driver {
     pub(super) dials: Vec<std::net::SocketAddr>,
     /// Streams that it wants no more.
     pub(super) closed_streams: Vec<u32>,
+    /// The way to the service manager.
+    pub(super) notifier: Notifier,
     to_worker: mpsc::SyncSender<ToWorker>,
     deadline: Instant,
     new_addresses: bool,
@@ -135,7 +139,10 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     let ready = driver.ready(is_new);
     on_ready(&ready);
     tracing::info!(interface = %driver.interface, "up");
+    driver.notifier = Notifier::from_environment();
+    driver.tell_supervisor(Notifier::ready);
     driver.turn((&netlink, &mut outside), signals, from_worker, (requested, asked)).await?;
+    driver.notifier.stopping();
     outside.close().await;
     std::mem::take(&mut driver.names).close(&driver.directory).await;
     let outcome = driver.finish(crew);
@@ -209,6 +216,7 @@ impl Driver {
             names: Names::default(),
             dials: vec![],
             closed_streams: vec![],
+            notifier: Notifier::default(),
             to_worker,
             deadline: now,
             new_addresses: false,
@@ -235,6 +243,7 @@ impl Driver {
     ) -> Result<()> {
         let mut changes = netlink.changes()?;
         let mut wall_clock = tokio::time::interval(WALL_CLOCK_INTERVAL);
+        let mut heartbeat = self.notifier.interval().map(tokio::time::interval);
         while self.ending.is_none() {
             let deadline = self.deadline.into();
             tokio::select! {
@@ -261,6 +270,7 @@ impl Driver {
                     self.node.handle_wall_clock(clock::unix_s(), clock::now());
                     self.declare_again();
                 }
+                () = beat(&mut heartbeat) => self.tell_supervisor(Notifier::tick),
                 () = tokio::time::sleep_until(deadline) => self.pump(),
                 _ = interrupt.recv() => self.end(Ending::Down, None),
                 _ = terminate.recv() => self.end(Ending::Down, None),

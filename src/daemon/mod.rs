@@ -27,6 +27,7 @@ mod requests;
 mod services;
 mod start;
 mod state;
+mod supervisor;
 mod worker;
 
 pub use progress::Progress;
@@ -116,6 +117,18 @@ pub fn run(
     outcome
 }
 
+/// Makes this machine a member, by [`Launch`], and stops before the node goes up: another process will run it.
+///
+/// # Errors
+/// As [`run`].
+pub fn prepare(params: LaunchParams, on_progress: &mut dyn FnMut(&Progress)) -> anyhow::Result<()> {
+    host::protect_memory().context("cannot keep keys out of core files")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(async { start::start(params, on_progress).await.map(drop) });
+    runtime.shutdown_background();
+    outcome
+}
+
 /// Gives up the membership of a node that is not running: its keys are overwritten and removed. The other nodes are not
 /// told; an admin may revoke it.
 ///
@@ -125,6 +138,7 @@ pub fn leave_offline(state_dir: &Path, force: bool) -> anyhow::Result<()> {
     if !state_dir.exists() {
         anyhow::bail!("this machine is no member: there is no state in {}", state_dir.display());
     }
+    StateDirectory::take_over(state_dir)?;
     let directory = StateDirectory::open(state_dir)?;
     if !force {
         match state::load(&directory)? {
@@ -146,7 +160,8 @@ pub fn leave_offline(state_dir: &Path, force: bool) -> anyhow::Result<()> {
 /// # Errors
 /// When the node runs, or something cannot be undone.
 pub fn restore_host(state_dir: &Path) -> anyhow::Result<bool> {
-    if !state_dir.exists() {
+    // Nor is a lock made in a directory that somebody has just left.
+    if !state_dir.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
         return Ok(false);
     }
     let directory = StateDirectory::open(state_dir)?;

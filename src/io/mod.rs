@@ -11,6 +11,7 @@ pub mod host;
 pub mod lock;
 pub mod multicast;
 pub mod netlink;
+pub mod notify;
 pub mod poll;
 pub mod stream;
 pub mod tun;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -13,6 +13,8 @@ use super::{CONTENT_SIZE_MAX, EXTENSION, StateFile, frame};
 use crate::io::host::effective_uid;
 use crate::io::lock::{LOCK_FILE, StateLock};
 
+/// Who may do everything.
+const ROOT: u32 = 0;
 /// Permission bits that let in anyone but the owner.
 const OTHERS: u32 = 0o077;
 /// Between the name of a damaged file and its number, once it is set aside.
@@ -60,6 +62,27 @@ impl StateDirectory {
         let directory = Self { path: path.to_owned(), _lock: lock };
         directory.remove_leftovers()?;
         Ok(directory)
+    }
+
+    /// As root, makes a directory that a service's user has left our own, with all that is in it, so that it can be
+    /// opened; else, and where there is none, nothing happens.
+    ///
+    /// # Errors
+    /// [`StoreError`]: a daemon has it open, or the system refuses.
+    pub fn take_over(path: &Path) -> Result<(), StoreError> {
+        let is_others = |metadata: fs::Metadata| metadata.is_dir() && metadata.uid() != ROOT;
+        if effective_uid() != ROOT || !fs::symlink_metadata(path).is_ok_and(is_others) {
+            return Ok(());
+        }
+        let _lock = StateLock::acquire(path).map_err(|error| StoreError::of_lock(path, error))?;
+        // The directory first: from then on nobody else can put another file in a file's place.
+        let own =
+            |path: &Path| lchown(path, Some(ROOT), Some(ROOT)).map_err(|error| StoreError::new(path, error));
+        own(path)?;
+        for entry in fs::read_dir(path).map_err(|error| StoreError::new(path, error))? {
+            own(&entry.map_err(|error| StoreError::new(path, error))?.path())?;
+        }
+        Ok(())
     }
 
     /// Where it is.

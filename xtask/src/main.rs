@@ -1,9 +1,10 @@
-//! The task runner: `cargo xtask up`, `join`, `test` and `bench`. It needs nothing but cargo, so it has no dependencies.
+//! The task runner: `cargo xtask up`, `join`, `test`, `bench` and `deb`. It needs nothing but cargo, so it has no dependencies.
 //!
 //! Must never: install, change or run anything that the command did not ask for. What needs root goes through sudo,
 //! one command at a time; cargo itself always runs as the user.
 
 mod bench;
+mod deb;
 mod node;
 mod package;
 mod privilege;
@@ -26,6 +27,7 @@ Usage: cargo xtask COMMAND
                      `bench hop`: what a hop costs beside a plain forwarder;
                      `bench paths`: what paths between machines behind NATs cost;
                      `bench names`: how soon a published name is answered everywhere
+  deb [--profile P]  builds the Debian package and prints its path; P is `release` unless said
 
 Example: cargo xtask up --network home
 ";
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         "up" | "join" => node::run(&command, &rest),
         "test" => ring::run_rings(&rest),
         "bench" => bench::run_all(&rest),
+        "deb" => deb::build(&rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

@@ -100,7 +100,10 @@ pub(crate) fn words(command: &Command) -> String {
 }
 
 /// Where cargo puts what it builds: the environment and `.cargo/config.toml` have a say in it.
-fn target_directory() -> Result<PathBuf, Failure> {
+///
+/// # Errors
+/// When cargo does not say.
+pub(crate) fn target_directory() -> Result<PathBuf, Failure> {
     let mut command = cargo(["metadata", "--format-version", "1", "--no-deps", "--locked"]);
     let json = output(&mut command).unwrap_or_default();
     let quoted = json.split_once(r#""target_directory":""#).and_then(|(_, rest)| rest.split_once('"'));

@@ -253,3 +253,31 @@ fn the_directory_may_be_a_link_to_one() {
     StateDirectory::open(&link).unwrap().write(IDENTITY, b"key").unwrap();
     assert!(path.join("identity.state").exists());
 }
+
+#[test]
+fn root_takes_over_what_a_services_user_has_left_unless_it_is_in_use() {
+    const NOBODY: u32 = 65_534;
+    let (_parent, path) = temporary();
+    let directory = StateDirectory::open(&path).unwrap();
+    directory.write(IDENTITY, b"key").unwrap();
+    if effective_uid() != ROOT {
+        StateDirectory::take_over(&path).expect("who is not root does nothing");
+        return;
+    }
+    let target = path.parent().unwrap().join("target");
+    fs::write(&target, "").unwrap();
+    symlink(&target, path.join("link")).unwrap();
+    for place in [&target, &path, &path.join("identity.state"), &path.join(LOCK_FILE)] {
+        lchown(place, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    assert!(matches!(StateDirectory::take_over(&path), Err(StoreError::AlreadyRunning(_))));
+    assert_eq!(fs::metadata(&path).unwrap().uid(), NOBODY);
+    drop(directory);
+
+    StateDirectory::take_over(&path).unwrap();
+    let directory = StateDirectory::open(&path).unwrap();
+    assert_eq!(directory.read(IDENTITY).unwrap().unwrap().as_slice(), b"key");
+    assert_eq!(fs::metadata(path.join("identity.state")).unwrap().uid(), ROOT);
+    assert_eq!(fs::metadata(&target).unwrap().uid(), NOBODY, "links are not followed");
+    StateDirectory::take_over(&path.join("missing")).unwrap();
+}

@@ -1,0 +1,69 @@
+//! The Debian package, looked at with dpkg's own eyes. Said and passed over where dpkg-deb, or a built `hopmesh`, is missing.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The package, built from the `hopmesh` beside us in the target directory.
+fn package() -> Option<PathBuf> {
+    let xtask = Path::new(env!("CARGO_BIN_EXE_xtask"));
+    let hopmesh = xtask.with_file_name("hopmesh");
+    let has_dpkg = Command::new("dpkg-deb").arg("--version").output().is_ok_and(|done| done.status.success());
+    if !has_dpkg || !hopmesh.is_file() {
+        eprintln!("there is no dpkg-deb, or no hopmesh was built: the package was not looked at");
+        return None;
+    }
+    let done = Command::new(xtask).args(["deb", "--binary"]).arg(&hopmesh).output().expect("xtask was built");
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
+    Some(PathBuf::from(said.lines().last().expect("the path of the package")))
+}
+
+fn dpkg_deb(arguments: &[&str], package: &Path) -> String {
+    let done = Command::new("dpkg-deb").args(arguments).arg(package).output().expect("it ran before");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
+#[test]
+fn the_package_has_what_a_machine_needs_and_its_scripts_start_nothing() {
+    let Some(package) = package() else { return };
+    let contents = dpkg_deb(&["--contents"], &package);
+    for (mode, path) in [
+        ("-rwxr-xr-x", "./usr/bin/hopmesh"),
+        ("-rw-r--r--", "./usr/lib/systemd/system/hopmesh@.service"),
+        ("-rw-r--r--", "./usr/lib/sysusers.d/hopmesh.conf"),
+        ("-rw-r--r--", "./usr/lib/tmpfiles.d/hopmesh.conf"),
+        ("-rw-r--r--", "./usr/share/polkit-1/rules.d/50-hopmesh.rules"),
+        ("-rw-r--r--", "./usr/share/bash-completion/completions/hopmesh"),
+        ("-rw-r--r--", "./usr/share/zsh/vendor-completions/_hopmesh"),
+        ("-rw-r--r--", "./usr/share/fish/vendor_completions.d/hopmesh.fish"),
+        ("-rw-r--r--", "./usr/share/man/man1/hopmesh.1.gz"),
+        ("-rw-r--r--", "./usr/share/man/man1/hopmesh-join.1.gz"),
+        ("-rw-r--r--", "./usr/share/doc/hopmesh/examples/example.toml"),
+        ("-rw-r--r--", "./usr/share/doc/hopmesh/copyright"),
+        ("-rw-r--r--", "./usr/share/doc/hopmesh/changelog.gz"),
+    ] {
+        let line = contents.lines().find(|line| line.ends_with(&format!(" {path}")));
+        let line = line.unwrap_or_else(|| panic!("{path} is missing:\n{contents}"));
+        assert!(line.starts_with(&format!("{mode} root/root")), "{line}");
+    }
+    assert!(contents.lines().all(|line| line.contains(" root/root ")), "{contents}");
+    assert!(!contents.contains("/etc/"), "nothing is configured:\n{contents}");
+
+    let control = dpkg_deb(&["--field"], &package);
+    assert!(control.contains("Package: hopmesh\n"), "{control}");
+    assert!(!control.contains('@') || control.matches('@').count() == 1, "but the maintainer's: {control}");
+
+    let scripts = package.with_file_name("hopmesh").join("DEBIAN");
+    for script in ["postinst", "prerm", "postrm"] {
+        let text = std::fs::read_to_string(scripts.join(script)).expect("a script of the package");
+        for word in ["enable", "start ", "hopmesh up", "hopmesh join"] {
+            let says =
+                |line: &&str| !line.starts_with('#') && !line.contains("try-restart") && line.contains(word);
+            assert_eq!(text.lines().find(says), None, "{script}");
+        }
+        let checked =
+            Command::new("sh").arg("-n").arg(scripts.join(script)).status().expect("there is a shell");
+        assert!(checked.success(), "{script}");
+    }
+}
