@@ -246,16 +246,16 @@ impl Node {
         self.send(hop, &Message::CircuitOpen { label, route, origin, passed: vec![] }, None);
     }
 
-    /// Closes the oldest circuits to a peer that are not in use, so that one more is within the limit.
+    /// Closes the oldest circuits to a peer that are neither in use nor kept, so that one more is within the limit. The one that is kept
+    /// may work again before the new one does: of that we do not know yet whether it comes.
     fn make_room(&mut self, peer: &NodeId, now: Instant) {
-        let primary = self.peers.get(peer).and_then(|peer| peer.paths.primary());
-        let mut idle: Vec<(Instant, u64)> = self
-            .ends()
-            .filter(|(label, end)| end.peer == *peer && primary != Some(Remote::Circuit(*label)))
-            .map(|(label, end)| (end.since, label))
-            .collect();
+        let ends: Vec<(Instant, u64)> =
+            self.ends().filter(|(_, end)| end.peer == *peer).map(|(label, end)| (end.since, label)).collect();
+        let excess = (ends.len() + 1).saturating_sub(CIRCUITS_PER_PEER_MAX);
+        let paths = self.peers.get(peer).map(|peer| &peer.paths);
+        let is_used = |label: u64| paths.is_some_and(|paths| paths.uses(Remote::Circuit(label)));
+        let mut idle: Vec<_> = ends.into_iter().filter(|(_, label)| !is_used(*label)).collect();
         idle.sort_unstable();
-        let excess = (idle.len() + 1).saturating_sub(CIRCUITS_PER_PEER_MAX - 1);
         for (_, label) in idle.into_iter().take(excess) {
             self.close_circuit(label, CircuitEnd::Done, now);
         }
