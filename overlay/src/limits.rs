@@ -301,9 +301,10 @@ pub const TRANSITS_PER_NEIGHBOUR_MAX: usize = 512;
 /// A circuit that is not there after this long will not be: four hops of 250 ms and back.
 pub const CIRCUIT_OPEN_TIME: Duration = Duration::from_secs(2);
 /// And where the round trips are short, after this.
-pub const CIRCUIT_OPEN_TIME_MIN: Duration = Duration::from_millis(500);
-/// A circuit to the same peer is asked for at most this often.
-pub const CIRCUIT_RETRY: Duration = Duration::from_millis(700);
+pub const CIRCUIT_OPEN_TIME_MIN: Duration = Duration::from_millis(400);
+/// A circuit to the same peer is asked for at most this often. The first answer may go to where we were a moment ago, while the hop makes
+/// sure of our new address; with the second packets are to flow again within a second.
+pub const CIRCUIT_RETRY: Duration = Duration::from_millis(500);
 /// A circuit by which no session came after this long is dead: longer than two handshakes over four hops, one of them lost.
 pub const CIRCUIT_TRIAL: Duration = Duration::from_secs(4);
 /// To a peer that no hop reaches, a circuit is asked for at least this often.
