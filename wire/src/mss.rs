@@ -1,6 +1,7 @@
 //! The maximum segment size that the ends of a TCP connection tell each other in their SYNs (RFC 9293 section 3.7.1),
 //! lowered to what fits on the way.
 
+use crate::checksum::Sum;
 use crate::packet::{IPV4_HEADER_LENGTH, IPV6_HEADER_LENGTH, Packet, protocol};
 use crate::transport::{Transport, TransportKind};
 
@@ -33,18 +34,18 @@ pub fn clamp_mss(packet: &Packet, bytes: &mut [u8], mtu: u16, is_summed: bool) -
     let most = usize::from(mtu).saturating_sub(ip + TCP_LENGTH) as u16;
     let header = &mut bytes[transport.start..transport.headers];
     let Some(at) = find_mss(header) else { return false };
-    let before = u16::from_be_bytes([header[at], header[at + 1]]);
-    if before <= most {
+    let before = [header[at], header[at + 1]];
+    if u16::from_be_bytes(before) <= most {
         return false;
     }
-    header[at..at + 2].copy_from_slice(&most.to_be_bytes());
+    let after = most.to_be_bytes();
+    header[at..at + 2].copy_from_slice(&after);
     if is_summed {
         // Words are counted from the header's begin: at an odd place the bytes lie in two of them, the other way round.
-        let word = |value: u16| if at.is_multiple_of(2) { value } else { value.swap_bytes() };
+        let word = |[high, low]: [u8; 2]| if at.is_multiple_of(2) { [high, low] } else { [low, high] };
         let field = transport.checksum_offset();
-        let sum = u16::from_be_bytes([header[field], header[field + 1]]);
-        let sum = adjusted(sum, word(before), word(most));
-        header[field..field + 2].copy_from_slice(&sum.to_be_bytes());
+        let sum = adjusted([header[field], header[field + 1]], word(before), word(after));
+        header[field..field + 2].copy_from_slice(&sum);
     }
     true
 }
@@ -69,10 +70,9 @@ fn find_mss(header: &[u8]) -> Option<usize> {
 }
 
 /// A checksum after one word was replaced by another (RFC 1624, equation 3).
-fn adjusted(sum: u16, before: u16, after: u16) -> u16 {
-    let total = u32::from(!sum) + u32::from(!before) + u32::from(after);
-    let folded = (total & 0xffff) + (total >> 16);
-    !((folded & 0xffff) + (folded >> 16)) as u16
+fn adjusted(sum: [u8; 2], before: [u8; 2], after: [u8; 2]) -> [u8; 2] {
+    let not = |word: [u8; 2]| word.map(|byte| !byte);
+    Sum::default().with(&not(sum)).with(&not(before)).with(&after).checksum()
 }
 
 #[cfg(test)]
