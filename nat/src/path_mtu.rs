@@ -148,28 +148,24 @@ impl PathMtu {
     /// What is to be sent now; call it until there is nothing.
     pub fn poll(&mut self, look: &Look, now: Instant) -> Option<SizeProbe> {
         if look.path != self.path {
+            // What went by the path before says nothing of this one.
             self.path = look.path;
             self.state = State::Unknown;
-            // What went by the path before says nothing of this one, but what goes is to be known soon.
         }
         let path = self.path?;
         let (sends, is_silent) = self.note_traffic(look.traffic, now);
         match self.state {
-            State::Unknown if sends => self.begin(Range::new(path.overhead, self.ceiling), self.mtu(), now),
+            State::Unknown if sends => self.go_on(Range::new(path.overhead, self.ceiling), self.mtu(), now),
             State::Unknown => return None,
             State::Searching { .. } => {}
             State::Settled { trial: Some(_), .. } => {}
             State::Settled { mtu, raise, .. } if sends && now >= raise => {
-                self.begin(Range::above(mtu, path.overhead, self.ceiling), mtu, now);
+                self.go_on(Range::above(mtu, path.overhead, self.ceiling), mtu, now);
             }
-            State::Settled { mtu, confirmed, raise, .. } => {
-                let interval = if is_silent { MTU_CONFIRM_SILENT } else { MTU_CONFIRM_INTERVAL };
-                if !sends || mtu.in_fragments || now < confirmed + interval {
-                    return None;
-                }
-                let trial = Some(self.trial(mtu.length, now));
-                self.state = State::Settled { mtu, confirmed, raise, trial };
+            State::Settled { trial: None, .. } if sends => {
+                self.confirm(if is_silent { MTU_CONFIRM_SILENT } else { MTU_CONFIRM_INTERVAL }, now);
             }
+            State::Settled { trial: None, .. } => return None,
         }
         self.try_on(look, now)
     }
@@ -201,9 +197,14 @@ impl PathMtu {
 
     /// Datagrams of packets were too long to go out in one piece: what is known is looked into at once.
     pub fn handle_too_long(&mut self, now: Instant) {
+        self.confirm(MTU_CONFIRM_SILENT, now);
+    }
+
+    /// Tries whether packets of the whole length still come through, when that was last known longer ago than this.
+    fn confirm(&mut self, interval: Duration, now: Instant) {
         if let State::Settled { mtu, confirmed, raise, trial: None } = self.state
             && !mtu.in_fragments
-            && now >= confirmed + MTU_CONFIRM_SILENT
+            && now >= confirmed + interval
         {
             let trial = Some(self.trial(mtu.length, now));
             self.state = State::Settled { mtu, confirmed, raise, trial };
@@ -279,10 +280,6 @@ impl PathMtu {
                 self.state = State::Settled { mtu, confirmed: now, raise, trial: None };
             }
         }
-    }
-
-    fn begin(&mut self, range: Range, meanwhile: Mtu, now: Instant) {
-        self.go_on(range, meanwhile, now);
     }
 
     fn trial(&mut self, length: u16, now: Instant) -> Trial {
