@@ -8,7 +8,7 @@ use ring::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, Unboun
 use std::fmt;
 use wire::datagram::{HEADER_LENGTH, TAG_LENGTH};
 use wire::handshake::Suite;
-use wire::offload::{Offload, SegmentKind, Segments};
+use wire::offload::Offload;
 
 /// A cipher and the length of an inner packet in bytes.
 struct Case(Suite, usize);
@@ -42,10 +42,7 @@ fn seal(bencher: Bencher, case: &Case) {
 fn seal_superpacket(bencher: Bencher, suite: Suite) {
     let pair = Pair::connected(suite);
     let (tables, mut trains) = (&pair.tables[0], Trains::new());
-    let mut packet = pair.superpacket(0);
-    let size = u16::try_from(SEGMENT).expect("a segment is short");
-    let segments = Some(Segments { kind: SegmentKind::Tcp4, size, headers: 40 });
-    let offload = Offload { checksum: None, segments };
+    let (offload, mut packet) = pair.superpacket(0);
     let mut seal = || outbound(tables, offload, &mut packet, &mut trains, &mut |_| {});
     assert_eq!(seal(), Outbound::Sealed);
     bencher.counter(BytesCount::new(SEGMENTS * SEGMENT)).counter(ItemsCount::new(SEGMENTS)).bench_local(seal);

@@ -141,21 +141,21 @@ impl Pair {
     }
 
     /// A TCP packet that is to be cut into [`SEGMENTS`].
-    pub(crate) fn superpacket(&self, from: usize) -> Vec<u8> {
+    pub(crate) fn superpacket(&self, from: usize) -> (Offload, Vec<u8>) {
         let mut packet = self.packet(from, 40 + SEGMENTS * SEGMENT);
         packet[9] = 6;
         packet[20 + 12..20 + 14].copy_from_slice(&[0x50, 0x10]);
-        packet
+        let size = u16::try_from(SEGMENT).expect("a segment is short");
+        let segments = Some(Segments { kind: SegmentKind::Tcp4, size, headers: 40 });
+        (Offload { checksum: None, segments }, packet)
     }
 
     /// What is cut from it, as it arrives: in one buffer, with what is around sealed packets between them.
     pub(crate) fn parts(&self) -> (Vec<u8>, Vec<Opened>) {
         let (tables, mut trains, mut datagrams) = (&self.tables[0], Trains::new(), vec![]);
-        let size = u16::try_from(SEGMENT).expect("a segment is short");
-        let segments = Some(Segments { kind: SegmentKind::Tcp4, size, headers: 40 });
-        let offload = Offload { checksum: None, segments };
+        let (offload, mut packet) = self.superpacket(0);
         let mut keep = |train: &Train| datagrams.extend(train.datagrams().map(<[u8]>::to_vec));
-        outbound(tables, offload, &mut self.superpacket(0), &mut trains, &mut keep);
+        outbound(tables, offload, &mut packet, &mut trains, &mut keep);
         trains.flush(&mut keep);
         let (mut bytes, mut all) = (vec![], vec![]);
         for mut datagram in datagrams {

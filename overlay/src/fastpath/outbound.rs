@@ -2,7 +2,6 @@
 
 use super::Outbound;
 use super::fit::{Form, fit};
-use super::fragment::Fragments;
 use super::split::Split;
 use super::train::{Destination, Train, Trains};
 use crate::drops::DropReason;
@@ -48,11 +47,31 @@ pub fn outbound(
     if way.mtu.is_measured && is_syn(&parsed, packet) {
         clamp_mss(&parsed, packet, way.mtu.length, offload.checksum.is_none());
     }
-    let outcome = match fit(offload, parsed, packet, way.mtu) {
-        Ok(Form::Whole(kind)) => seal_whole(&way, kind, packet, trains, send),
-        Ok(Form::Segments(split)) => seal_parts(&way, &split, packet, trains, send),
-        Ok(Form::Fragments(fragments)) => seal_fragments(&way, &fragments, packet, trains, send),
+    let form = match fit(offload, parsed, packet, way.mtu) {
+        Ok(form) => form,
         Err(outcome) => return outcome,
+    };
+    let outcome = match form {
+        Form::Whole(kind) => {
+            let write = |_, into: &mut [u8]| into.copy_from_slice(packet);
+            seal_pieces(&way, (kind, 1), |_| packet.len(), write, trains, send)
+        }
+        Form::Segments(split) => {
+            let write = |number, into: &mut [u8]| split.write(number, packet, into);
+            seal_pieces(
+                &way,
+                (Kind::Unsummed, split.count()),
+                |number| split.length(number),
+                write,
+                trains,
+                send,
+            )
+        }
+        Form::Fragments(fragments) => {
+            let write = |number, into: &mut [u8]| fragments.write(number, packet, into);
+            let length = |number| fragments.length(number);
+            seal_pieces(&way, (Kind::Data, fragments.count()), length, write, trains, send)
+        }
     };
     match outcome {
         Ok(()) => {
@@ -92,55 +111,22 @@ fn way(tables: &Tables, destination: IpAddr) -> Result<Way<'_>, Outbound> {
     Ok(Way { session, to, mtu: *mtu, shared })
 }
 
-fn seal_whole(
+/// Seals so many pieces of a packet, each as long as `length` says and as `write` makes it.
+fn seal_pieces(
     way: &Way<'_>,
-    kind: Kind,
-    packet: &[u8],
+    (kind, count): (Kind, usize),
+    length: impl Fn(usize) -> usize,
+    write: impl Fn(usize, &mut [u8]),
     trains: &mut Trains,
     send: &mut impl FnMut(&Train),
 ) -> Result<(), Outbound> {
-    let first = way.session.take_counters(1).map_err(|_| Outbound::Stage(way.session.peer))?;
-    let slot = trains.slot(way.to, packet.len() + OVERHEAD, send);
-    let slot = slot.ok_or(Outbound::Drop(DropReason::MalformedPacket))?;
-    let end = slot.len() - TAG_LENGTH;
-    slot[HEADER_LENGTH..end].copy_from_slice(packet);
-    seal(way.session, first, kind, slot)
-}
-
-fn seal_parts(
-    way: &Way<'_>,
-    split: &Split,
-    superpacket: &[u8],
-    trains: &mut Trains,
-    send: &mut impl FnMut(&Train),
-) -> Result<(), Outbound> {
-    let count = split.count();
     let first = way.session.take_counters(count as u64).map_err(|_| Outbound::Stage(way.session.peer))?;
     for number in 0..count {
-        let slot = trains.slot(way.to, split.length(number) + OVERHEAD, send);
+        let slot = trains.slot(way.to, length(number) + OVERHEAD, send);
         let slot = slot.ok_or(Outbound::Drop(DropReason::MalformedPacket))?;
         let end = slot.len() - TAG_LENGTH;
-        split.write(number, superpacket, &mut slot[HEADER_LENGTH..end]);
-        seal(way.session, first + number as u64, Kind::Unsummed, slot)?;
-    }
-    Ok(())
-}
-
-fn seal_fragments(
-    way: &Way<'_>,
-    fragments: &Fragments,
-    packet: &[u8],
-    trains: &mut Trains,
-    send: &mut impl FnMut(&Train),
-) -> Result<(), Outbound> {
-    let count = fragments.count();
-    let first = way.session.take_counters(count as u64).map_err(|_| Outbound::Stage(way.session.peer))?;
-    for number in 0..count {
-        let slot = trains.slot(way.to, fragments.length(number) + OVERHEAD, send);
-        let slot = slot.ok_or(Outbound::Drop(DropReason::MalformedPacket))?;
-        let end = slot.len() - TAG_LENGTH;
-        fragments.write(number, packet, &mut slot[HEADER_LENGTH..end]);
-        seal(way.session, first + number as u64, Kind::Data, slot)?;
+        write(number, &mut slot[HEADER_LENGTH..end]);
+        seal(way.session, first + number as u64, kind, slot)?;
     }
     Ok(())
 }
