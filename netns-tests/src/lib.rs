@@ -47,7 +47,7 @@ pub use internet::{Internet, Public};
 pub use lab::{Lab, Underlay};
 pub use machine::Machine;
 pub use mainline::{Implementation, Mainline};
-pub use meter::{cpu_seconds, cpu_seconds_exact, median, peak_rss_kib, quantile, rss_kib};
+pub use meter::{cpu_seconds, cpu_seconds_exact, median, peak_rss_kib, quantile, rss_kib, stat_ticks};
 pub use nat_kind::NatKind;
 pub use node::{DEADLINE, Up, drops, peer};
 pub use observe::{Dependence, Observed, Outside, Ports, gets_in, heard_until, hears, mapping};
@@ -58,7 +58,7 @@ pub use ping::{Ping, ping, resumed_after_s, stop_ping};
 pub use process::{Done, Process};
 pub use refusal::refused;
 pub use router::{Ipv6, Plan, Router};
-pub use traffic::{hashed_transfer, iperf_tcp, iperf_udp, receives};
+pub use traffic::{hashed_transfer, iperf_server, iperf_tcp, iperf_udp, receives};
 pub use wire::{Conduct, Mischief, Tally, Wire};
 
 /// How often a condition outside this process is looked at again.

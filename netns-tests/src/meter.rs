@@ -6,11 +6,15 @@ use std::fs::{read_dir, read_to_string};
 #[must_use]
 pub fn cpu_seconds(pid: u32) -> f64 {
     let stat = read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The second field is the name in brackets, which may hold blanks; utime and stime are fields 14 and 15.
+    stat_ticks(&stat, 2) / rustix::param::clock_ticks_per_second() as f64
+}
+
+/// The sum of the first so many of utime, stime, cutime and cstime in the text of `/proc/PID/stat`.
+#[must_use]
+pub fn stat_ticks(stat: &str, fields: usize) -> f64 {
+    // The second field is the name in brackets, which may hold blanks; utime is field 14.
     let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: f64 =
-        after_name.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<f64>().ok()).sum();
-    ticks / rustix::param::clock_ticks_per_second() as f64
+    after_name.split_whitespace().skip(11).take(fields).filter_map(|n| n.parse::<f64>().ok()).sum()
 }
 
 /// User and system time of all threads that a process has now, in seconds, from the scheduler: exact where [`cpu_seconds`]

@@ -7,10 +7,12 @@ use std::time::Duration;
 use ring::digest::{Context, Digest, SHA256};
 use serde_json::Value;
 
-use crate::{Dice, Machine};
+use crate::{Dice, Machine, Process};
 
 /// A stream that stands still this long has failed.
 const STALL: Duration = Duration::from_secs(20);
+/// How long an iperf3 may take until it listens.
+const LISTENS: Duration = Duration::from_secs(10);
 
 /// iperf3 over TCP with extra `args`; gives its JSON.
 ///
@@ -31,13 +33,23 @@ pub fn iperf_udp(from: &Machine, to: &Machine, address: IpAddr, args: &[&str]) -
 }
 
 fn iperf(from: &Machine, to: &Machine, address: IpAddr, args: &[&str]) -> Value {
+    let _server = iperf_server(to, address);
     let address = address.to_string();
-    let server = to.start(&["iperf3", "-s", "-1", "-B", &address, "--forceflush"]);
-    let listening = |said: &str| said.contains("Server listening").then_some(());
-    let ready = server.wait_stdout(Duration::from_secs(10), listening);
-    assert!(ready.is_some(), "iperf3 does not listen on {address}: {}{}", server.stdout(), server.stderr());
     let text = from.run(&[&["iperf3", "-J", "-c", &address], args].concat()).ok();
     serde_json::from_str(&text).expect("iperf3 -J prints JSON")
+}
+
+/// An iperf3 that listens, for one run.
+///
+/// # Panics
+/// When it does not.
+#[must_use]
+pub fn iperf_server(on: &Machine, address: IpAddr) -> Process {
+    let server = on.start(&["iperf3", "-s", "-1", "-B", &address.to_string(), "--forceflush"]);
+    let listening = |said: &str| said.contains("Server listening").then_some(());
+    let ready = server.wait_stdout(LISTENS, listening);
+    assert!(ready.is_some(), "iperf3 does not listen on {address}: {}{}", server.stdout(), server.stderr());
+    server
 }
 
 /// Sends `size` random bytes in pieces of random sizes over TCP and asserts that both ends compute the same SHA-256.

@@ -17,6 +17,7 @@ use crate::arguments::Arguments;
 use crate::iperf::{Iperf, Stream};
 use crate::meter::Meter;
 use crate::peers::CLEAN;
+use crate::peers::hopmesh::node;
 use crate::{host, page};
 
 /// How long nodes may take until they reach each other by the way that is measured.
@@ -77,12 +78,6 @@ fn machines() -> (Internet, [Machine; 3]) {
     let internet = Internet::new();
     let line = internet.line(["a", "hop", "b"]);
     (internet, line)
-}
-
-fn node(machine: &Machine, besides: &str, words: &[&str]) -> netns_tests::Up {
-    machine.configure(&format!("[dht]\nenabled = false\n[port_mapping]\nenabled = false\n{besides}"));
-    let words = [words, &["--node-name", machine.name()]].concat();
-    machine.adopt(machine.launch(&CLEAN, &words, None))
 }
 
 /// The hop is a node.

@@ -3,11 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use netns_tests::{Machine, Process};
+use netns_tests::{Machine, Process, iperf_server};
 use serde_json::Value;
 
-/// How long a server may take until it listens.
-const LISTENS: Duration = Duration::from_secs(10);
 /// How much longer than asked a client may take: under a flood its closing words are slow to arrive.
 const LATE: Duration = Duration::from_secs(60);
 
@@ -21,16 +19,8 @@ pub(crate) struct Iperf {
 impl Iperf {
     /// Starts one run of so many seconds from one machine to the other.
     pub(crate) fn start(from: &Machine, to: &Machine, address: IpAddr, seconds: u32, args: &[&str]) -> Self {
+        let server = iperf_server(to, address);
         let address = address.to_string();
-        let server = to.start(&["iperf3", "-s", "-1", "-B", &address, "--forceflush"]);
-        let listening = |said: &str| said.contains("Server listening").then_some(());
-        let ready = server.wait_stdout(LISTENS, listening);
-        assert!(
-            ready.is_some(),
-            "iperf3 does not listen on {address}: {}{}",
-            server.stdout(),
-            server.stderr()
-        );
         let length = seconds.to_string();
         let words = ["iperf3", "-J", "-c", &address, "-t", &length, "--connect-timeout", "5000"];
         Self { client: from.start(&[&words[..], args].concat()), _server: server, seconds }

@@ -3,7 +3,7 @@
 use std::fs::{read_dir, read_to_string};
 use std::time::Instant;
 
-use netns_tests::cpu_seconds;
+use netns_tests::{cpu_seconds, stat_ticks};
 
 /// Threads of the kernel that do the network's work, charged to no process.
 const KERNEL_THREADS: [&str; 4] = ["ksoftirqd", "kworker", "rcu_", "migration"];
@@ -61,12 +61,6 @@ fn machine_ticks(stat: &str) -> f64 {
     let ticks: Vec<f64> = line.split_whitespace().skip(1).filter_map(|n| n.parse().ok()).collect();
     // user, nice, system, idle, iowait, irq, softirq, steal; what guests use is in the first two.
     ticks.iter().enumerate().filter(|(i, _)| !matches!(i, 3 | 4 | 8..)).map(|(_, ticks)| ticks).sum()
-}
-
-/// The first so many of utime, stime, cutime, cstime (proc_pid_stat(5)).
-fn stat_ticks(stat: &str, fields: usize) -> f64 {
-    let behind_name = stat.rsplit(')').next().unwrap_or_default();
-    behind_name.split_whitespace().skip(11).take(fields).filter_map(|n| n.parse::<f64>().ok()).sum()
 }
 
 fn kernel_ticks() -> f64 {

@@ -3,7 +3,7 @@
 mod boringtun;
 mod fastd;
 mod gotatun;
-mod hopmesh;
+pub(crate) mod hopmesh;
 mod veth;
 mod vpncloud;
 mod wireguard;
