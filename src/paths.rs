@@ -10,8 +10,6 @@ const STATE_ROOT: &str = "/var/lib/hopmesh";
 const RUN_ROOT: &str = "/run/hopmesh";
 /// Holds a configuration a network.
 const CONFIG_ROOT: &str = "/etc/hopmesh";
-/// What makes a state directory that of a member; units are started by it.
-const MEMBERSHIP: &str = "network.state";
 /// The control socket within a state directory that was named.
 const SOCKET_NAME: &str = "control.sock";
 
@@ -27,12 +25,6 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// Is this machine a member, or was it when somebody last looked? Needs no right but to pass the directory.
-    #[must_use]
-    pub fn has_membership(&self) -> bool {
-        self.state_dir.join(MEMBERSHIP).exists()
-    }
-
     /// The paths of `network` (`None`: [`DEFAULT_NETWORK`]), which must be a valid name. A `state_dir`
     /// that was named holds the control socket too, so that a test or a second network of the same
     /// name needs nothing but a directory.

@@ -5,7 +5,6 @@
 //! foreground.
 
 use std::path::Path;
-use std::time::Duration;
 
 use wire::Invite;
 
@@ -13,14 +12,11 @@ use super::client::{ANSWER_TIMEOUT, Daemon};
 use super::context::Context;
 use super::failure::Failure;
 use super::lifecycle::{announce, params, show};
-use crate::daemon::{self, Launch, Ready};
+use crate::daemon::{self, FIRST_INVITE_LIFE, Launch, Ready};
 use crate::io::host;
 use crate::paths::Paths;
 use crate::store::StateDirectory;
 use crate::systemd::{Systemd, SystemdError, unit};
-
-/// Validity of the invite that a new network comes with.
-const FIRST_INVITE_LIFE: Duration = Duration::from_secs(3600);
 
 /// The systemd that is to run the node that is meant, if it can.
 pub(super) fn find(context: &Context<'_>) -> Option<Systemd> {
@@ -57,7 +53,7 @@ pub(super) fn run(
     let network = network_of(context, &launch)?;
     context.paths = Paths::new(Some(&network), None);
     context.global.network = Some(network.clone());
-    let is_new = !context.paths.has_membership();
+    let is_new = !daemon::is_member(&context.paths.state_dir);
     let has_invite = matches!(launch, Launch::Up) && is_new;
     if is_new {
         enrol(context, err, node_name, launch)?;

@@ -18,7 +18,6 @@ use tokio::sync::{mpsc as channel, oneshot};
 use wire::invite::InviteRole;
 use wire::{Candidate, credential::Claims};
 
-use super::Ready;
 use super::asks::WaitingAsk;
 use super::discovery::Discovery;
 use super::events;
@@ -31,6 +30,7 @@ use super::start::{Started, advertised, quick_suites};
 use super::state::{self, Loaded};
 use super::supervisor::beat;
 use super::worker::{self, Crew, RELEASED_MAX, SLOW_MAX, Shared, ToNode, ToWorker};
+use super::{FIRST_INVITE_LIFE, Ready};
 use crate::control::{self, REQUESTS_MAX, Reply, Request};
 use crate::dns::{ASKS_MAX, Ask};
 use crate::io::netlink::Netlink;
@@ -44,8 +44,6 @@ use crate::store::StateDirectory;
 
 /// How often the wall clock is told to the Node: only credentials and invites depend on it.
 const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(60);
-/// Validity of the invite that a new network comes with.
-const FIRST_INVITE_LIFE: Duration = Duration::from_secs(3600);
 /// Messages of the worker that are taken before the Node's outputs are carried out.
 const SLOW_BATCH: usize = 64;
 

@@ -7,11 +7,11 @@
 //!              └─────▲───────────┬───────────────────────────────────┬──────────┘
 //!         slow input │           │ tables (arc-swap), packets        │ UDP
 //!              ┌─────┴───────────▼──────────────────┐                │
-//!  apps ─TUN─▶ │ worker thread: fast path           │ ─────────UDP───┴─────▶ peers
+//!  apps ─TUN─▶ │ worker threads: fast path          │ ─────────UDP───┴─────▶ peers
 //!              └────────────────────────────────────┘
 //! ```
 //!
-//! [`run`] goes through `start` (locks, sockets, TUN, membership), spawns the `worker`, and lives in `driver`.
+//! [`run`] goes through `start` (locks, sockets, TUN, membership), starts the workers, and lives in `driver`.
 
 mod asks;
 mod discovery;
@@ -34,8 +34,10 @@ pub use progress::Progress;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
+use overlay::state::StateFile;
 
 use crate::io::host;
 use crate::paths::Paths;
@@ -96,6 +98,9 @@ pub struct Ready {
     pub invite: Option<String>,
 }
 
+/// Validity of the invite that a new network comes with.
+pub const FIRST_INVITE_LIFE: Duration = Duration::from_secs(3600);
+
 /// Runs the node until it goes down, by a signal or a command. `on_progress` is told the steps until it is up, `on_ready`
 /// is called once, when the interface is up.
 ///
@@ -106,15 +111,10 @@ pub fn run(
     on_progress: &mut dyn FnMut(&Progress),
     on_ready: impl FnOnce(&Ready),
 ) -> anyhow::Result<()> {
-    host::protect_memory().context("cannot keep keys out of core files")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(async {
+    to_its_end(async {
         let started = start::start(params, on_progress).await?;
         driver::run(started, on_ready).await
-    });
-    // A look-up of a name that nobody answers would hold us up for half a minute.
-    runtime.shutdown_background();
-    outcome
+    })
 }
 
 /// Makes this machine a member, by [`Launch`], and stops before the node goes up: another process will run it.
@@ -122,11 +122,23 @@ pub fn run(
 /// # Errors
 /// As [`run`].
 pub fn prepare(params: LaunchParams, on_progress: &mut dyn FnMut(&Progress)) -> anyhow::Result<()> {
+    to_its_end(async { start::start(params, on_progress).await.map(drop) })
+}
+
+/// Does what needs the node's keys, on this thread.
+fn to_its_end(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     host::protect_memory().context("cannot keep keys out of core files")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(async { start::start(params, on_progress).await.map(drop) });
+    let outcome = runtime.block_on(work);
+    // A look-up of a name that nobody answers would hold us up for half a minute.
     runtime.shutdown_background();
     outcome
+}
+
+/// Is this machine a member by this state directory, or was it when somebody last looked? Needs no right but to pass it.
+#[must_use]
+pub fn is_member(state_dir: &Path) -> bool {
+    state::store_file(StateFile::Network).path_in(state_dir).exists()
 }
 
 /// Gives up the membership of a node that is not running: its keys are overwritten and removed. The other nodes are not

@@ -2,10 +2,11 @@
 //! pair on the test port, which only shows others what a NAT does with another port of ours; and spare IPv4 sockets
 //! for hard punches. Further threads have lanes of their own on the main port ([`Lane`]).
 //!
-//! Sending and receiving take `&self`, so the worker and the control thread share one [`Udp`]; no lock is taken per
-//! datagram. Nothing is allocated per datagram: batches, segmentation on send (UDP_SEGMENT) and coalescing on receive
-//! (UDP_GRO) are the kernel's. A datagram too long for the path goes in fragments, by what the kernel has learnt of the
-//! path's MTU, unless it is sent as one that must not, or must whatever the kernel knows.
+//! Sending and receiving take `&self`, so the workers and the control thread share one [`Udp`]; no lock is taken per
+//! datagram, but for those that must go in one piece or in fragments. Nothing is allocated per datagram: batches,
+//! segmentation on send (UDP_SEGMENT) and coalescing on receive (UDP_GRO) are the kernel's. A datagram too long for the
+//! path goes in fragments, by what the kernel has learnt of the path's MTU, unless it is sent as one that must not, or must
+//! whatever the kernel knows.
 
 mod fragmenting;
 mod half;

@@ -193,7 +193,7 @@ impl StateDirectory {
     }
 
     fn path_of(&self, file: StateFile) -> PathBuf {
-        self.path.join(file.file_name())
+        file.path_in(&self.path)
     }
 
     fn remove_leftovers(&self) -> Result<(), StoreError> {

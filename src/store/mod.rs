@@ -9,6 +9,8 @@ mod error;
 mod frame;
 mod write;
 
+use std::path::{Path, PathBuf};
+
 pub use directory::{StateDirectory, Wiped};
 pub use error::{Precaution, StoreError};
 pub use frame::Damage;
@@ -60,6 +62,12 @@ impl StateFile {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Where it is in a state directory.
+    #[must_use]
+    pub fn path_in(&self, directory: &Path) -> PathBuf {
+        directory.join(self.file_name())
     }
 
     fn file_name(&self) -> String {

@@ -7,7 +7,7 @@ use std::thread::{Builder, JoinHandle, available_parallelism};
 
 use anyhow::{Context, Result, anyhow};
 
-use super::{Lane, Shared, ToNode, ToWorker, Worker};
+use super::{FurtherLane, Lane, Shared, ToNode, ToWorker, Worker};
 use crate::io::tun::{Queues, Tun};
 
 /// Workers where the configuration says nothing, however many cores there are: beyond them a mesh of laptops gains nothing,
@@ -44,11 +44,9 @@ impl Crew {
     ) -> Result<Self> {
         let mut workers = vec![];
         for number in 1..shared.wakes.len() {
-            let lane =
-                tun.another_queue().map_err(Into::into).and_then(|tun| Ok((tun, shared.udp.open_lane()?)));
-            match lane {
+            match further(&tun, shared) {
                 Ok((tun, lane)) => workers.push((tun, Lane::Further { number, lane })),
-                Err::<_, anyhow::Error>(error) => {
+                Err(error) => {
                     tracing::warn!("going on with {number} of {} workers: {error}", shared.wakes.len());
                     break;
                 }
@@ -89,6 +87,11 @@ impl Crew {
         let ended: Vec<Result<()>> = self.threads.into_iter().map(join).collect();
         ended.into_iter().collect()
     }
+}
+
+/// A queue and sockets for one more worker.
+fn further(tun: &Tun, shared: &Shared) -> Result<(Tun, FurtherLane)> {
+    Ok((tun.another_queue()?, shared.udp.open_lane()?))
 }
 
 /// Ends all workers when the first one has.
