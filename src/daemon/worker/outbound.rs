@@ -16,6 +16,11 @@ const READS_MAX: usize = 64;
 /// Bytes of them: some milliseconds of bulk.
 const READ_BYTES_MAX: usize = 1 << 20;
 
+/// Whether that says that there is nothing to read.
+fn is_empty(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::WouldBlock
+}
+
 impl Shared {
     /// Sends a train.
     fn send_train(&self, train: &Train) -> Sent {
@@ -57,14 +62,20 @@ impl Worker {
     /// # Errors
     /// When the interface is gone.
     pub(super) fn drain_tun(&self, tables: &Tables, buffers: &mut Buffers) -> anyhow::Result<()> {
-        let mut bytes = 0;
+        let (mut bytes, mut packets, mut has_yielded) = (0, 0, false);
         for _ in 0..READS_MAX {
             match self.tun.recv(&mut buffers.packet) {
                 Ok((offload, length)) => {
                     self.send_packet(tables, (offload, length), buffers);
-                    bytes += length;
+                    (bytes, packets) = (bytes + length, packets + 1);
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                // Of several packets the sender has more, perhaps, and waits for this core: let it go on, once, and a call carries
+                // all of them. Where the core has nothing else to do, that is over in less time than a read takes.
+                Err(error) if is_empty(&error) && packets > 1 && !has_yielded => {
+                    has_yielded = true;
+                    std::thread::yield_now();
+                }
+                Err(error) if is_empty(&error) => break,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     return Err(anyhow::anyhow!("the interface {} is gone: {error}", self.tun.name()));
