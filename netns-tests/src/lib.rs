@@ -11,6 +11,7 @@
 //! Must never: touch the machine's own network namespace, signal a process that it did not start.
 
 mod binary;
+mod booted;
 mod capture;
 mod dice;
 mod fault;
@@ -39,6 +40,7 @@ mod wire;
 use std::time::{Duration, Instant};
 
 pub use binary::hopmesh;
+pub use booted::{Booted, debian};
 pub use capture::{Capture, captured_udp};
 pub use dice::Dice;
 pub use fault::{as_nobody, with_mount};

@@ -8,12 +8,14 @@ use crate::privilege::Privilege;
 use crate::process::{Failure, announce, run};
 
 /// What the labs of `netns-tests`, and tests with programs of others, need besides what every Debian has.
-const PACKAGES: [&str; 25] = [
+const PACKAGES: [&str; 27] = [
     "bind9-dnsutils",
     "conntrack",
     "curl",
     // The program alone: `dbus`, which would start it as a service, is another package.
     "dbus-daemon",
+    // Makes the Debian that `tests/machines.rs` boots.
+    "debootstrap",
     "dnsperf",
     "ethtool",
     "fastd",
@@ -35,6 +37,8 @@ const PACKAGES: [&str; 25] = [
     "procps",
     "python3-libtorrent",
     "strace",
+    // For systemd-nspawn.
+    "systemd-container",
     "tcpdump",
     "wireguard-go",
     "wireguard-tools",
