@@ -131,6 +131,8 @@ fn status() -> api::StatusReply {
             api::Peer {
                 rx_bytes: 1_250_000,
                 tx_bytes: 812,
+                rx_packets: 900,
+                tx_packets: 8,
                 last_handshake_s: Some(61.5),
                 ..peer("b", "b0b1b2b3b4b5b6b7", 2, api::PeerState::Connected, Some(direct))
             },

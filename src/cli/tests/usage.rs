@@ -198,6 +198,7 @@ fn some_answer(command: &Command) -> Reply {
         Command::Delegate { .. } => Reply::Delegated(<_>::default()),
         Command::Netcheck => Reply::Netcheck(<_>::default()),
         Command::Why { .. } => Reply::Why(<_>::default()),
+        Command::Mesh => Reply::Mesh(<_>::default()),
         Command::Status => Reply::Status(<_>::default()),
         Command::Zone => Reply::Zone(Arc::new(Zone::empty("home".parse().unwrap(), NodeId([1; 32])))),
         Command::Publish { .. } => Reply::Published(<_>::default()),
