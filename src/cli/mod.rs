@@ -13,6 +13,7 @@ mod failure;
 mod handover;
 mod installation;
 mod lifecycle;
+mod live;
 mod log;
 mod membership;
 mod observe;

@@ -95,6 +95,8 @@ fn mistakes_in_the_arguments_end_with_2() {
         &["dht-node", "--listen", "[::1]:6881"],
         &["dht-node", "--bootstrap", "host"],
         &["status", "--fast"],
+        &["status", "--interval-ms", "500"],
+        &["status", "--watch", "--interval-ms", "5"],
         &["--network", "a.b", "status"],
         &["--network", "../etc", "status"],
         &["up", "--node-name", "my laptop"],
