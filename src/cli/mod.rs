@@ -25,6 +25,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 mod text;
+mod top;
 mod value;
 mod view;
 
@@ -75,6 +76,7 @@ enum Command {
     Leave(lifecycle::Leave),
     Status(observe::Status),
     Peers(observe::Peers),
+    Top(top::Top),
     Ping(ping::Ping),
     Netcheck(diagnosis::Netcheck),
     Why(diagnosis::Why),
@@ -121,6 +123,7 @@ fn dispatch(command: Command, context: &mut Context<'_>, err: &mut dyn Write) ->
         Command::Leave(command) => command.run(context),
         Command::Status(command) => command.run(context),
         Command::Peers(command) => command.run(context),
+        Command::Top(command) => command.run(context),
         Command::Ping(command) => command.run(context),
         Command::Netcheck(command) => command.run(context),
         Command::Why(command) => command.run(context),

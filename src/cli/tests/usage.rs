@@ -13,7 +13,7 @@ use super::{FakeDaemon, hopmesh};
 use crate::control::{Command, Reply, Role};
 
 /// Every command with the arguments it needs.
-const COMMANDS: [&[&str]; 24] = [
+const COMMANDS: [&[&str]; 25] = [
     &["up"],
     &["invite"],
     &["join", "hopmesh1x"],
@@ -21,6 +21,7 @@ const COMMANDS: [&[&str]; 24] = [
     &["leave"],
     &["status"],
     &["peers"],
+    &["top"],
     &["ping", "b"],
     &["netcheck"],
     &["why", "b"],
@@ -97,6 +98,7 @@ fn mistakes_in_the_arguments_end_with_2() {
         &["status", "--fast"],
         &["status", "--interval-ms", "500"],
         &["status", "--watch", "--interval-ms", "5"],
+        &["top", "--interval-ms", "0"],
         &["--network", "a.b", "status"],
         &["--network", "../etc", "status"],
         &["up", "--node-name", "my laptop"],
