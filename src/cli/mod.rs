@@ -28,6 +28,7 @@ mod text;
 mod top;
 mod value;
 mod view;
+mod web;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -88,6 +89,7 @@ enum Command {
     Services(service::Services),
     Resolve(service::Resolve),
     Watch(service::Watch),
+    Web(web::Web),
     #[command(hide = true)]
     RestoreHost(restore_host::RestoreHost),
     DhtNode(dht_node::DhtNode),
@@ -135,6 +137,7 @@ fn dispatch(command: Command, context: &mut Context<'_>, err: &mut dyn Write) ->
         Command::Services(command) => command.run(context),
         Command::Resolve(command) => command.run(context),
         Command::Watch(command) => command.run(context),
+        Command::Web(command) => command.run(context),
         Command::RestoreHost(command) => command.run(context),
         Command::DhtNode(command) => command.run(context),
         Command::Service(command) => command.run(context),

@@ -4,7 +4,7 @@ mod diagnosis;
 mod golden;
 mod live;
 mod people;
-mod services;
+pub(super) mod services;
 mod usage;
 
 use std::path::Path;

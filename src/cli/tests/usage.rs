@@ -13,7 +13,7 @@ use super::{FakeDaemon, hopmesh};
 use crate::control::{Command, Reply, Role};
 
 /// Every command with the arguments it needs.
-const COMMANDS: [&[&str]; 25] = [
+const COMMANDS: [&[&str]; 26] = [
     &["up"],
     &["invite"],
     &["join", "hopmesh1x"],
@@ -33,6 +33,7 @@ const COMMANDS: [&[&str]; 25] = [
     &["services"],
     &["resolve", "web"],
     &["watch"],
+    &["web"],
     &["restore-host"],
     &["dht-node"],
     &["service", "install"],
@@ -138,6 +139,7 @@ fn mistakes_in_the_arguments_end_with_2() {
         &["resolve"],
         &["resolve", "web", "--label", "=x"],
         &["watch", "web", "db"],
+        &["web", "--port", "0"],
         &["completions", "tcsh9"],
     ] {
         let done = hopmesh(arguments);
