@@ -329,6 +329,8 @@ pub const LINK_STATE_REST: Duration = Duration::from_secs(8);
 /// Links that are told of, of more (a record has room for [`wire::record::LINKS_MAX`]): enough that some of them last. Those to anchors come first, then those told of already, so
 /// that what is told seldom changes in a network where everybody has hundreds.
 pub const LINKS_TOLD_MAX: usize = 16;
+/// Nodes in a picture of who reaches whom: nobody sees more at once, and the answer stays within a megabyte.
+pub const MESH_SHOWN_MAX: usize = 256;
 /// Round trips are looked at this often.
 pub const LINK_STATE_INTERVAL: Duration = Duration::from_secs(30);
 /// And so often while nobody is there; a link that comes is told of at once.

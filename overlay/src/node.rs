@@ -28,6 +28,7 @@ mod issuer;
 mod keepalive;
 mod leases;
 mod link_state;
+mod mesh;
 mod neighbours;
 mod news;
 mod output;
@@ -56,6 +57,7 @@ pub use diagnosis::{
     Why, WhyAttempt, advise, nat_words, reason,
 };
 pub use discovery::{Carriers, DhtEvent, DhtRequest, DhtState, HintSource};
+pub use mesh::{MeshNode, MeshView};
 pub use output::{Event, Output, WaitReason};
 pub(crate) use punching::Punching;
 pub use reach::is_private;

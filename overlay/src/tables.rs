@@ -27,6 +27,10 @@ pub struct PeerShared {
     pub rx_bytes: AtomicU64,
     /// Bytes of inner packets sent.
     pub tx_bytes: AtomicU64,
+    /// Inner packets received, each as it came in a datagram.
+    pub rx_packets: AtomicU64,
+    /// Inner packets sent: of a superpacket as many as were cut from it.
+    pub tx_packets: AtomicU64,
     /// Set by a worker that has told the Node of a new remote address, cleared by the Node when it has looked.
     pub roam_told: AtomicBool,
 }
@@ -38,7 +42,13 @@ impl PeerShared {
         (self.rx_bytes.load(Relaxed), self.tx_bytes.load(Relaxed))
     }
 
-    /// The same, for the paths.
+    /// Received and sent packets.
+    #[must_use]
+    pub fn packets(&self) -> (u64, u64) {
+        (self.rx_packets.load(Relaxed), self.tx_packets.load(Relaxed))
+    }
+
+    /// The bytes, for the paths.
     pub(crate) fn traffic(&self) -> nat::Traffic {
         let (received, sent) = self.bytes();
         nat::Traffic { received, sent }

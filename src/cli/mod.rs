@@ -13,6 +13,7 @@ mod failure;
 mod handover;
 mod installation;
 mod lifecycle;
+mod live;
 mod log;
 mod membership;
 mod observe;
@@ -24,8 +25,10 @@ mod service;
 #[cfg(test)]
 mod tests;
 mod text;
+mod top;
 mod value;
 mod view;
+mod web;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -74,6 +77,7 @@ enum Command {
     Leave(lifecycle::Leave),
     Status(observe::Status),
     Peers(observe::Peers),
+    Top(top::Top),
     Ping(ping::Ping),
     Netcheck(diagnosis::Netcheck),
     Why(diagnosis::Why),
@@ -85,6 +89,7 @@ enum Command {
     Services(service::Services),
     Resolve(service::Resolve),
     Watch(service::Watch),
+    Web(web::Web),
     #[command(hide = true)]
     RestoreHost(restore_host::RestoreHost),
     DhtNode(dht_node::DhtNode),
@@ -120,6 +125,7 @@ fn dispatch(command: Command, context: &mut Context<'_>, err: &mut dyn Write) ->
         Command::Leave(command) => command.run(context),
         Command::Status(command) => command.run(context),
         Command::Peers(command) => command.run(context),
+        Command::Top(command) => command.run(context),
         Command::Ping(command) => command.run(context),
         Command::Netcheck(command) => command.run(context),
         Command::Why(command) => command.run(context),
@@ -131,6 +137,7 @@ fn dispatch(command: Command, context: &mut Context<'_>, err: &mut dyn Write) ->
         Command::Services(command) => command.run(context),
         Command::Resolve(command) => command.run(context),
         Command::Watch(command) => command.run(context),
+        Command::Web(command) => command.run(context),
         Command::RestoreHost(command) => command.run(context),
         Command::DhtNode(command) => command.run(context),
         Command::Service(command) => command.run(context),

@@ -1,6 +1,7 @@
 //! `status` and `peers`: what the daemon sees.
 
 use std::cmp::Reverse;
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use api::{PathKind, Peer, PeerState, StatusReply};
@@ -10,6 +11,7 @@ use serde_json::json;
 use super::client::{ANSWER_TIMEOUT, Daemon};
 use super::context::Context;
 use super::failure::Failure;
+use super::live::{Screen, watch_status};
 use super::text::{self, Table};
 use super::view;
 
@@ -19,13 +21,25 @@ const STATUS_PEERS_MAX: usize = 4;
 const STATUS_PROBLEMS_MAX: usize = 4;
 /// Drop reasons that `status` shows, the most frequent first.
 const STATUS_DROPS_MAX: usize = 4;
+/// From one look of `status --watch` to the next: people read no faster.
+const WATCH_INTERVAL_MS: u64 = 1000;
 /// Characters of an id that tell nodes apart in any network people look at.
 const ID_SHOWN: usize = 10;
 
 /// Show the state of this node on one screen, problems first
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  hopmesh status\n  hopmesh status --json | jq .peers")]
-pub(super) struct Status {}
+#[command(
+    after_help = "Example:\n  hopmesh status\n  hopmesh status --json | jq .peers\n  hopmesh status --watch\n\n\
+    With --watch it goes on until it is interrupted, also while the daemon is away."
+)]
+pub(super) struct Status {
+    /// Show it again whenever it has changed
+    #[arg(long)]
+    watch: bool,
+    /// Milliseconds from one look to the next
+    #[arg(long, value_name = "MS", requires = "watch", default_value_t = WATCH_INTERVAL_MS, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    interval_ms: u64,
+}
 
 /// List the other nodes of the network, each with its path
 #[derive(Debug, Args)]
@@ -34,6 +48,10 @@ pub(super) struct Peers {}
 
 impl Status {
     pub(super) fn run(&self, context: &mut Context<'_>) -> Result<(), Failure> {
+        if self.watch {
+            let screen = if io::stdout().is_terminal() { Screen::Terminal } else { Screen::Pipe };
+            return watch_status(context, Duration::from_millis(self.interval_ms), screen);
+        }
         let reply = ask(context)?;
         if context.json() {
             return context.print_json(&view::Status::from(&reply));

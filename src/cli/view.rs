@@ -79,6 +79,8 @@ pub(super) struct Peer<'a> {
     path: Path<'a>,
     rx_bytes: u64,
     tx_bytes: u64,
+    rx_packets: u64,
+    tx_packets: u64,
     last_handshake_s: Option<f64>,
 }
 
@@ -153,6 +155,8 @@ impl<'a> From<&'a api::Peer> for Peer<'a> {
             path: Path::from(peer.path.as_ref()),
             rx_bytes: peer.rx_bytes,
             tx_bytes: peer.tx_bytes,
+            rx_packets: peer.rx_packets,
+            tx_packets: peer.tx_packets,
             last_handshake_s: peer.last_handshake_s.map(thousandths),
         }
     }

@@ -80,6 +80,8 @@ pub enum Command {
         /// Whom.
         node: String,
     },
+    /// Which nodes reach which: answer [`Reply::Mesh`].
+    Mesh,
     /// An instance of a service: answer [`Reply::Published`].
     Publish {
         /// What is published; of [`overlay::Sharing::Nodes`] the nodes are still to be looked up.
@@ -141,6 +143,8 @@ pub enum Reply {
     Netcheck(Box<api::NetcheckReply>),
     /// To [`Command::Why`].
     Why(Box<api::WhyReply>),
+    /// To [`Command::Mesh`].
+    Mesh(Box<api::MeshReply>),
     /// To [`Command::Publish`].
     Published(api::PublishReply),
     /// To [`Command::Unpublish`].

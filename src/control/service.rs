@@ -113,6 +113,11 @@ impl api::control_server::Control for Service {
         Ok(Response::new(*reply))
     }
 
+    async fn mesh(&self, _: Call<api::MeshRequest>) -> Result<Response<api::MeshReply>, Status> {
+        let Reply::Mesh(reply) = self.ask(Command::Mesh).await? else { return Err(mismatch()) };
+        Ok(Response::new(*reply))
+    }
+
     async fn publish(&self, call: Call<api::PublishRequest>) -> Result<Response<api::PublishReply>, Status> {
         let command = parse_publish(call.into_inner())?;
         let Reply::Published(reply) = self.ask(command).await? else { return Err(mismatch()) };

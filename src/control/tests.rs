@@ -126,6 +126,10 @@ async fn every_call_becomes_its_command_and_every_reply_its_message() {
     let reply = call!(house, netcheck, api::NetcheckRequest {}, Command::Netcheck, answer);
     assert_eq!(reply.unwrap(), netcheck);
 
+    let mesh = api::MeshReply { left_out: 3, ..api::MeshReply::default() };
+    let answer = Ok(Reply::Mesh(Box::new(mesh.clone())));
+    assert_eq!(call!(house, mesh, api::MeshRequest {}, Command::Mesh, answer).unwrap(), mesh);
+
     let why = api::WhyReply { reason: "so".to_owned(), ..api::WhyReply::default() };
     let request = api::WhyRequest { node: node("b") };
     let command = Command::Why { node: node("b") };

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub(super) use diagnosis::{netcheck, why};
+pub(super) use diagnosis::{mesh, netcheck, why};
 use overlay::{DhtView, Drops, PathView, PeerState, PeerView, PortMappingView, Remote, View};
 use wire::address::ipv6_prefix;
 use wire::credential::Claims;
@@ -100,6 +100,8 @@ fn peer(view: &PeerView, outside: &Outside) -> api::Peer {
         path: Some(path(&view.path, view.round_trip, (view.loss_per_mille, view.mtu), outside)),
         rx_bytes: view.rx_bytes,
         tx_bytes: view.tx_bytes,
+        rx_packets: view.rx_packets,
+        tx_packets: view.tx_packets,
         last_handshake_s: view.last_handshake.map(|age| age.as_secs_f64()),
     }
 }

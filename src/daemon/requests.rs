@@ -56,6 +56,7 @@ impl Driver {
             Command::Why { node } => {
                 self.why(&node).map(|why| Reply::Why(Box::new(why))).map_err(|error| refusal(&error))
             }
+            Command::Mesh => Ok(Reply::Mesh(Box::new(report::mesh(&self.node.mesh())))),
             Command::Publish { publication, sharing_nodes } if !self.node.zone().knows(&publication.name) => {
                 return self.publish_when_known(publication, sharing_nodes, reply);
             }

@@ -8,8 +8,10 @@ use crate::privilege::Privilege;
 use crate::process::{Failure, announce, run};
 
 /// What the labs of `netns-tests`, and tests with programs of others, need besides what every Debian has.
-const PACKAGES: [&str; 27] = [
+const PACKAGES: [&str; 28] = [
     "bind9-dnsutils",
+    // The browser without its windows, in which the page of `hopmesh web` is tried: 64 MB.
+    "chromium-headless-shell",
     "conntrack",
     "curl",
     // The program alone: `dbus`, which would start it as a service, is another package.

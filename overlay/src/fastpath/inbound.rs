@@ -111,6 +111,7 @@ fn inbound_data(
                 return Inbound::Drop(DropReason::MalformedPacket);
             }
             peer.shared.rx_bytes.fetch_add(range.len() as u64, Relaxed);
+            peer.shared.rx_packets.fetch_add(1, Relaxed);
             Inbound::Packet(Opened { range, packet, transport, is_unsummed }, notice)
         }
         Err(reason) => Inbound::Drop(reason),

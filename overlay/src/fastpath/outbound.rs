@@ -74,8 +74,9 @@ pub fn outbound(
         }
     };
     match outcome {
-        Ok(()) => {
+        Ok(count) => {
             way.shared.tx_bytes.fetch_add(length, Relaxed);
+            way.shared.tx_packets.fetch_add(count, Relaxed);
             Outbound::Sealed
         }
         Err(outcome) => outcome,
@@ -111,7 +112,7 @@ fn way(tables: &Tables, destination: IpAddr) -> Result<Way<'_>, Outbound> {
     Ok(Way { session, to, mtu: *mtu, shared })
 }
 
-/// Seals so many pieces of a packet, each as long as `length` says and as `write` makes it.
+/// Seals so many pieces of a packet, each as long as `length` says and as `write` makes it; gives how many.
 fn seal_pieces(
     way: &Way<'_>,
     (kind, count): (Kind, usize),
@@ -119,7 +120,7 @@ fn seal_pieces(
     write: impl Fn(usize, &mut [u8]),
     trains: &mut Trains,
     send: &mut impl FnMut(&Train),
-) -> Result<(), Outbound> {
+) -> Result<u64, Outbound> {
     let first = way.session.take_counters(count as u64).map_err(|_| Outbound::Stage(way.session.peer))?;
     for number in 0..count {
         let slot = trains.slot(way.to, length(number) + OVERHEAD, send);
@@ -128,7 +129,7 @@ fn seal_pieces(
         write(number, &mut slot[HEADER_LENGTH..end]);
         seal(way.session, first + number as u64, kind, slot)?;
     }
-    Ok(())
+    Ok(count as u64)
 }
 
 /// Under a counter that was taken, in a slot with room for header and tag, nothing fails; if it ever does, what is in the slot

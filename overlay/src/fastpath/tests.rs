@@ -100,13 +100,18 @@ fn a_packet_becomes_a_datagram_and_the_same_packet_again() {
 }
 
 #[test]
-fn both_sides_count_the_bytes_of_packets() {
+fn both_sides_count_packets_and_their_bytes() {
     let mut pair = Pair::new();
-    let before = (pair.lab.peer(0, 1).unwrap().tx_bytes, pair.lab.peer(1, 0).unwrap().rx_bytes);
+    let counted = |lab: &Lab| {
+        let (sender, receiver) = (lab.peer(0, 1).unwrap(), lab.peer(1, 0).unwrap());
+        [sender.tx_bytes, receiver.rx_bytes, sender.tx_packets, receiver.rx_packets]
+    };
+    let before = counted(&pair.lab);
     pair.lab.send(0, 1, &[0; 80]);
     pair.lab.run(SECOND);
-    let after = (pair.lab.peer(0, 1).unwrap().tx_bytes, pair.lab.peer(1, 0).unwrap().rx_bytes);
-    assert_eq!(after, (before.0 + 100, before.1 + 100));
+    let [sent, received, packets_sent, packets_received] = before;
+    let after = [sent + 100, received + 100, packets_sent + 1, packets_received + 1];
+    assert_eq!(counted(&pair.lab), after);
 }
 
 #[test]
@@ -344,12 +349,15 @@ fn left_out(packet: &[u8], size: Option<u16>) -> Offload {
 #[test]
 fn a_superpacket_crosses_as_datagrams_and_is_whole_again() {
     let pair = Pair::new();
+    let mut counted = pair.lab.peer(0, 1).unwrap().tx_packets;
     for family in [0, 1] {
         for length in [1usize, 999, 1000, 1001, 64_000] {
             let payload: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
             let whole = tcp(pair.a[family], pair.b[family], &payload);
             let (outcome, sent) = pair.outbound_with(left_out(&whole, Some(1000)), &whole);
             assert_eq!((outcome, sent.len()), (Outbound::Sealed, length.div_ceil(1000)));
+            counted += sent.len() as u64;
+            assert_eq!(pair.lab.peer(0, 1).unwrap().tx_packets, counted, "as many as were cut");
             let (mut bytes, mut merger) = (vec![], Merger::with_room_for(64, Joins::Tcp));
             for (_, datagram) in sent {
                 let begin = bytes.len();

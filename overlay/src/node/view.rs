@@ -77,6 +77,10 @@ pub struct PeerView {
     pub rx_bytes: u64,
     /// Bytes of inner packets sent.
     pub tx_bytes: u64,
+    /// Inner packets received.
+    pub rx_packets: u64,
+    /// Inner packets sent.
+    pub tx_packets: u64,
     /// Age of the latest handshake.
     pub last_handshake: Option<Duration>,
 }
@@ -120,6 +124,7 @@ impl Node {
     fn peer_view(&self, claims: &Claims, now: Instant) -> PeerView {
         let peer = self.peers.get(&claims.node);
         let (rx_bytes, tx_bytes) = peer.map_or((0, 0), |peer| peer.shared.bytes());
+        let (rx_packets, tx_packets) = peer.map_or((0, 0), |peer| peer.shared.packets());
         let connected = peer.filter(|peer| peer.is_connected());
         PeerView {
             state: peer.map_or(PeerState::Offline, |peer| peer.state(now)),
@@ -133,6 +138,8 @@ impl Node {
                 .map(|mtu| mtu.length),
             rx_bytes,
             tx_bytes,
+            rx_packets,
+            tx_packets,
             last_handshake: peer.and_then(|p| p.last_handshake).map(|at| now.saturating_duration_since(at)),
             ..revoked_view(claims)
         }
@@ -193,6 +200,8 @@ fn revoked_view(claims: &Claims) -> PeerView {
         mtu: None,
         rx_bytes: 0,
         tx_bytes: 0,
+        rx_packets: 0,
+        tx_packets: 0,
         last_handshake: None,
     }
 }

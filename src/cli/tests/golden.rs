@@ -17,12 +17,12 @@ fn status_and_peers() {
     let none = json!({ "kind": "none", "remote": null, "rtt_ms": null, "loss_per_mille": null });
     let peers = json!([
         { "name": "c", "id": "c0c1", "addresses": ["10.7.0.3", "fd12::3"], "state": "offline", "path": none,
-          "rx_bytes": 0, "tx_bytes": 0, "last_handshake_s": null },
+          "rx_bytes": 0, "tx_bytes": 0, "rx_packets": 0, "tx_packets": 0, "last_handshake_s": null },
         { "name": "b", "id": "b0b1b2b3b4b5b6b7", "addresses": ["10.7.0.2", "fd12::2"], "state": "connected",
           "path": { "kind": "direct", "remote": "203.0.113.5:41641", "rtt_ms": 0.812, "loss_per_mille": 15, "mtu": 1440 },
-          "rx_bytes": 1_250_000, "tx_bytes": 812, "last_handshake_s": 61.5 },
+          "rx_bytes": 1_250_000, "tx_bytes": 812, "rx_packets": 900, "tx_packets": 8, "last_handshake_s": 61.5 },
         { "name": "d", "id": "d0d1", "addresses": ["10.7.0.4", "fd12::4"], "state": "revoked", "path": none,
-          "rx_bytes": 0, "tx_bytes": 0, "last_handshake_s": null },
+          "rx_bytes": 0, "tx_bytes": 0, "rx_packets": 0, "tx_packets": 0, "last_handshake_s": null },
     ]);
     let done = daemon.run(&["status", "--json"]);
     assert_eq!((done.code, done.err.as_str()), (0, ""));
@@ -114,6 +114,7 @@ fn invite_assign_revoke_down_leave() {
         | Command::Ping { .. }
         | Command::Netcheck
         | Command::Why { .. }
+        | Command::Mesh
         | Command::Publish { .. }
         | Command::Unpublish { .. }
         | Command::Zone

@@ -2,10 +2,12 @@
 
 mod diagnosis;
 mod golden;
+mod live;
 mod people;
-mod services;
+pub(super) mod services;
 mod usage;
 
+use std::path::Path;
 use std::thread::JoinHandle;
 
 use serde_json::Value;
@@ -15,7 +17,7 @@ use crate::control::{self, Command, REQUESTS_MAX, Refusal, Reply, Socket};
 
 /// What a command did.
 #[derive(Debug)]
-struct Done {
+pub(super) struct Done {
     code: u8,
     out: String,
     err: String,
@@ -38,15 +40,22 @@ fn hopmesh(arguments: &[&str]) -> Done {
 }
 
 /// A control socket that answers as it is told to.
-struct FakeDaemon {
-    directory: tempfile::TempDir,
+pub(super) struct FakeDaemon {
+    directory: Option<tempfile::TempDir>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl FakeDaemon {
-    fn new(mut script: impl FnMut(Command) -> Result<Reply, Refusal> + Send + 'static) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+    pub(super) fn new(script: impl FnMut(Command) -> Result<Reply, Refusal> + Send + 'static) -> Self {
+        Self::at(tempfile::tempdir().unwrap(), script)
+    }
+
+    /// In a directory that another has left.
+    pub(super) fn at(
+        directory: tempfile::TempDir,
+        mut script: impl FnMut(Command) -> Result<Reply, Refusal> + Send + 'static,
+    ) -> Self {
         let path = directory.path().join("control.sock");
         let (stop, stopped) = oneshot::channel::<()>();
         let (bound, is_bound) = std::sync::mpsc::channel();
@@ -68,12 +77,22 @@ impl FakeDaemon {
             });
         });
         is_bound.recv().unwrap();
-        Self { directory, stop: Some(stop), thread: Some(thread) }
+        Self { directory: Some(directory), stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Where its socket is.
+    pub(super) fn directory(&self) -> &Path {
+        self.directory.as_ref().expect("it is given away by `stop` alone").path()
+    }
+
+    /// Ends it, and leaves the directory to another.
+    pub(super) fn stop(mut self) -> tempfile::TempDir {
+        self.directory.take().expect("it is given away here alone")
     }
 
     /// Runs `hopmesh` with these arguments against this daemon.
-    fn run(&self, arguments: &[&str]) -> Done {
-        let state_dir = self.directory.path().to_str().unwrap();
+    pub(super) fn run(&self, arguments: &[&str]) -> Done {
+        let state_dir = self.directory().to_str().unwrap();
         hopmesh(&[&["--state-dir", state_dir], arguments].concat())
     }
 }
@@ -89,7 +108,7 @@ impl Drop for FakeDaemon {
 }
 
 /// A node with three peers and one of everything.
-fn status() -> api::StatusReply {
+pub(super) fn status() -> api::StatusReply {
     let text = str::to_owned;
     let direct = api::Path {
         kind: api::PathKind::Direct.into(),
@@ -131,6 +150,8 @@ fn status() -> api::StatusReply {
             api::Peer {
                 rx_bytes: 1_250_000,
                 tx_bytes: 812,
+                rx_packets: 900,
+                tx_packets: 8,
                 last_handshake_s: Some(61.5),
                 ..peer("b", "b0b1b2b3b4b5b6b7", 2, api::PeerState::Connected, Some(direct))
             },

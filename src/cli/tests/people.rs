@@ -141,6 +141,7 @@ fn an_admins_commands_answer_in_one_line() {
         | Command::Ping { .. }
         | Command::Netcheck
         | Command::Why { .. }
+        | Command::Mesh
         | Command::Publish { .. }
         | Command::Unpublish { .. }
         | Command::Zone

@@ -35,7 +35,7 @@ fn instance(name: &str, number: u8, version: &str, round_trip_ms: Option<u64>) -
 }
 
 /// Three instances of `web`, of which one is ill; `db` has a name and no instance, and its owner is no member.
-fn zone() -> Zone {
+pub(in crate::cli) fn zone() -> Zone {
     let mut zone = Zone::empty("home".parse().unwrap(), node(1));
     zone.nodes.insert(
         "a".parse().unwrap(),

@@ -13,7 +13,7 @@ use super::{FakeDaemon, hopmesh};
 use crate::control::{Command, Reply, Role};
 
 /// Every command with the arguments it needs.
-const COMMANDS: [&[&str]; 24] = [
+const COMMANDS: [&[&str]; 26] = [
     &["up"],
     &["invite"],
     &["join", "hopmesh1x"],
@@ -21,6 +21,7 @@ const COMMANDS: [&[&str]; 24] = [
     &["leave"],
     &["status"],
     &["peers"],
+    &["top"],
     &["ping", "b"],
     &["netcheck"],
     &["why", "b"],
@@ -32,6 +33,7 @@ const COMMANDS: [&[&str]; 24] = [
     &["services"],
     &["resolve", "web"],
     &["watch"],
+    &["web"],
     &["restore-host"],
     &["dht-node"],
     &["service", "install"],
@@ -95,6 +97,9 @@ fn mistakes_in_the_arguments_end_with_2() {
         &["dht-node", "--listen", "[::1]:6881"],
         &["dht-node", "--bootstrap", "host"],
         &["status", "--fast"],
+        &["status", "--interval-ms", "500"],
+        &["status", "--watch", "--interval-ms", "5"],
+        &["top", "--interval-ms", "0"],
         &["--network", "a.b", "status"],
         &["--network", "../etc", "status"],
         &["up", "--node-name", "my laptop"],
@@ -134,6 +139,7 @@ fn mistakes_in_the_arguments_end_with_2() {
         &["resolve"],
         &["resolve", "web", "--label", "=x"],
         &["watch", "web", "db"],
+        &["web", "--port", "0"],
         &["completions", "tcsh9"],
     ] {
         let done = hopmesh(arguments);
@@ -198,6 +204,7 @@ fn some_answer(command: &Command) -> Reply {
         Command::Delegate { .. } => Reply::Delegated(<_>::default()),
         Command::Netcheck => Reply::Netcheck(<_>::default()),
         Command::Why { .. } => Reply::Why(<_>::default()),
+        Command::Mesh => Reply::Mesh(<_>::default()),
         Command::Status => Reply::Status(<_>::default()),
         Command::Zone => Reply::Zone(Arc::new(Zone::empty("home".parse().unwrap(), NodeId([1; 32])))),
         Command::Publish { .. } => Reply::Published(<_>::default()),

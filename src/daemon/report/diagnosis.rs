@@ -1,9 +1,10 @@
 //! `netcheck` and `why`, as the control protocol says them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use overlay::{Netcheck, PortMappingView, Why, WhyAttempt, nat_words};
-use wire::{Dependence, NatProfile, Ports};
+use overlay::{MeshNode, MeshView, Netcheck, PortMappingView, Why, WhyAttempt, nat_words};
+use wire::{Dependence, NatProfile, NodeId, Ports};
 
 use super::{Outside, path};
 
@@ -88,6 +89,32 @@ pub(in crate::daemon) fn why(view: &Why, outside: &Outside) -> api::WhyReply {
         next_try_s: view.next_try.as_ref().map(Duration::as_secs_f64),
         reason: view.reason.clone(),
         advice: view.advice.clone(),
+    }
+}
+
+/// Which nodes reach which.
+pub(in crate::daemon) fn mesh(view: &MeshView) -> api::MeshReply {
+    let names: BTreeMap<_, _> = view.nodes.iter().map(|node| (node.node, node.name.to_string())).collect();
+    let link = |(other, round_trip): (&NodeId, &Duration)| api::MeshLink {
+        node: names.get(other).cloned().unwrap_or_default(),
+        id: other.to_string(),
+        rtt_ms: round_trip.as_secs_f64() * 1000.0,
+    };
+    let node = |node: &MeshNode| {
+        let mut links: Vec<_> = node.links.iter().map(link).collect();
+        links.sort_by(|a, b| (&a.node, &a.id).cmp(&(&b.node, &b.id)));
+        api::MeshNode {
+            name: node.name.to_string(),
+            id: node.node.to_string(),
+            is_hop: node.is_hop,
+            is_anchor: node.is_anchor,
+            nat: Some(nat(&node.profile)),
+            links,
+        }
+    };
+    api::MeshReply {
+        nodes: view.nodes.iter().map(node).collect(),
+        left_out: u32::try_from(view.left_out).unwrap_or(u32::MAX),
     }
 }
 
