@@ -13,7 +13,7 @@ use super::{FakeDaemon, hopmesh};
 use crate::control::{Command, Reply, Role};
 
 /// Every command with the arguments it needs.
-const COMMANDS: [&[&str]; 24] = [
+const COMMANDS: [&[&str]; 26] = [
     &["up"],
     &["invite"],
     &["join", "hopmesh1x"],
@@ -24,6 +24,8 @@ const COMMANDS: [&[&str]; 24] = [
     &["ping", "b"],
     &["netcheck"],
     &["why", "b"],
+    &["doctor"],
+    &["bug-report"],
     &["assign", "b", "10.7.0.9"],
     &["delegate", "b", "web"],
     &["revoke", "b"],
@@ -41,8 +43,19 @@ const COMMANDS: [&[&str]; 24] = [
 ];
 
 /// What becomes a daemon, or needs none; these are not run here, `service` least of all.
-const WITHOUT_DAEMON: [&str; 9] =
-    ["up", "join", "leave", "restore-host", "dht-node", "service", "version", "completions", "man"];
+const WITHOUT_DAEMON: [&str; 11] = [
+    "doctor",
+    "bug-report",
+    "up",
+    "join",
+    "leave",
+    "restore-host",
+    "dht-node",
+    "service",
+    "version",
+    "completions",
+    "man",
+];
 
 fn parse(arguments: &[&str]) -> Cli {
     Cli::try_parse_from([&["hopmesh"], arguments].concat()).unwrap_or_else(|error| panic!("{error}"))
