@@ -49,11 +49,11 @@ impl BugReport {
         // Made only now, so that nothing is left behind by a command that was ended.
         let mut file =
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(|error| {
-                let advice = match error.kind() {
-                    io::ErrorKind::AlreadyExists => {
-                        "it is there already: name another file with --output".to_owned()
-                    }
-                    _ => error.to_string(),
+                let is_there = error.kind() == io::ErrorKind::AlreadyExists;
+                let advice = if is_there {
+                    "it is there already: name another file with --output".to_owned()
+                } else {
+                    error.to_string()
                 };
                 Failure::Failed(format!("cannot write {}: {advice}", path.display()))
             })?;

@@ -93,3 +93,46 @@ pub(super) fn lines(mut findings: Vec<Finding>) -> Vec<String> {
     }
     table.lines()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::{Outcome, Trouble};
+
+    fn findings() -> Vec<Finding> {
+        let trouble =
+            |reason: &str, to_do: &str| Trouble { reason: reason.to_owned(), to_do: to_do.to_owned() };
+        let finding = |check, outcome| Finding { check, outcome };
+        vec![
+            finding("daemon", Outcome::Ok("answers, version 0.1.0".to_owned())),
+            finding(
+                "clock",
+                Outcome::Warning(trouble("nothing keeps the clock right", "switch a time service on")),
+            ),
+            finding("firewall", Outcome::Skipped("rules cannot be read: nft is not installed".to_owned())),
+            finding("state", Outcome::Failed(trouble("it has mode 0755", "`chmod 700` it"))),
+        ]
+    }
+
+    #[test]
+    fn the_worst_stands_first_with_what_to_do() {
+        assert_eq!(
+            lines(findings()),
+            [
+                "failed   state     it has mode 0755. To do: `chmod 700` it",
+                "warning  clock     nothing keeps the clock right. To do: switch a time service on",
+                "skipped  firewall  rules cannot be read: nft is not installed",
+                "ok       daemon    answers, version 0.1.0",
+            ]
+        );
+    }
+
+    #[test]
+    fn programs_read_counts_and_checks() {
+        let json = findings_json(&findings());
+        assert_eq!((&json["failed"], &json["warnings"], &json["skipped"]), (&json!(1), &json!(1), &json!(1)));
+        let clock = json!({"check": "clock", "outcome": "warning", "reason": "nothing keeps the clock right", "to_do": "switch a time service on"});
+        assert_eq!(json["checks"][1], clock);
+        assert_eq!(json["checks"][0]["to_do"], json!(null));
+    }
+}

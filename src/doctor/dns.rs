@@ -2,24 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use config::DnsHost;
-use hickory_proto::op::{Message, MessageType, OpCode, Query};
-use hickory_proto::rr::{Name, RData, RecordType};
 
 use super::{Outcome, Surroundings};
+use crate::dns;
 
-/// Longest that our own server may take; it has the answer in memory.
-const SERVER_TIME_MAX: Duration = Duration::from_secs(2);
 /// Longest that the host's resolver may take.
 const HOST_TIME_MAX: Duration = Duration::from_secs(6);
-/// Longest answer that is read, in bytes.
-const ANSWER_LENGTH_MAX: usize = 4096;
 
 /// What each link of the chain said.
 #[derive(Debug)]
@@ -68,33 +62,7 @@ fn hosts_line(text: &str) -> Option<String> {
 fn ask_server(listen: &[String], name: &str) -> Result<BTreeSet<IpAddr>, String> {
     let address: SocketAddr =
         listen.iter().find_map(|text| text.parse().ok()).ok_or("it listens nowhere".to_owned())?;
-    let mut found = BTreeSet::new();
-    for kind in [RecordType::A, RecordType::AAAA] {
-        found.extend(ask_once(address, name, kind).map_err(|error| format!("{address}: {error}"))?);
-    }
-    Ok(found)
-}
-
-fn ask_once(address: SocketAddr, name: &str, kind: RecordType) -> io::Result<Vec<IpAddr>> {
-    let socket = UdpSocket::bind(if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
-    socket.connect(address)?;
-    socket.set_read_timeout(Some(SERVER_TIME_MAX))?;
-    // Nobody but the server can answer a connected socket of this machine's own, so the number need not be random.
-    let mut message = Message::new(1, MessageType::Query, OpCode::Query);
-    message.add_query(Query::query(Name::from_ascii(format!("{name}.")).map_err(io::Error::other)?, kind));
-    socket.send(&message.to_vec().map_err(io::Error::other)?)?;
-    let mut answer = [0; ANSWER_LENGTH_MAX];
-    let length = socket.recv(&mut answer).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => io::Error::other("no answer"),
-        _ => error,
-    })?;
-    let answer = Message::from_vec(&answer[..length]).map_err(io::Error::other)?;
-    let address = |data: &RData| match data {
-        RData::A(address) => Some(IpAddr::V4(address.0)),
-        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
-        _ => None,
-    };
-    Ok(answer.answers.iter().filter_map(|record| address(&record.data)).collect())
+    dns::ask(address, name).map_err(|error| format!("{address}: {error}"))
 }
 
 /// As any program would: by the C library, in a thread of its own, since it may take as long as it likes.

@@ -26,9 +26,13 @@ fn run_within(program: &str, arguments: &[&str], time_max: Duration) -> Result<S
     let mut command = Command::new(program);
     command.args(arguments).env("PATH", PATH).env("LC_ALL", "C");
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = spawned.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => format!("{program} is not installed"),
-        _ => format!("{program} cannot be run: {error}"),
+    let mut child = spawned.map_err(|error| {
+        let is_absent = error.kind() == io::ErrorKind::NotFound;
+        if is_absent {
+            format!("{program} is not installed")
+        } else {
+            format!("{program} cannot be run: {error}")
+        }
     })?;
     let said = child.stdout.take().map(listen);
     let complaint = child.stderr.take().map(listen);

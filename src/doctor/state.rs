@@ -60,16 +60,16 @@ pub(super) fn check(around: &Surroundings) -> Outcome {
 }
 
 fn absent(path: &str, error: &io::Error) -> Outcome {
-    match error.kind() {
-        io::ErrorKind::NotFound => {
-            Outcome::skipped(format!("there is no {path}: this machine is no member of that network"))
-        }
-        io::ErrorKind::PermissionDenied => Outcome::skipped(format!("this user does not see {path}")),
-        _ => Outcome::failed(
-            format!("{path} cannot be looked at: {error}"),
-            "look at `dmesg`: the disk may be damaged",
-        ),
+    if error.kind() == io::ErrorKind::NotFound {
+        return Outcome::skipped(format!("there is no {path}: this machine is no member of that network"));
     }
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return Outcome::skipped(format!("this user does not see {path}"));
+    }
+    Outcome::failed(
+        format!("{path} cannot be looked at: {error}"),
+        "look at `dmesg`: the disk may be damaged",
+    )
 }
 
 fn judge(facts: &Facts) -> Outcome {
@@ -145,10 +145,10 @@ mod tests {
     #[test]
     fn each_fault_is_named() {
         let whole = ("identity.state", Found::Whole);
-        assert_eq!(judge(&facts(0o700, &[whole.clone()])).word(), "ok");
-        let open = judge(&facts(0o755, &[whole.clone()]));
+        assert_eq!(judge(&facts(0o700, std::slice::from_ref(&whole))).word(), "ok");
+        let open = judge(&facts(0o755, std::slice::from_ref(&whole)));
         assert!(open.word() == "failed" && open.reason().contains("0755"), "{open:?}");
-        let theirs = judge(&Facts { user: 998, ..facts(0o700, &[whole.clone()]) });
+        let theirs = judge(&Facts { user: 998, ..facts(0o700, std::slice::from_ref(&whole)) });
         assert!(theirs.word() == "failed" && theirs.reason().contains("998"), "{theirs:?}");
         let full = judge(&Facts { free: Some(3_000_000), ..facts(0o700, &[]) });
         assert!(full.word() == "warning" && full.reason().contains("3 MB"), "{full:?}");

@@ -221,7 +221,11 @@ impl Ruleset {
                 // What may be dropped, or may not, goes on: a later rule decides for certain, or nobody does.
                 Verdict::Drop(_) if !is_certain => Verdict::Continue,
                 Verdict::Accept | Verdict::Return | Verdict::Unknown if !is_certain => Verdict::Unknown,
-                verdict => verdict,
+                Verdict::Accept
+                | Verdict::Drop(_)
+                | Verdict::Continue
+                | Verdict::Return
+                | Verdict::Unknown => verdict,
             };
         }
         Verdict::Continue
