@@ -35,16 +35,22 @@ impl Daemon {
 
     /// Connects to the daemon of the network that is meant, if one is running.
     pub(super) fn find(context: &Context<'_>) -> Result<Option<Self>, Failure> {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
-        match runtime.block_on(api::connect(&context.paths.socket)) {
-            Ok(client) => Ok(Some(Self { runtime, client })),
+        match Self::connect(context)? {
+            Ok(daemon) => Ok(Some(daemon)),
             Err(ConnectError::NoDaemon) => Ok(None),
             Err(ConnectError::NotPermitted) => Err(Failure::Failed(not_permitted(context.network()))),
             Err(error @ ConnectError::Os(_)) => Err(Failure::Failed(error.to_string())),
         }
+    }
+
+    /// Connects to the daemon of the network that is meant; why that failed is for the caller to judge.
+    pub(super) fn connect(context: &Context<'_>) -> Result<Result<Self, ConnectError>, Failure> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
+        let connected = runtime.block_on(api::connect(&context.paths.socket));
+        Ok(connected.map(|client| Self { runtime, client }))
     }
 
     /// Makes one call and waits for its answer.

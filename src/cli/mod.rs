@@ -4,11 +4,13 @@
 //! line: [`run`] parses, a command asks the daemon through `client` (or becomes one, in `lifecycle`),
 //! prints through `Context`, which takes control bytes out, and ends in an exit code: 0, 1 failed, 2 usage.
 
+mod bug_report;
 mod client;
 mod completions;
 mod context;
 mod dht_node;
 mod diagnosis;
+mod doctor;
 mod failure;
 mod handover;
 mod installation;
@@ -81,6 +83,8 @@ enum Command {
     Ping(ping::Ping),
     Netcheck(diagnosis::Netcheck),
     Why(diagnosis::Why),
+    Doctor(doctor::Doctor),
+    BugReport(bug_report::BugReport),
     Assign(membership::Assign),
     Delegate(membership::Delegate),
     Revoke(membership::Revoke),
@@ -129,6 +133,8 @@ fn dispatch(command: Command, context: &mut Context<'_>, err: &mut dyn Write) ->
         Command::Ping(command) => command.run(context),
         Command::Netcheck(command) => command.run(context),
         Command::Why(command) => command.run(context),
+        Command::Doctor(command) => command.run(context),
+        Command::BugReport(command) => command.run(context),
         Command::Assign(command) => command.run(context),
         Command::Delegate(command) => command.run(context),
         Command::Revoke(command) => command.run(context),

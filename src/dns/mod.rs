@@ -50,6 +50,7 @@
 //! # }
 //! ```
 
+mod ask;
 mod authority;
 mod counters;
 mod domain;
@@ -75,6 +76,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::io::dns::{DnsBindError, bind};
 use server::{Listening, Shared, Sockets};
 
+pub use ask::ask;
 pub use counters::Counted;
 pub use domain::{Domain, DomainError, loopback_address};
 pub(crate) use limits::ASKS_MAX;

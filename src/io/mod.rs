@@ -8,6 +8,7 @@ pub mod dns;
 pub mod entropy;
 mod epoll;
 pub mod host;
+pub mod inspect;
 pub mod lock;
 pub mod multicast;
 pub mod netlink;

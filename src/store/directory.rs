@@ -216,7 +216,7 @@ impl StateDirectory {
 }
 
 /// Whether we have made a file of that name, the lock aside.
-fn is_ours(name: &str) -> bool {
+pub(super) fn is_ours(name: &str) -> bool {
     let is_set_aside = || {
         let Some((file, number)) = name.rsplit_once(CORRUPT) else { return false };
         file.ends_with(EXTENSION) && number.parse::<u32>().is_ok()
@@ -243,7 +243,7 @@ fn too_open(path: &Path, metadata: &fs::Metadata, precaution: Precaution) -> Sto
 }
 
 /// Reads until `buffer` is full or the file ends, and says how much that was.
-fn read_up_to(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+pub(super) fn read_up_to(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     let mut length = 0;
     while length < buffer.len() {
         match file.read(&mut buffer[length..]) {

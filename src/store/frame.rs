@@ -39,7 +39,7 @@ pub enum Damage {
 
 /// What goes to disk before the content.
 pub(super) fn head(file: StateFile, content: &[u8]) -> Vec<u8> {
-    let mut head = front(file, content.len());
+    let mut head = front(file.name().as_bytes(), content.len());
     let digest = digest(&head, content);
     head.extend_from_slice(&digest);
     head
@@ -47,9 +47,15 @@ pub(super) fn head(file: StateFile, content: &[u8]) -> Vec<u8> {
 
 /// The content of a frame of `file`.
 pub(super) fn open(file: StateFile, frame: &[u8]) -> Result<Zeroizing<Vec<u8>>, Damage> {
+    open_named(file.name().as_bytes(), frame)
+}
+
+/// As [`open`], for a name that comes from the disk.
+pub(super) fn open_named(name: &[u8], frame: &[u8]) -> Result<Zeroizing<Vec<u8>>, Damage> {
+    let length = u8::try_from(name.len()).map_err(|_| Damage::Name)?;
     let rest = strip(frame, MAGIC, Damage::Magic)?;
-    let rest = strip(rest, &[name_length(file)], Damage::Name)?;
-    let rest = strip(rest, file.name().as_bytes(), Damage::Name)?;
+    let rest = strip(rest, &[length], Damage::Name)?;
+    let rest = strip(rest, name, Damage::Name)?;
     let (length, rest) = rest.split_first_chunk::<LENGTH_SIZE>().ok_or(Damage::Truncated)?;
     let (written, content) = rest.split_first_chunk::<DIGEST_SIZE>().ok_or(Damage::Truncated)?;
     let length = u32::from_be_bytes(*length) as usize;
@@ -59,19 +65,17 @@ pub(super) fn open(file: StateFile, frame: &[u8]) -> Result<Zeroizing<Vec<u8>>, 
     if content.len() > length {
         return Err(Damage::Trailing);
     }
-    if digest(&front(file, length), content) != *written {
+    if digest(&front(name, length), content) != *written {
         return Err(Damage::Digest);
     }
     Ok(Zeroizing::new(content.to_vec()))
 }
 
-fn front(file: StateFile, content_length: usize) -> Vec<u8> {
+fn front(name: &[u8], content_length: usize) -> Vec<u8> {
     let length = u32::try_from(content_length).expect("CONTENT_SIZE_MAX fits 32 bits");
-    [MAGIC, [name_length(file)].as_slice(), file.name().as_bytes(), &length.to_be_bytes()].concat()
-}
-
-fn name_length(file: StateFile) -> u8 {
-    u8::try_from(file.name().len()).expect("a name has at most 32 bytes")
+    let name_length =
+        u8::try_from(name.len()).expect("a name has at most 32 bytes, and a longer one was refused");
+    [MAGIC, [name_length].as_slice(), name, &length.to_be_bytes()].concat()
 }
 
 fn digest(front: &[u8], content: &[u8]) -> [u8; DIGEST_SIZE] {

@@ -7,6 +7,7 @@
 mod directory;
 mod error;
 mod frame;
+mod survey;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 pub use directory::{StateDirectory, Wiped};
 pub use error::{Precaution, StoreError};
 pub use frame::Damage;
+pub use survey::{Found, survey};
 
 /// Largest content of a file, in bytes: far above what any node keeps, far below what would hurt to read.
 pub const CONTENT_SIZE_MAX: usize = 64 << 20;

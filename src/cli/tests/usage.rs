@@ -25,6 +25,8 @@ const COMMANDS: [&[&str]; 26] = [
     &["ping", "b"],
     &["netcheck"],
     &["why", "b"],
+    &["doctor"],
+    &["bug-report"],
     &["assign", "b", "10.7.0.9"],
     &["delegate", "b", "web"],
     &["revoke", "b"],
@@ -43,8 +45,19 @@ const COMMANDS: [&[&str]; 26] = [
 ];
 
 /// What becomes a daemon, or needs none; these are not run here, `service` least of all.
-const WITHOUT_DAEMON: [&str; 9] =
-    ["up", "join", "leave", "restore-host", "dht-node", "service", "version", "completions", "man"];
+const WITHOUT_DAEMON: [&str; 11] = [
+    "doctor",
+    "bug-report",
+    "up",
+    "join",
+    "leave",
+    "restore-host",
+    "dht-node",
+    "service",
+    "version",
+    "completions",
+    "man",
+];
 
 fn parse(arguments: &[&str]) -> Cli {
     Cli::try_parse_from([&["hopmesh"], arguments].concat()).unwrap_or_else(|error| panic!("{error}"))

@@ -1,0 +1,64 @@
+//! Does the daemon run, and what does it say is wrong?
+
+use super::{Outcome, Reached, Surroundings};
+
+/// Problems of the daemon's own that are repeated; `status` has all.
+const PROBLEMS_MAX: usize = 3;
+
+pub(super) fn check(around: &Surroundings) -> Outcome {
+    judge(&around.reached, &around.network)
+}
+
+fn judge(reached: &Reached, network: &str) -> Outcome {
+    match reached {
+        Reached::Down => Outcome::failed(
+            format!("no daemon is running for network {network}"),
+            "start it with `hopmesh up`, or make this machine a member with `hopmesh join INVITE`",
+        ),
+        Reached::NotPermitted => Outcome::skipped(format!(
+            "this user may not control network {network}: run as root or join the group {}",
+            crate::control::GROUP
+        )),
+        Reached::Silent(why) => Outcome::failed(
+            format!("the daemon of network {network} does not answer: {why}"),
+            format!("look at its log with `journalctl --unit {}`", crate::systemd::unit(network)),
+        ),
+        Reached::Up(answers) if answers.status.problems.is_empty() => {
+            Outcome::ok(format!("answers, version {}", answers.status.version))
+        }
+        // A sentence of the daemon's says what to do as well.
+        Reached::Up(answers) => {
+            let problems = &answers.status.problems;
+            let told = problems.iter().take(PROBLEMS_MAX).map(String::as_str).collect::<Vec<_>>().join("; ");
+            Outcome::warning(told, "do as it says; `hopmesh status` shows all that the daemon sees")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Answers;
+
+    fn up(problems: &[&str]) -> Reached {
+        let problems = problems.iter().map(|&problem| problem.to_owned()).collect();
+        let status = api::StatusReply { problems, version: "0.1.0".to_owned(), ..<_>::default() };
+        Reached::Up(Box::new(Answers { status, netcheck: <_>::default() }))
+    }
+
+    #[test]
+    fn a_daemon_that_is_down_fails_and_one_that_may_not_be_asked_does_not() {
+        assert_eq!(judge(&up(&[]), "home"), Outcome::ok("answers, version 0.1.0"));
+        let down = judge(&Reached::Down, "home");
+        assert!(down.rank() == 3 && down.to_do().unwrap().contains("hopmesh up"), "{down:?}");
+        assert_eq!(judge(&Reached::NotPermitted, "home").word(), "skipped");
+        let silent = judge(&Reached::Silent("late".to_owned()), "lab");
+        assert!(silent.to_do().unwrap().contains("hopmesh@lab.service"), "{silent:?}");
+    }
+
+    #[test]
+    fn what_the_daemon_complains_of_is_repeated_within_bounds() {
+        let outcome = judge(&up(&["UDP is blocked: open a port", "b", "c", "d"]), "home");
+        assert_eq!((outcome.word(), outcome.reason()), ("warning", "UDP is blocked: open a port; b; c"));
+    }
+}
