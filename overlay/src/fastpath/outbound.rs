@@ -58,14 +58,8 @@ pub fn outbound(
         }
         Form::Segments(split) => {
             let write = |number, into: &mut [u8]| split.write(number, packet, into);
-            seal_pieces(
-                &way,
-                (Kind::Unsummed, split.count()),
-                |number| split.length(number),
-                write,
-                trains,
-                send,
-            )
+            let length = |number| split.length(number);
+            seal_pieces(&way, (Kind::Unsummed, split.count()), length, write, trains, send)
         }
         Form::Fragments(fragments) => {
             let write = |number, into: &mut [u8]| fragments.write(number, packet, into);
