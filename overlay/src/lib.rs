@@ -34,7 +34,7 @@ pub use health_check::{HealthCheck, HealthCheckError, HttpPath};
 pub use identity::Identity;
 pub use joiner::{JoinError, JoinOutput, Joiner, MailboxParams};
 pub use membership::found;
-pub use nat::{MTU_ASSUMED, MTU_MAX, Mtu, Remote, SocketId};
+pub use nat::{HOPS_MAX, MTU_ASSUMED, MTU_MAX, MTU_MIN, Mtu, Remote, SocketId};
 pub use node::{
     AnchorView, Carriers, CommandError, DhtEvent, DhtRequest, DhtState, DhtView, DialStreams, Event,
     HeldView, HintSource, HopParams, InviteRequest, Ipv6View, MeshNode, MeshView, Netcheck, Node, Observed,

@@ -10,12 +10,14 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use super::configuration::{self, Configuration};
 use super::context::Context;
 use super::doctor::{lines, surroundings};
 use super::failure::Failure;
 use super::text::clean;
 use super::view;
-use crate::doctor::{self, Reached, Surroundings, run_program};
+use crate::doctor::{self, Reached, Surroundings};
+use crate::io::program;
 use crate::redact::Redactor;
 
 /// Lines of the journal that are taken.
@@ -44,8 +46,11 @@ impl BugReport {
     pub(super) fn run(&self, context: &mut Context<'_>) -> Result<(), Failure> {
         let usual = || format!("hopmesh-{}-report.txt", context.network()).into();
         let path = self.output.clone().unwrap_or_else(usual);
-        let around = surroundings(context)?;
-        let text = report(sections(&around), &redactor(&around));
+        // Read once: what is printed is what the masks are made from.
+        let configuration = configuration::read(context);
+        let settings = configuration.as_ref().map(|read| read.settings.clone()).map_err(Clone::clone);
+        let around = surroundings(context, settings)?;
+        let text = report(sections(&around, &configuration), &redactor(&around));
         // Made only now, so that nothing is left behind by a command that was ended.
         let mut file =
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(|error| {
@@ -84,7 +89,7 @@ fn report(sections: Vec<Section>, redactor: &Redactor) -> String {
 }
 
 fn redactor(around: &Surroundings) -> Redactor {
-    let settings = around.settings().unwrap_or_default();
+    let settings = around.settings.clone().unwrap_or_default();
     let bootstrap = settings.dht.bootstrap.iter().flatten();
     let hosts = settings.addresses.seeds.iter().chain(bootstrap).map(|host| host.host.clone());
     let stun = settings.stun.servers.iter().filter_map(|server| Some(server.rsplit_once(':')?.0.to_owned()));
@@ -96,7 +101,7 @@ fn redactor(around: &Surroundings) -> Redactor {
     Redactor::new(hosts.chain(stun), mesh.filter_map(|prefix| prefix.parse().ok()))
 }
 
-fn sections(around: &Surroundings) -> Vec<Section> {
+fn sections(around: &Surroundings, configuration: &Result<Configuration, String>) -> Vec<Section> {
     let mut sections = vec![
         ("version", format!("hopmesh {}", env!("CARGO_PKG_VERSION"))),
         ("doctor", lines(doctor::examine(around)).join("\n")),
@@ -116,7 +121,7 @@ fn sections(around: &Surroundings) -> Vec<Section> {
     }
     let unit = crate::systemd::unit(&around.network);
     sections.extend([
-        ("configuration", configuration(around)),
+        ("configuration", written(configuration)),
         ("system", system()),
         (
             "unit",
@@ -153,16 +158,13 @@ fn pretty(value: &impl serde::Serialize) -> String {
     serde_json::to_string_pretty(value).unwrap_or_else(|error| error.to_string())
 }
 
-fn configuration(around: &Surroundings) -> String {
-    let path = around.config.as_ref().unwrap_or(&around.paths.config);
-    if path.exists() && around.settings().is_err() {
-        // Which hosts are in it is not known then, so none could be masked.
-        return format!("{} is left out: it is wrong, or may not be read", path.display());
-    }
-    match std::fs::read_to_string(path) {
-        Ok(text) if text.len() <= CONFIG_SIZE_MAX => text,
-        Ok(_) => format!("{} is too long", path.display()),
-        Err(error) => format!("{}: {error}", path.display()),
+fn written(configuration: &Result<Configuration, String>) -> String {
+    match configuration {
+        Ok(configuration) if configuration.text.is_empty() => "there is none".to_owned(),
+        Ok(configuration) if configuration.text.len() > CONFIG_SIZE_MAX => "it is too long".to_owned(),
+        Ok(configuration) => configuration.text.clone(),
+        // Which hosts are in it is not known, so none could be masked.
+        Err(_) => "left out: it is wrong, or may not be read".to_owned(),
     }
 }
 
@@ -174,7 +176,7 @@ fn system() -> String {
 
 /// What a program says, or why it does not.
 fn said(program: &str, arguments: &[&str]) -> String {
-    run_program(program, arguments).unwrap_or_else(|why| format!("{why}\n"))
+    program::run(program, arguments).unwrap_or_else(|why| format!("{why}\n"))
 }
 
 #[cfg(test)]

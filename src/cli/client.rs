@@ -10,6 +10,7 @@ use tonic::{Code, Response, Status, Streaming};
 
 use super::context::Context;
 use super::failure::Failure;
+use crate::control::not_permitted;
 
 /// How long a daemon may take to answer; all answers but those to pings come at once, and `down` takes
 /// as long as the host takes to be left as it was found.
@@ -135,11 +136,4 @@ impl Line {
     fn gone(&self) -> String {
         format!("the daemon of network {} is not running: waiting for it", self.network)
     }
-}
-
-fn not_permitted(network: &str) -> String {
-    format!(
-        "this user may not control network {network}: run as root or join the group {}",
-        crate::control::GROUP
-    )
 }

@@ -4,13 +4,16 @@ use std::cmp::Reverse;
 
 use api::ConnectError;
 use clap::Args;
+use config::Settings;
 use serde_json::json;
 
 use super::client::{ANSWER_TIMEOUT, Daemon};
+use super::configuration;
 use super::context::Context;
 use super::failure::Failure;
 use super::text::Table;
 use crate::doctor::{self, Answers, Finding, Reached, Surroundings};
+use crate::io::inspect;
 
 /// Check this machine: device, rights, clock, files, port, firewall, routes, names
 #[derive(Debug, Args)]
@@ -20,7 +23,8 @@ pub(super) struct Doctor {}
 
 impl Doctor {
     pub(super) fn run(&self, context: &mut Context<'_>) -> Result<(), Failure> {
-        let findings = doctor::examine(&surroundings(context)?);
+        let settings = configuration::read(context).map(|configuration| configuration.settings);
+        let findings = doctor::examine(&surroundings(context, settings)?);
         if context.json() {
             context.print_json(&findings_json(&findings))?;
         } else {
@@ -31,11 +35,15 @@ impl Doctor {
 }
 
 /// What the checks are told, the daemon's answers among it.
-pub(super) fn surroundings(context: &Context<'_>) -> Result<Surroundings, Failure> {
+pub(super) fn surroundings(
+    context: &Context<'_>,
+    settings: Result<Settings, String>,
+) -> Result<Surroundings, Failure> {
     Ok(Surroundings {
         network: context.network().to_owned(),
         paths: context.paths.clone(),
-        config: context.global.config.clone(),
+        settings,
+        daemon: inspect::listener(&context.paths.socket),
         reached: reach(context)?,
     })
 }

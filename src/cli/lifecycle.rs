@@ -4,10 +4,10 @@ use std::fs;
 use std::io::{self, Read, Write};
 
 use clap::Args;
-use config::Settings;
 use serde_json::json;
 
 use super::client::{ANSWER_TIMEOUT, Daemon};
+use super::configuration;
 use super::context::Context;
 use super::failure::Failure;
 use super::text::{self, Table};
@@ -141,7 +141,7 @@ pub(super) fn params(
     node_name: Option<String>,
     launch: Launch,
 ) -> Result<LaunchParams, Failure> {
-    let settings = read_settings(context)?;
+    let settings = configuration::read(context).map_err(Failure::Failed)?.settings;
     log::start(settings.log.level)?;
     Ok(LaunchParams {
         network: context.global.network.clone(),
@@ -158,23 +158,6 @@ pub(super) fn show(step: &Progress, json: bool, err: &mut dyn Write) {
         // Nobody may read it any more; the node comes up all the same.
         let _lost = writeln!(err, "{}", text::clean(&step.to_string()));
     }
-}
-
-/// The configuration that was named, or the network's own if it is there, or the defaults.
-fn read_settings(context: &Context<'_>) -> Result<Settings, Failure> {
-    let (path, named) = match &context.global.config {
-        Some(path) => (path, true),
-        None => (&context.paths.config, false),
-    };
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !named => return Ok(Settings::default()),
-        Err(error) => {
-            return Err(Failure::Failed(format!("cannot read configuration {}: {error}", path.display())));
-        }
-    };
-    config::parse(&text)
-        .map_err(|error| Failure::Failed(format!("in configuration {}: {error}", path.display())))
 }
 
 fn read_invite(input: impl Read) -> Result<String, Failure> {

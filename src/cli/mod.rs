@@ -7,6 +7,7 @@
 mod bug_report;
 mod client;
 mod completions;
+mod configuration;
 mod context;
 mod dht_node;
 mod diagnosis;

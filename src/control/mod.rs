@@ -32,3 +32,9 @@ pub use socket::{Socket, SocketError};
 
 /// The group whose members may control daemons without being root.
 pub const GROUP: &str = "hopmesh";
+
+/// What a user is told who is neither root nor in [`GROUP`].
+#[must_use]
+pub fn not_permitted(network: &str) -> String {
+    format!("this user may not control network {network}: run as root or join the group {GROUP}")
+}

@@ -9,7 +9,7 @@ const NET_ADMIN: u32 = 12;
 const NET_BIND_SERVICE: u32 = 10;
 
 pub(super) fn check(around: &Surroundings) -> Outcome {
-    match around.daemon() {
+    match around.daemon {
         Some((pid, _)) => judge(inspect::capabilities(pid)),
         None => around.answers().err().unwrap_or_else(|| judge(None)),
     }

@@ -1,13 +1,12 @@
 //! Is the clock right? Credentials and invites are judged by it, with an hour of tolerance.
 
 use std::fs;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
+
+use wire::credential::CLOCK_SKEW_S;
 
 use super::{Outcome, Surroundings};
 use crate::io::{clock, inspect};
-
-/// How far clocks may be apart before credentials are refused.
-const TOLERANCE: Duration = Duration::from_secs(3600);
 
 /// What is known of the clock.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +37,7 @@ fn written_s(around: &Surroundings) -> u64 {
 fn judge(facts: Facts) -> Outcome {
     let Facts { now_s, written_s, is_synchronised } = facts;
     let set = "set it: `timedatectl set-ntp true`, or `date --set` where there is no network yet";
-    if now_s.saturating_add(TOLERANCE.as_secs()) < written_s {
+    if now_s.saturating_add(CLOCK_SKEW_S) < written_s {
         let hours = (written_s - now_s) / 3600;
         return Outcome::failed(
             format!(

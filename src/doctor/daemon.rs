@@ -15,10 +15,7 @@ fn judge(reached: &Reached, network: &str) -> Outcome {
             format!("no daemon is running for network {network}"),
             "start it with `hopmesh up`, or make this machine a member with `hopmesh join INVITE`",
         ),
-        Reached::NotPermitted => Outcome::skipped(format!(
-            "this user may not control network {network}: run as root or join the group {}",
-            crate::control::GROUP
-        )),
+        Reached::NotPermitted => Outcome::skipped(crate::control::not_permitted(network)),
         Reached::Silent(why) => Outcome::failed(
             format!("the daemon of network {network} does not answer: {why}"),
             format!("look at its log with `journalctl --unit {}`", crate::systemd::unit(network)),

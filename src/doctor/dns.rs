@@ -46,7 +46,7 @@ pub(super) fn check(around: &Surroundings) -> Outcome {
     judge(&Facts {
         own: node.addresses.iter().filter_map(|address| address.parse().ok()).collect(),
         server: ask_server(&names.listen, &name),
-        is_host_off: around.settings().ok().map(|settings| settings.dns.host == DnsHost::Off),
+        is_host_off: around.settings.as_ref().ok().map(|settings| settings.dns.host == DnsHost::Off),
         nsswitch: fs::read_to_string("/etc/nsswitch.conf").ok().and_then(|text| hosts_line(&text)),
         host: ask_host(&name),
         described: names.host.clone(),

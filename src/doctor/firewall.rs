@@ -8,8 +8,8 @@ mod ruleset;
 
 use ruleset::{Direction, Family, Fate, Packet, Ruleset};
 
-use super::{Outcome, Surroundings, mtu, port, program};
-use crate::io::inspect;
+use super::{Outcome, Surroundings, mtu, port};
+use crate::io::{inspect, program};
 
 /// What is known of the firewall.
 #[derive(Debug)]

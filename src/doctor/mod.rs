@@ -13,16 +13,14 @@ mod firewall;
 mod mtu;
 mod outcome;
 mod port;
-mod program;
 mod route;
 mod state;
 mod tun;
 mod version;
 
-use std::path::PathBuf;
-
 pub use outcome::{Finding, Outcome, Trouble};
-pub(crate) use program::run as run_program;
+
+use config::Settings;
 
 use crate::paths::Paths;
 
@@ -33,8 +31,10 @@ pub struct Surroundings {
     pub network: String,
     /// Where its files are.
     pub paths: Paths,
-    /// The configuration that was named in place of the usual one.
-    pub config: Option<PathBuf>,
+    /// The configuration, or why it cannot be told.
+    pub settings: Result<Settings, String>,
+    /// The process of the daemon and its user; `None`: it is down, or this user may not ask it.
+    pub daemon: Option<(u32, u32)>,
     /// How far the daemon was reached.
     pub reached: Reached,
 }
@@ -70,23 +70,6 @@ impl Surroundings {
             Reached::NotPermitted => Err(Outcome::skipped("this user may not ask the daemon")),
             Reached::Silent(_) => Err(Outcome::skipped("the daemon does not answer")),
         }
-    }
-
-    /// The configuration; the error says why it cannot be told.
-    pub(crate) fn settings(&self) -> Result<config::Settings, String> {
-        let path = self.config.as_ref().unwrap_or(&self.paths.config);
-        match std::fs::read_to_string(path) {
-            Ok(text) => config::parse(&text).map_err(|error| format!("{}: {error}", path.display())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.config.is_none() => {
-                Ok(config::Settings::default())
-            }
-            Err(error) => Err(format!("{}: {error}", path.display())),
-        }
-    }
-
-    /// The process and the user of the daemon.
-    fn daemon(&self) -> Option<(u32, u32)> {
-        crate::io::inspect::listener(&self.paths.socket)
     }
 }
 

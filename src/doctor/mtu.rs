@@ -1,13 +1,16 @@
 //! Do packets fit?
 
-use super::program;
+use overlay::MTU_MIN;
+use wire::datagram::OVERHEAD;
+
 use super::{Outcome, Surroundings};
-use crate::io::inspect;
+use crate::io::{inspect, program};
 
 /// The least that every path must carry for packets of the mesh, in bytes.
-const LEAST: u32 = 1280;
-/// Below this an interface to other machines has datagrams cut up: the least, and the headers around it over IPv4.
-const UNDERLAY_LEAST: u32 = 1340;
+const LEAST: u32 = MTU_MIN as u32;
+/// Below this an interface to other machines has datagrams cut up: the least, our header and tag, and those of
+/// UDP and IPv4.
+const UNDERLAY_LEAST: u32 = LEAST + OVERHEAD as u32 + 8 + 20;
 
 /// Lengths in bytes.
 #[derive(Debug, Default)]

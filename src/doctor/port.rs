@@ -22,7 +22,7 @@ pub(super) fn check(around: &Surroundings) -> Outcome {
                 port,
                 sockets: sockets.len(),
                 holders: if sockets.is_empty() { vec![] } else { inspect::holders(&sockets) },
-                daemon: around.daemon().map(|(pid, _)| pid),
+                daemon: around.daemon.map(|(pid, _)| pid),
             }),
             Err(error) => Outcome::skipped(format!("the kernel shows no UDP sockets: {error}")),
         },
@@ -37,12 +37,14 @@ fn port(around: &Surroundings) -> Result<u16, Outcome> {
     {
         return Ok(port);
     }
-    match around.settings() {
+    match &around.settings {
         Ok(settings) if settings.listen.port != 0 => Ok(settings.listen.port),
         Ok(_) => {
             Err(Outcome::skipped("the daemon does not say its port, and the configuration leaves it open"))
         }
-        Err(why) => Err(Outcome::failed(why, "mend the configuration: `config/example.toml` has every key")),
+        Err(why) => {
+            Err(Outcome::failed(why.as_str(), "mend the configuration: `config/example.toml` has every key"))
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::program;
 use super::{Outcome, Surroundings};
+use crate::io::program;
 
 /// A route as `ip -j route` shows it; what else is there does not matter here.
 #[derive(Debug, Deserialize)]

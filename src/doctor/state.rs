@@ -32,7 +32,7 @@ pub(super) fn check(around: &Surroundings) -> Outcome {
     };
     let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
     // While the daemon is down whose it is to be depends on how it starts: a service takes its directory over.
-    let user = around.daemon().map_or(owner, |(_, user)| user);
+    let user = around.daemon.map_or(owner, |(_, user)| user);
     let path_text = path.display().to_string();
     if !metadata.is_dir() {
         return Outcome::failed(

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Outcome, Reached, Surroundings, program};
-use crate::io::inspect;
+use super::{Outcome, Reached, Surroundings};
+use crate::io::{inspect, program};
 use crate::systemd::{self, Systemd};
 
 /// Behind the path of a file that is gone, as the kernel writes it.
@@ -33,7 +33,7 @@ pub(super) fn check(around: &Surroundings) -> Outcome {
     judge(&Facts {
         ours: env!("CARGO_PKG_VERSION"),
         daemon,
-        running: around.daemon().and_then(|(pid, _)| inspect::executable(pid)),
+        running: around.daemon.and_then(|(pid, _)| inspect::executable(pid)),
         unit,
         called: std::env::current_exe().ok(),
     })

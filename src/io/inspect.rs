@@ -6,12 +6,11 @@ use std::mem::MaybeUninit;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use super::tun::DEVICE;
 use nix::libc;
 use rustix::fs::statvfs;
 use rustix::net::sockopt::socket_peercred;
 
-/// The device that TUN interfaces are made by.
-const TUN: &str = "/dev/net/tun";
 /// Open files of a process that are looked at; a daemon has some dozens.
 const OPEN_FILES_MAX: usize = 4096;
 /// Processes that are looked at, and sockets of one protocol.
@@ -20,7 +19,7 @@ const LISTED_MAX: usize = 65_536;
 /// Why a TUN device cannot be opened; `None`: it can.
 #[must_use]
 pub fn tun_obstacle() -> Option<io::Error> {
-    File::options().read(true).write(true).open(TUN).err()
+    File::options().read(true).write(true).open(DEVICE).err()
 }
 
 /// The process that listens at a unix socket, and its user; `None` where nobody does, or we may not ask.

@@ -14,6 +14,7 @@ pub mod multicast;
 pub mod netlink;
 pub mod notify;
 pub mod poll;
+pub mod program;
 pub mod stream;
 pub mod tun;
 pub mod udp;

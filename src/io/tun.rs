@@ -19,7 +19,7 @@ use tun_rs::{DeviceBuilder, DeviceBuilderGuard, SyncDevice};
 use wire::offload::{OFFLOAD_LENGTH, Offload};
 
 /// The kernel's door to TUN.
-const DEVICE: &str = "/dev/net/tun";
+pub(super) const DEVICE: &str = "/dev/net/tun";
 /// Longest interface name, in bytes (IFNAMSIZ less the zero behind it).
 pub const NAME_LENGTH_MAX: usize = 15;
 

@@ -15,6 +15,7 @@ use super::host::Host;
 use super::journal::{self, Undo};
 use super::limits::{PROGRAM_WAIT, WORDS_LENGTH_MAX};
 use super::plan::Plan;
+use crate::io::program::first_words;
 use crate::store::StateDirectory;
 
 pub(super) async fn apply(host: &Host, plan: &Plan, state: &StateDirectory) -> Result<(), ResolverError> {
@@ -56,9 +57,7 @@ async fn run(program: &Path, arguments: &[&str], input: &str) -> Result<(), Reso
     if output.status.success() {
         return Ok(());
     }
-    let words = String::from_utf8_lossy(&output.stderr);
-    let first = words.lines().find(|line| !line.trim().is_empty()).unwrap_or("it did not say why");
-    Err(failed(first.chars().take(WORDS_LENGTH_MAX).collect()))
+    Err(failed(first_words(&String::from_utf8_lossy(&output.stderr), WORDS_LENGTH_MAX)))
 }
 
 async fn output(program: PathBuf, arguments: &[&str], input: &str) -> std::io::Result<Output> {

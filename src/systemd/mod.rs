@@ -11,6 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::io::program::first_words;
+
 pub use installation::{InstallError, check_binary, install, uninstall};
 
 /// The template of all units.
@@ -22,10 +24,10 @@ const UNIT_FOLDERS: [&str; 4] =
 const WANTED_AT_BOOT: &str = "etc/systemd/system/multi-user.target.wants";
 /// There is this directory where systemd has booted the machine (sd_booted(3)).
 const BOOTED: &str = "run/systemd/system";
-/// Where systemd's programs are.
-const PROGRAM_FOLDERS: [&str; 2] = ["usr/bin", "bin"];
 /// Longest piece of a program's own words that is repeated, in characters.
 const WORDS_LENGTH_MAX: usize = 200;
+/// Where systemd's programs are.
+const PROGRAM_FOLDERS: [&str; 2] = ["usr/bin", "bin"];
 
 /// The systemd of a machine.
 #[derive(Debug, Clone)]
@@ -151,9 +153,7 @@ impl Systemd {
         if output.status.success() {
             return Ok(());
         }
-        let words = String::from_utf8_lossy(&output.stderr);
-        let first = words.lines().find(|line| !line.trim().is_empty()).unwrap_or("it did not say why");
-        let said = first.chars().take(WORDS_LENGTH_MAX).collect();
+        let said = first_words(&String::from_utf8_lossy(&output.stderr), WORDS_LENGTH_MAX);
         Err(SystemdError::Refused { command: format!("{program} {}", arguments.join(" ")), said })
     }
 }

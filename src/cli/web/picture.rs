@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use api::{MeshNode, MeshReply, PathKind, Peer, PeerState, ServicesReply, StatusReply, WhyReply};
+use overlay::HOPS_MAX;
+use overlay::limits::LINKS_TOLD_MAX;
 use serde::Serialize;
 
 use crate::cli::observe::path;
@@ -12,10 +14,8 @@ use crate::cli::view::{self, kind_word, state_word, thousandths};
 pub(super) const NODES_MAX: usize = 40;
 /// Pairs of other nodes in the table.
 pub(super) const PAIRS_MAX: usize = 300;
-/// Hops of a route at most, as in the network itself.
-const HOPS_MAX: usize = 4;
 /// Up to this many nodes everybody keeps sessions with everybody and tells all its links: what is not told is not there.
-const TELLING_ALL_MAX: usize = 17;
+const TELLING_ALL_MAX: usize = LINKS_TOLD_MAX + 1;
 
 /// All of it.
 #[derive(Debug, Serialize)]

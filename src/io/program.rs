@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use crate::io::clock;
+use super::clock;
 
 /// Longest that a program may take.
 const TIME_MAX: Duration = Duration::from_secs(5);
@@ -14,11 +14,16 @@ const TIME_MAX: Duration = Duration::from_secs(5);
 const OUTPUT_SIZE_MAX: u64 = 8 << 20;
 /// Where administrators' programs are, which the path of a plain user leaves out.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+/// Longest piece of a program's own words that is repeated, in characters.
+const WORDS_LENGTH_MAX: usize = 200;
 /// How often its end is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// What `program` says on standard output; the error is one for people.
-pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
+/// What `program` says on standard output.
+///
+/// # Errors
+/// A sentence for people.
+pub fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
     run_within(program, arguments, TIME_MAX)
 }
 
@@ -53,9 +58,14 @@ fn run_within(program: &str, arguments: &[&str], time_max: Duration) -> Result<S
     if status.success() {
         return text(said).ok_or_else(|| format!("{program} said nothing"));
     }
-    let complaint = text(complaint).unwrap_or_default();
+    Err(format!("{program} failed: {}", first_words(&text(complaint).unwrap_or_default(), WORDS_LENGTH_MAX)))
+}
+
+/// The line by which a program that failed begins to complain, cut off after so many characters.
+#[must_use]
+pub fn first_words(complaint: &str, length_max: usize) -> String {
     let first = complaint.lines().find(|line| !line.trim().is_empty()).unwrap_or("it did not say why");
-    Err(format!("{program} failed: {}", first.trim()))
+    first.trim().chars().take(length_max).collect()
 }
 
 /// Reads a stream to its end; what is beyond the bound is thrown away, so that the program does not wait for us.
