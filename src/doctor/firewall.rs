@@ -4,9 +4,11 @@
 //! mesh, in the base chains of the hooks input and output. What a rule asks that is not known of such a packet is neither yes nor no,
 //! and nothing is concluded from it: only what is dropped for certain is told.
 
+mod packet;
 mod ruleset;
 
-use ruleset::{Direction, Family, Fate, Packet, Ruleset};
+use packet::{Direction, Family, Packet};
+use ruleset::{Fate, Ruleset};
 
 use super::{Outcome, Surroundings, mtu, port};
 use crate::io::{inspect, program};

@@ -4,37 +4,14 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::packet::{Answer, Direction, Packet, answer, text_of};
+
 /// Jumps within jumps that are followed; the kernel allows 16.
 const DEPTH_MAX: usize = 16;
 /// Rules that are followed for one packet, so that chains which call each other over and over end.
 const STEPS_MAX: usize = 20_000;
-
-/// A packet, as far as it is known.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Packet<'a> {
-    pub(super) family: Family,
-    pub(super) direction: Direction,
-    /// Where it arrives or leaves; `None`: somewhere.
-    pub(super) interface: Option<&'a str>,
-    /// Where it certainly does not; empty: not known.
-    pub(super) not_interface: &'a str,
-    /// Our UDP port; `None`: it is a ping.
-    pub(super) udp_port: Option<u16>,
-    /// The first packet that connection tracking sees, or one of a flow that it knows.
-    pub(super) is_new: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
-    V4,
-    V6,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
-    Input,
-    Output,
-}
+/// Statements that are for every packet and decide nothing.
+const HARMLESS: [&str; 5] = ["counter", "log", "comment", "mangle", "notrack"];
 
 /// What becomes of a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,14 +29,6 @@ pub(super) struct Place {
     chain: String,
     /// The rule's handle; `None`: the chain's policy.
     handle: Option<u64>,
-}
-
-/// Whether a rule asks for what the packet is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answer {
-    Yes,
-    No,
-    Unknown,
 }
 
 /// What a rule, or a chain to its end, does with a packet.
@@ -89,22 +58,6 @@ struct Chain {
     drops_by_policy: bool,
     /// Handle and statements of each.
     rules: Vec<(u64, Vec<Value>)>,
-}
-
-impl Family {
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::V4 => "IPv4",
-            Self::V6 => "IPv6",
-        }
-    }
-
-    fn table(self) -> &'static str {
-        match self {
-            Self::V4 => "ip",
-            Self::V6 => "ip6",
-        }
-    }
 }
 
 impl fmt::Display for Place {
@@ -146,9 +99,9 @@ impl Ruleset {
                 && (chain.family == "inet" || chain.family == packet.family.table())
         };
         let mut fate = Fate::Passed;
-        let mut steps = 0;
+        let mut walk = Walk { ruleset: self, packet, steps: 0 };
         for chain in self.chains.iter().filter(sees) {
-            match self.follow(chain, packet, 0, &mut steps) {
+            match walk.follow(chain, 0) {
                 Verdict::Drop(place) => return Fate::Dropped(place),
                 Verdict::Unknown => fate = Fate::Unknown,
                 Verdict::Continue | Verdict::Return if chain.drops_by_policy => {
@@ -159,14 +112,24 @@ impl Ruleset {
         }
         fate
     }
+}
 
-    fn follow(&self, chain: &Chain, packet: &Packet<'_>, depth: usize, steps: &mut usize) -> Verdict {
+/// A packet on its way through the chains.
+struct Walk<'a> {
+    ruleset: &'a Ruleset,
+    packet: &'a Packet<'a>,
+    /// Rules that it has passed.
+    steps: usize,
+}
+
+impl Walk<'_> {
+    fn follow(&mut self, chain: &Chain, depth: usize) -> Verdict {
         for (handle, statements) in &chain.rules {
-            *steps += 1;
-            if depth > DEPTH_MAX || *steps > STEPS_MAX {
+            self.steps += 1;
+            if depth > DEPTH_MAX || self.steps > STEPS_MAX {
                 return Verdict::Unknown;
             }
-            match self.rule(chain, *handle, statements, packet, depth, steps) {
+            match self.rule(chain, *handle, statements, depth) {
                 Verdict::Continue => {}
                 verdict @ (Verdict::Accept | Verdict::Drop(_) | Verdict::Return | Verdict::Unknown) => {
                     return verdict;
@@ -176,75 +139,58 @@ impl Ruleset {
         Verdict::Continue
     }
 
-    fn rule(
-        &self,
-        chain: &Chain,
-        handle: u64,
-        statements: &[Value],
-        packet: &Packet<'_>,
-        depth: usize,
-        steps: &mut usize,
-    ) -> Verdict {
+    fn rule(&mut self, chain: &Chain, handle: u64, statements: &[Value], depth: usize) -> Verdict {
         let mut is_certain = true;
         for statement in statements {
-            let verdict = if let Some(asked) = statement.get("match") {
-                match answer(asked, packet) {
-                    Answer::Yes => continue,
+            let is = |key: &str| statement.get(key).is_some();
+            if let Some(asked) = statement.get("match") {
+                match answer(asked, self.packet) {
+                    Answer::Yes => {}
                     Answer::No => return Verdict::Continue,
-                    Answer::Unknown => {
-                        is_certain = false;
-                        continue;
-                    }
+                    Answer::Unknown => is_certain = false,
                 }
-            } else if statement.get("accept").is_some() {
-                Verdict::Accept
-            } else if statement.get("drop").is_some() || statement.get("reject").is_some() {
-                Verdict::Drop(chain.place(Some(handle)))
-            } else if statement.get("return").is_some() {
-                Verdict::Return
-            } else if let Some(to) = statement.get("jump").or_else(|| statement.get("goto")) {
-                self.jump(chain, text_of(to, "target"), statement.get("goto").is_some(), packet, depth, steps)
-            } else if ["counter", "log", "comment", "mangle", "notrack"]
-                .iter()
-                .any(|key| statement.get(key).is_some())
-            {
-                continue;
-            } else {
-                // A limit, a map of verdicts, a queue, a match of iptables: it may be for this packet or not.
+            } else if is("vmap") || is("queue") {
+                return Verdict::Unknown;
+            } else if let Some(verdict) = self.verdict(chain, handle, statement, depth) {
+                return match verdict {
+                    // What may be dropped, or may not, goes on: a later rule decides for certain, or nobody does.
+                    Verdict::Drop(_) if !is_certain => Verdict::Continue,
+                    Verdict::Accept | Verdict::Return | Verdict::Unknown if !is_certain => Verdict::Unknown,
+                    verdict @ (Verdict::Accept
+                    | Verdict::Drop(_)
+                    | Verdict::Continue
+                    | Verdict::Return
+                    | Verdict::Unknown) => verdict,
+                };
+            } else if !HARMLESS.iter().any(|key| is(key)) {
+                // A limit, a match of iptables: it may be for this packet or not.
                 is_certain = false;
-                if ["vmap", "queue"].iter().any(|key| statement.get(key).is_some()) {
-                    return Verdict::Unknown;
-                }
-                continue;
-            };
-            return match verdict {
-                // What may be dropped, or may not, goes on: a later rule decides for certain, or nobody does.
-                Verdict::Drop(_) if !is_certain => Verdict::Continue,
-                Verdict::Accept | Verdict::Return | Verdict::Unknown if !is_certain => Verdict::Unknown,
-                Verdict::Accept
-                | Verdict::Drop(_)
-                | Verdict::Continue
-                | Verdict::Return
-                | Verdict::Unknown => verdict,
-            };
+            }
         }
         Verdict::Continue
     }
 
-    fn jump(
-        &self,
-        from: &Chain,
-        target: &str,
-        is_final: bool,
-        packet: &Packet<'_>,
-        depth: usize,
-        steps: &mut usize,
-    ) -> Verdict {
-        let Some(to) = self.chains.iter().find(|chain| chain.table == from.table && chain.name == target)
-        else {
+    /// What a statement that ends a rule says; none for any other.
+    fn verdict(&mut self, chain: &Chain, handle: u64, statement: &Value, depth: usize) -> Option<Verdict> {
+        let is = |key: &str| statement.get(key).is_some();
+        if is("accept") {
+            Some(Verdict::Accept)
+        } else if is("drop") || is("reject") {
+            Some(Verdict::Drop(chain.place(Some(handle))))
+        } else if is("return") {
+            Some(Verdict::Return)
+        } else {
+            let to = statement.get("jump").or_else(|| statement.get("goto"))?;
+            Some(self.jump(chain, text_of(to, "target"), is("goto"), depth))
+        }
+    }
+
+    fn jump(&mut self, from: &Chain, target: &str, is_final: bool, depth: usize) -> Verdict {
+        let mut chains = self.ruleset.chains.iter();
+        let Some(to) = chains.find(|chain| chain.table == from.table && chain.name == target) else {
             return Verdict::Unknown;
         };
-        match self.follow(to, packet, depth + 1, steps) {
+        match self.follow(to, depth + 1) {
             Verdict::Continue | Verdict::Return if is_final => Verdict::Return,
             Verdict::Continue | Verdict::Return => Verdict::Continue,
             verdict @ (Verdict::Accept | Verdict::Drop(_) | Verdict::Unknown) => verdict,
@@ -272,127 +218,4 @@ fn chain(json: &Value) -> Option<Chain> {
 
 fn table(json: &Value) -> String {
     format!("{} {}", text_of(json, "family"), text_of(json, "table"))
-}
-
-fn text_of<'a>(json: &'a Value, key: &str) -> &'a str {
-    json[key].as_str().unwrap_or_default()
-}
-
-/// Whether `packet` is what `asked` asks for.
-fn answer(asked: &Value, packet: &Packet<'_>) -> Answer {
-    let (left, right) = (&asked["left"], &asked["right"]);
-    let is = match text_of(asked, "op") {
-        "==" | "in" => one_of(left, right, packet),
-        "!=" => match one_of(left, right, packet) {
-            Answer::Yes => Answer::No,
-            Answer::No => Answer::Yes,
-            Answer::Unknown => Answer::Unknown,
-        },
-        _ => Answer::Unknown,
-    };
-    // A header that the packet has not is never matched, also by `!=`.
-    if is_foreign(left, packet) { Answer::No } else { is }
-}
-
-/// Whether the packet lacks the header that is asked for.
-fn is_foreign(left: &Value, packet: &Packet<'_>) -> bool {
-    let (is_ping, family) = (packet.udp_port.is_none(), packet.family);
-    match text_of(&left["payload"], "protocol") {
-        "tcp" | "sctp" | "dccp" => true,
-        "udp" | "th" => is_ping,
-        "icmp" => !is_ping || family == Family::V6,
-        "icmpv6" => !is_ping || family == Family::V4,
-        "ip" => family == Family::V6,
-        "ip6" => family == Family::V4,
-        _ => false,
-    }
-}
-
-fn one_of(left: &Value, right: &Value, packet: &Packet<'_>) -> Answer {
-    let all = match (right, right.get("set")) {
-        (Value::Array(all), _) | (_, Some(Value::Array(all))) => all.as_slice(),
-        _ => std::slice::from_ref(right),
-    };
-    let answers: Vec<Answer> = all.iter().map(|value| equals(left, value, packet)).collect();
-    if answers.contains(&Answer::Yes) {
-        Answer::Yes
-    } else if answers.contains(&Answer::Unknown) {
-        Answer::Unknown
-    } else {
-        Answer::No
-    }
-}
-
-fn equals(left: &Value, value: &Value, packet: &Packet<'_>) -> Answer {
-    let payload = &left["payload"];
-    let field = (text_of(payload, "protocol"), text_of(payload, "field"));
-    let meta = text_of(&left["meta"], "key");
-    if text_of(&left["ct"], "key") == "state" {
-        return known(
-            value.as_str().map(|state| if packet.is_new { state == "new" } else { state == "established" }),
-        );
-    }
-    match (meta, packet.direction) {
-        ("l4proto", _) => return protocol(value, packet),
-        ("nfproto", _) => {
-            return known(value.as_str().map(|word| (word == "ipv4") == (packet.family == Family::V4)));
-        }
-        ("iifname" | "iif", Direction::Input) | ("oifname" | "oif", Direction::Output) => {
-            return value.as_str().map_or(Answer::Unknown, |name| interface(name, packet));
-        }
-        _ => {}
-    }
-    match (field, packet.direction) {
-        (("ip", "protocol") | ("ip6", "nexthdr"), _) => protocol(value, packet),
-        (("udp" | "th", "dport"), Direction::Input) | (("udp" | "th", "sport"), Direction::Output) => {
-            packet.udp_port.map_or(Answer::Unknown, |port| port_in(value, port.into()))
-        }
-        _ => Answer::Unknown,
-    }
-}
-
-fn known(answer: Option<bool>) -> Answer {
-    match answer {
-        Some(true) => Answer::Yes,
-        Some(false) => Answer::No,
-        None => Answer::Unknown,
-    }
-}
-
-fn protocol(value: &Value, packet: &Packet<'_>) -> Answer {
-    let (names, number): (&[&str], u64) = match (packet.udp_port, packet.family) {
-        (Some(_), _) => (&["udp"], 17),
-        (None, Family::V4) => (&["icmp"], 1),
-        (None, Family::V6) => (&["icmpv6", "ipv6-icmp"], 58),
-    };
-    known(
-        value
-            .as_str()
-            .map(|name| names.contains(&name))
-            .or_else(|| value.as_u64().map(|asked| asked == number)),
-    )
-}
-
-fn port_in(value: &Value, port: u64) -> Answer {
-    if let Some([low, high]) = value.get("range").and_then(Value::as_array).map(Vec::as_slice) {
-        return known(low.as_u64().zip(high.as_u64()).map(|(low, high)| (low..=high).contains(&port)));
-    }
-    known(value.as_u64().map(|number| number == port))
-}
-
-fn interface(name: &str, packet: &Packet<'_>) -> Answer {
-    let fits = |own: &str| match name.strip_suffix('*') {
-        Some(beginning) => own.starts_with(beginning),
-        None => own == name,
-    };
-    if name == "lo" || name == packet.not_interface {
-        return Answer::No;
-    }
-    match packet.interface {
-        Some(own) if fits(own) => Answer::Yes,
-        // Underlay packets may come by other interfaces than that of the default route.
-        Some(_) if packet.udp_port.is_some() => Answer::Unknown,
-        Some(_) => Answer::No,
-        None => Answer::Unknown,
-    }
 }

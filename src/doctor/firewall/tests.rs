@@ -125,3 +125,25 @@ fn the_older_iptables_is_not_judged() {
     let outcome = judge(&facts, &Ruleset::default());
     assert!(outcome.word() == "skipped" && outcome.reason().contains("iptables-legacy"), "{outcome:?}");
 }
+
+#[test]
+fn a_header_that_we_do_not_have_is_not_matched_by_its_absence() {
+    let ssh = r#"{"match":{"op":"!=","left":{"payload":{"protocol":"tcp","field":"dport"}},"right":22}}"#;
+    let rules = [&with(ssh, "accept"), r#"{"drop":null}"#];
+    assert_eq!(judged("inet", "input", "accept", &rules).word(), "failed");
+}
+
+#[test]
+fn nobody_comes_back_from_goto() {
+    let ruleset = |way: &str| {
+        format!(
+            r#"{{"nftables":[
+            {{"chain":{{"family":"inet","table":"f","name":"in","hook":"input","prio":0,"policy":"accept"}}}},
+            {{"chain":{{"family":"inet","table":"f","name":"empty"}}}},
+            {{"rule":{{"family":"inet","table":"f","chain":"in","handle":3,"expr":[{{"{way}":{{"target":"empty"}}}}]}}}},
+            {{"rule":{{"family":"inet","table":"f","chain":"in","handle":4,"expr":[{{"drop":null}}]}}}}]}}"#
+        )
+    };
+    assert_eq!(judge_text(&ruleset("goto")).word(), "ok");
+    assert_eq!(judge_text(&ruleset("jump")).word(), "failed");
+}
