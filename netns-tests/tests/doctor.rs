@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use netns_tests::{DEADLINE, Done, Lab, Machine, Up, wait_until};
+use netns_tests::{DEADLINE, Done, Lab, Machine, Up, wait_until, with_mount};
 use serde_json::Value;
 
 /// A network without what a lab lacks: no DHT, and the host's resolver left alone.
@@ -21,9 +21,13 @@ fn pair(lab: &Lab) -> (Machine, Up, Machine, Up) {
     (a, up, b, joined)
 }
 
-/// What `doctor` says, and with which code.
+/// What `doctor` says, and with which code. The host's resolver is one that is not there: it refuses, where the lab's own host
+/// would be waited for.
 fn examined(machine: &Machine) -> (Value, Done) {
-    let done = machine.hopmesh(&["doctor"]);
+    let resolv_conf = machine.folder().join("resolv.conf");
+    fs::write(&resolv_conf, "nameserver 127.0.0.1\n").expect("the folder is ours");
+    let wrap = with_mount(&format!("mount --bind {} /etc/resolv.conf", resolv_conf.display()));
+    let done = machine.launch(&wrap.each_ref().map(String::as_str), &["doctor"], None).done(DEADLINE);
     let said = serde_json::from_str(&done.stdout).unwrap_or_else(|error| panic!("{error}: {done:?}"));
     (said, done)
 }
