@@ -37,8 +37,9 @@ pub const CHALLENGE_TIME: Duration = Duration::from_millis(300);
 pub(crate) const CHALLENGE_MARGIN: Duration = Duration::from_millis(100);
 /// While neither has answered, and the peer is heard, both are asked again this often: an answer may have gone to where we were.
 pub(crate) const CHALLENGE_RETRY: Duration = Duration::from_millis(100);
-/// The same other address challenges the primary path at most this often.
-pub(crate) const CHALLENGE_INTERVAL: Duration = Duration::from_secs(2);
+/// The same other address challenges the primary path at most this often: what has just been withstood may be the only way left
+/// a moment later, and traffic is to go on within a second.
+pub(crate) const CHALLENGE_INTERVAL: Duration = Duration::from_millis(500);
 /// And so many others in the same time: an address of each family, a circuit from each side.
 pub(crate) const CHALLENGERS_MAX: usize = 4;
 /// A challenger that the primary path has withstood does not challenge it again for this long, unless the path owes an

@@ -260,11 +260,13 @@ impl Paths {
     }
 
     /// Our own addresses or routes changed: probe the primary path at once, so that the peer learns where we are, and
-    /// the others soon if it does not answer.
+    /// the others soon if it does not answer. Changes come in flocks: those that follow give it no more time.
     pub fn handle_local_change(&mut self, now: Instant) {
         if let Some(primary) = &mut self.primary {
-            let next = now + CHALLENGE_TIME;
-            primary.liveness = Liveness::Suspect { unanswered: 0, next, is_hurried: false };
+            if matches!(primary.liveness, Liveness::Alive { .. }) {
+                let next = now + primary.silence_timeout().min(CHALLENGE_TIME);
+                primary.liveness = Liveness::Suspect { unanswered: 0, next, is_hurried: false };
+            }
             self.queue.push_back(primary.remote);
         }
     }

@@ -229,6 +229,19 @@ fn a_local_change_probes_at_once() {
 }
 
 #[test]
+fn local_changes_that_follow_each_other_give_the_path_no_more_time() {
+    let mut f = Fixture::connected();
+    let start = f.now;
+    f.paths.handle_local_change(f.now);
+    f.probe();
+    f.now += SILENCE_TIMEOUT_MIN / 2;
+    f.paths.handle_local_change(f.now);
+    assert_eq!(f.probe().1, address(1), "the peer is told of this one too");
+    while f.advance().1 != Output::Suspect {}
+    assert_eq!(f.now - start, SILENCE_TIMEOUT_MIN);
+}
+
+#[test]
 fn a_peer_that_is_heard_again_after_its_path_was_lost_is_probed() {
     let mut f = Fixture::connected();
     f.packets();
