@@ -9,7 +9,7 @@
 //!
 //! Lengths are those of inner packets. Only a path that packets go by is measured, and looked at only when [`crate::Paths`] is
 //! looked at anyway: an idle peer costs nothing. Until a search is over nothing is refused for its length; from then on
-//! a longer packet is, unless the path cannot even carry [`MTU_MIN`]: what is longer than such a path goes in fragments.
+//! a longer packet is. A path that cannot even carry [`MTU_MIN`] carries packets in halves.
 
 mod search;
 
@@ -30,15 +30,26 @@ pub const MTU_ASSUMED: u16 = 1420;
 /// The longest packet of any path: what one UDP datagram over IPv4 can hold (65507), less our header and tag (32).
 pub const MTU_MAX: u16 = 65_475;
 
+/// What any path carries in one datagram.
+const WHOLE: u16 = wire::datagram::WHOLE_LENGTH_MIN as u16;
+
 /// How long packets to a peer may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mtu {
-    /// In bytes. TCP is cut to this in any case.
+    /// In bytes. TCP is cut to [`Mtu::whole`] in any case.
     pub length: u16,
     /// Whether that is the result of a search, so that longer packets are refused.
     pub is_measured: bool,
-    /// Whether datagrams are to be fragmented on the way where they are too long for it.
-    pub in_fragments: bool,
+    /// Whether the path carries less than that in one datagram: what is longer than [`Mtu::whole`] goes in two.
+    pub is_narrow: bool,
+}
+
+impl Mtu {
+    /// What goes in one datagram, in bytes.
+    #[must_use]
+    pub fn whole(&self) -> u16 {
+        if self.is_narrow { self.length.min(WHOLE) } else { self.length }
+    }
 }
 
 /// A path as far as lengths go by it.
@@ -128,7 +139,7 @@ impl PathMtu {
     pub fn mtu(&self) -> Mtu {
         match self.state {
             State::Unknown => {
-                Mtu { length: MTU_ASSUMED.min(self.ceiling), is_measured: false, in_fragments: false }
+                Mtu { length: MTU_ASSUMED.min(self.ceiling), is_measured: false, is_narrow: false }
             }
             State::Searching { meanwhile, .. } => meanwhile,
             State::Settled { mtu, .. } => mtu,
@@ -203,7 +214,7 @@ impl PathMtu {
     /// Tries whether packets of the whole length still come through, when that was last known longer ago than this.
     fn confirm(&mut self, interval: Duration, now: Instant) {
         if let State::Settled { mtu, confirmed, raise, trial: None } = self.state
-            && !mtu.in_fragments
+            && !mtu.is_narrow
             && now >= confirmed + interval
         {
             let trial = Some(self.trial(mtu.length, now));
@@ -249,8 +260,8 @@ impl PathMtu {
 
     /// A length does not come through.
     fn give_up(&mut self, length: u16, now: Instant) {
-        // What is longer than this goes in fragments until the search is over: nothing is lost meanwhile.
-        let shortest = Mtu { length: MTU_MIN, is_measured: false, in_fragments: true };
+        // What may be too long goes in halves until the search is over: nothing is lost meanwhile.
+        let shortest = Mtu { length: MTU_MIN, is_measured: false, is_narrow: true };
         match self.state {
             State::Searching { range, meanwhile, .. } => {
                 let is_above = meanwhile.is_measured || range.has_fitting();
@@ -273,8 +284,8 @@ impl PathMtu {
             }
             Step::Found(length) => {
                 let mtu = match length {
-                    Some(length) => Mtu { length, is_measured: true, in_fragments: false },
-                    None => Mtu { length: MTU_MIN, is_measured: true, in_fragments: true },
+                    Some(length) => Mtu { length, is_measured: true, is_narrow: false },
+                    None => Mtu { length: MTU_MIN, is_measured: true, is_narrow: true },
                 };
                 let raise = now + MTU_RAISE_INTERVAL;
                 self.state = State::Settled { mtu, confirmed: now, raise, trial: None };

@@ -103,22 +103,35 @@ fn the_interface_takes_what_a_cable_carries() {
     }
 }
 
+/// A router between two machines that loses what is longer than this, and tells nobody.
+fn swallows(underlay: Underlay, network: u16) {
+    let internet = Internet::new();
+    let [a, b] = ["a", "b"].map(|name| internet.public_on(name, underlay, None));
+    internet.narrow(network);
+    let up = a.up();
+    let joined = b.join(&a.invite(&[]));
+    // Before anybody has measured anything.
+    transfers((&a, &up), (&b, &joined));
+    let found = await_mtu(&a, &joined, network.into());
+    transfers((&a, &up), (&b, &joined));
+    for address in joined.addresses() {
+        is_told(&a, address, found);
+        long_datagrams(&a, &b, address);
+    }
+}
+
 #[test]
 fn a_router_that_swallows_what_is_long_is_found_out() {
-    for network in [1400, 1300] {
-        let internet = Internet::new();
-        let [a, b] = ["a", "b"].map(|name| internet.public_on(name, Underlay::Dual, None));
-        internet.narrow(network);
-        let up = a.up();
-        let joined = b.join(&a.invite(&[]));
-        // Before anybody has measured anything.
-        transfers((&a, &up), (&b, &joined));
-        let found = await_mtu(&a, &joined, network.into());
-        transfers((&a, &up), (&b, &joined));
-        for address in joined.addresses() {
-            is_told(&a, address, found);
-            long_datagrams(&a, &b, address);
-        }
+    for underlay in [Underlay::V4, Underlay::V6] {
+        swallows(underlay, 1400);
+    }
+}
+
+/// Less than 1280 is left for packets.
+#[test]
+fn a_router_that_swallows_what_every_path_has_to_carry_is_found_out() {
+    for (underlay, network) in [(Underlay::V4, 1300), (Underlay::V6, 1300), (Underlay::V6, 1280)] {
+        swallows(underlay, network);
     }
 }
 

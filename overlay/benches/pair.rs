@@ -95,7 +95,7 @@ impl Pair {
             let from = remote(1 - to);
             match inbound(&self.tables[to], &mut bytes, from) {
                 Inbound::Slow(input, from) => self.nodes[to].handle_slow(input, from, self.now),
-                Inbound::Packet(..) | Inbound::Forward(..) | Inbound::Drop(_) => {}
+                Inbound::Packet(..) | Inbound::Half(..) | Inbound::Forward(..) | Inbound::Drop(_) => {}
             }
             self.poll(to, &mut flights);
         }

@@ -5,8 +5,8 @@
 //! inbound    datagram → index → open in place, replay window → parse → source check → packet → merge
 //! ```
 //!
-//! Pure functions: no clock, no lock, no allocation for a packet. What they cannot decide becomes a
-//! [`SlowInput`] for the Node; only there bytes are copied. Strangers' datagrams end here, with a counter.
+//! Pure functions: no clock, no lock, no allocation for a packet, but for one that comes in halves ([`Inbound::Half`]). What they
+//! cannot decide becomes a [`SlowInput`] for the Node; only there bytes are copied. Strangers' datagrams end here, with a counter.
 
 mod fit;
 mod fragment;
@@ -64,6 +64,8 @@ pub struct Opened {
 pub enum Inbound {
     /// A packet for the TUN, and something may be news to the Node.
     Packet(Opened, Option<(SlowInput, Remote)>),
+    /// One half of a packet; for the TUN the packet itself, in a buffer of its own, when the other half was there.
+    Half(Option<(Opened, Vec<u8>)>, Option<(SlowInput, Remote)>),
     /// For the Node, and where it came from: the circuit, if one ends here.
     Slow(SlowInput, Remote),
     /// The whole buffer, with another label now, is for this remote; and whether the Node is to be told that a budget is

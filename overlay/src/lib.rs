@@ -10,6 +10,7 @@ mod drops;
 pub mod fastpath;
 mod forwarding;
 mod gates;
+mod halves;
 mod health_check;
 mod hint_gate;
 mod identity;

@@ -332,7 +332,11 @@ impl Node {
                 Some(Datagram::Enrolment(message)) => self.consume_enrolment(&message, remote, now),
                 Some(Datagram::Hint(message)) => self.consume_hint(&message, remote, now),
                 Some(
-                    Datagram::Data(_) | Datagram::Unsummed(_) | Datagram::Control(_) | Datagram::Labelled(_),
+                    Datagram::Data(_)
+                    | Datagram::Unsummed(_)
+                    | Datagram::Half(..)
+                    | Datagram::Control(_)
+                    | Datagram::Labelled(_),
                 ) => {
                     self.drops.count(DropReason::Unknown);
                 }

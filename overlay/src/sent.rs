@@ -68,7 +68,13 @@ pub(crate) fn kind_of_datagram(bytes: &[u8]) -> &'static str {
         Some(Datagram::CookieReply(_)) => "cookie_reply",
         Some(Datagram::Enrolment(_)) => "enrolment",
         Some(Datagram::Hint(_)) => "hint",
-        Some(Datagram::Data(_) | Datagram::Unsummed(_) | Datagram::Control(_) | Datagram::Labelled(_))
+        Some(
+            Datagram::Data(_)
+            | Datagram::Unsummed(_)
+            | Datagram::Half(..)
+            | Datagram::Control(_)
+            | Datagram::Labelled(_),
+        )
         | None => "other",
     }
 }

@@ -1,8 +1,9 @@
 //! Sessions: two transport keys, a sending counter and a replay window.
 //!
-//! A [`Session`] is shared between the Node and the workers by `Arc`; all of its methods take `&self`, lock
-//! nothing and allocate nothing. Its age is the Node's business: a session that is too old leaves the tables.
+//! A [`Session`] is shared between the Node and the workers by `Arc`; all of its methods take `&self`, and but for
+//! [`Session::join`] lock nothing and allocate nothing. Its age is the Node's business: a session that is too old leaves the tables.
 
+use crate::halves::Halves;
 use crate::limits::REJECT_AFTER_COUNTER;
 use crate::noise::RawKeys;
 use crate::replay::ReplayWindow;
@@ -10,7 +11,7 @@ use ring::aead::{Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::hkdf;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use wire::datagram::{HEADER_LENGTH, OVERHEAD, Sealed, TAG_LENGTH};
+use wire::datagram::{HEADER_LENGTH, Half, OVERHEAD, Sealed, TAG_LENGTH};
 use wire::handshake::Suite;
 
 /// Which side of the handshake we were.
@@ -29,6 +30,8 @@ pub enum Kind {
     Data,
     /// An inner packet whose TCP or UDP checksum was left out.
     Unsummed,
+    /// One of the halves of an inner packet.
+    Half(Half),
     /// A control message.
     Control,
 }
@@ -67,6 +70,7 @@ pub struct Session {
     counter: AtomicU64,
     window: ReplayWindow,
     confirmed: AtomicBool,
+    halves: Halves,
 }
 
 impl Session {
@@ -95,6 +99,7 @@ impl Session {
             window: ReplayWindow::default(),
             // The initiator has the responder's word; the responder waits for the first datagram.
             confirmed: AtomicBool::new(role == Role::Initiator),
+            halves: Halves::default(),
         }
     }
 
@@ -130,6 +135,7 @@ impl Session {
         let header = match kind {
             Kind::Data => sealed.data_header(),
             Kind::Unsummed => sealed.unsummed_header(),
+            Kind::Half(half) => sealed.half_header(half),
             Kind::Control => sealed.control_header(),
         };
         let (head, rest) = buffer.split_at_mut(HEADER_LENGTH);
@@ -162,6 +168,11 @@ impl Session {
             return Err(SessionError::Replayed);
         }
         Ok(HEADER_LENGTH..HEADER_LENGTH + plaintext)
+    }
+
+    /// Takes a half of a packet that was opened under this counter; gives the packet when the other half was there.
+    pub(crate) fn join(&self, half: Half, counter: u64, bytes: &[u8]) -> Option<Vec<u8>> {
+        self.halves.join(half, counter, bytes)
     }
 
     /// Marks that the peer has used the session; true for the first time.

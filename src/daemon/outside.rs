@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::time::Instant;
 
-use overlay::fastpath::{Inbound, inbound};
+use overlay::fastpath::{Inbound, Opened, SlowInput, inbound};
 use overlay::{DropReason, PortMappingView, Remote};
 use wire::Candidate;
 
@@ -177,13 +177,8 @@ impl Driver {
     fn take_streamed(&mut self, remote: Remote, mut bytes: Vec<u8>) {
         let tables = self.shared.tables.load_full();
         match inbound(&tables, &mut bytes, remote) {
-            Inbound::Packet(opened, notice) => {
-                self.tell_worker(ToWorker::Received(opened, bytes));
-                self.shared.wake_first();
-                if let Some((notice, remote)) = notice {
-                    self.node.handle_slow(notice, remote, clock::now());
-                }
-            }
+            Inbound::Packet(opened, notice) => self.take_packet(Some((opened, bytes)), notice),
+            Inbound::Half(packet, notice) => self.take_packet(packet, notice),
             Inbound::Slow(input, remote) => self.node.handle_slow(input, remote, clock::now()),
             Inbound::Forward(to, notice) => {
                 self.shared.send(to, &bytes);
@@ -192,6 +187,16 @@ impl Driver {
                 }
             }
             Inbound::Drop(reason) => self.shared.drops.count(reason),
+        }
+    }
+
+    fn take_packet(&mut self, packet: Option<(Opened, Vec<u8>)>, notice: Option<(SlowInput, Remote)>) {
+        if let Some((opened, bytes)) = packet {
+            self.tell_worker(ToWorker::Received(opened, bytes));
+            self.shared.wake_first();
+        }
+        if let Some((notice, remote)) = notice {
+            self.node.handle_slow(notice, remote, clock::now());
         }
     }
 

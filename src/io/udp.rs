@@ -153,7 +153,8 @@ impl Udp {
         self.with(socket, remote, send)
     }
 
-    /// As [`Udp::send_segments`], for a path that is too narrow for what must go by it: in fragments, over IPv4 by any router too.
+    /// As [`Udp::send_segments`], for a path that is too narrow for what must go by it: over IPv4 in fragments, by any router too.
+    /// Over IPv6 no router makes any, and the kernel by what it knows only.
     ///
     /// # Errors
     /// As [`Udp::send_segments`].

@@ -21,6 +21,8 @@ mod kind {
     pub(super) const LABELLED: u8 = 0xa7;
     pub(super) const HINT: u8 = 0xa8;
     pub(super) const UNSUMMED: u8 = 0xa9;
+    pub(super) const FIRST_HALF: u8 = 0xaa;
+    pub(super) const SECOND_HALF: u8 = 0xab;
 }
 
 /// Second byte of handshake, enrolment and hint messages: the version of the protocol.
@@ -40,6 +42,9 @@ pub const INITIATION_LENGTH: usize = 1232;
 pub const UNPROVED_REPLY_LENGTH_MAX: usize = INITIATION_LENGTH / 2;
 /// Longest datagram of the slow path; a longer one is refused.
 pub const SLOW_LENGTH_MAX: usize = 1232;
+/// Longest inner packet, or half of one, that passes everywhere in IPv6 in one datagram, also over hops; and in IPv4 as good as
+/// everywhere.
+pub const WHOLE_LENGTH_MIN: usize = 1232 - OVERHEAD - LABEL_LENGTH;
 
 const INITIATION_HEADER: usize = 10;
 const RESPONSE_HEADER: usize = 12;
@@ -64,6 +69,8 @@ pub enum Datagram<'a> {
     Data(Sealed),
     /// A sealed inner packet whose TCP or UDP checksum was left out.
     Unsummed(Sealed),
+    /// One of the halves of a sealed inner packet.
+    Half(Sealed, Half),
     /// A sealed control message.
     Control(Sealed),
     /// A message of an enrolment.
@@ -72,6 +79,15 @@ pub enum Datagram<'a> {
     Labelled(Labelled),
     /// A sealed hint.
     Hint(HintMessage<'a>),
+}
+
+/// Which half of an inner packet that goes in two datagrams, the second under the counter after the first's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Half {
+    /// Its first bytes.
+    First,
+    /// The others.
+    Second,
 }
 
 /// Bytes before the datagram that a hop carries.
@@ -93,7 +109,9 @@ impl Labelled {
             return None;
         }
         let copy_mark = match *inner.first()? {
-            kind::DATA | kind::UNSUMMED | kind::CONTROL if inner.len() >= OVERHEAD => {
+            kind::DATA | kind::UNSUMMED | kind::FIRST_HALF | kind::SECOND_HALF | kind::CONTROL
+                if inner.len() >= OVERHEAD =>
+            {
                 Some(u64::from_le_bytes(*inner.last_chunk()?))
             }
             kind::INITIATION | kind::RESPONSE | kind::COOKIE_REPLY => None,
@@ -256,6 +274,8 @@ impl<'a> Datagram<'a> {
         match first {
             kind::DATA => return Sealed::parse(bytes).map(Self::Data),
             kind::UNSUMMED => return Sealed::parse(bytes).map(Self::Unsummed),
+            kind::FIRST_HALF => return Sealed::parse(bytes).map(|sealed| Self::Half(sealed, Half::First)),
+            kind::SECOND_HALF => return Sealed::parse(bytes).map(|sealed| Self::Half(sealed, Half::Second)),
             kind::CONTROL => return Sealed::parse(bytes).map(Self::Control),
             kind::LABELLED => return Labelled::parse(bytes).map(Self::Labelled),
             _ => {}
@@ -277,7 +297,7 @@ impl<'a> Datagram<'a> {
     /// Whether a UDP payload is a sealed packet, all that the fast path looks at.
     #[must_use]
     pub fn is_data(bytes: &[u8]) -> bool {
-        matches!(bytes.first(), Some(&(kind::DATA | kind::UNSUMMED)))
+        matches!(bytes.first(), Some(&(kind::DATA | kind::UNSUMMED | kind::FIRST_HALF | kind::SECOND_HALF)))
     }
 }
 
@@ -301,6 +321,15 @@ impl Sealed {
     #[must_use]
     pub fn unsummed_header(&self) -> [u8; HEADER_LENGTH] {
         self.header(kind::UNSUMMED)
+    }
+
+    /// The header of one half of a sealed packet.
+    #[must_use]
+    pub fn half_header(&self, half: Half) -> [u8; HEADER_LENGTH] {
+        self.header(match half {
+            Half::First => kind::FIRST_HALF,
+            Half::Second => kind::SECOND_HALF,
+        })
     }
 
     /// The header of a sealed control message.

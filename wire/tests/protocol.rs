@@ -9,7 +9,7 @@ use wire::control::{
     CircuitEnd, DIGESTS_MAX, FOUND_MAX, HAVE_ENTRIES_MAX, HaveEntry, MEASURE_LENGTH_MIN, Message, ROUTE_MAX,
     RangeDigest, Share, WANT_KEYS_MAX,
 };
-use wire::datagram::{self, CookieReply, Datagram, HintStage, Sealed};
+use wire::datagram::{self, CookieReply, Datagram, Half, HintStage, Sealed};
 use wire::epoch::EpochMessage;
 use wire::gate::{self, GateKeys};
 use wire::handshake::{InitiationPayload, ResponsePayload, Suite};
@@ -181,6 +181,8 @@ fn first_bytes_and_least_lengths_are_those_of_the_code() {
         ("cookie reply", datagram::write_cookie_reply(&reply)),
         ("data", with_tag(sealed.data_header())),
         ("unsummed", with_tag(sealed.unsummed_header())),
+        ("first half", with_tag(sealed.half_header(Half::First))),
+        ("second half", with_tag(sealed.half_header(Half::Second))),
         ("control", with_tag(sealed.control_header())),
         ("labelled", labelled(2)),
         ("enrolment 1", enrolment(1)),

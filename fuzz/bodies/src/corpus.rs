@@ -11,7 +11,7 @@ use overlay::state::{
 use std::collections::BTreeMap;
 use std::time::Duration;
 use wire::control::{CircuitEnd, HaveEntry, Message, RangeDigest, Share};
-use wire::datagram::{self, CookieReply, HintStage, Sealed};
+use wire::datagram::{self, CookieReply, Half, HintStage, Sealed};
 use wire::epoch::EpochMessage;
 use wire::gate::GateKeys;
 use wire::handshake::{InitiationPayload, ResponsePayload, Suite};
@@ -88,6 +88,8 @@ fn datagrams() -> Vec<Seed> {
         ("data", behind(sealed.data_header(), 84)),
         ("data-keepalive", behind(sealed.data_header(), 16)),
         ("unsummed", behind(sealed.unsummed_header(), 84)),
+        ("first-half", behind(sealed.half_header(Half::First), 84)),
+        ("second-half", behind(sealed.half_header(Half::Second), 84)),
         ("control", behind(sealed.control_header(), 40)),
         ("enrolment-1", enrolment(1, 48)),
         ("enrolment-2", enrolment(2, 96)),

@@ -10,7 +10,7 @@ use wire::{NetworkSecret, NoisePublicKey};
 
 pub(crate) fn datagram(bytes: &[u8]) -> bool {
     let parsed = Datagram::parse(bytes);
-    let is_data = matches!(parsed, Some(Datagram::Data(_) | Datagram::Unsummed(_)));
+    let is_data = matches!(parsed, Some(Datagram::Data(_) | Datagram::Unsummed(_) | Datagram::Half(..)));
     assert!(!is_data || Datagram::is_data(bytes), "the fast path sees all data");
     let Some(parsed) = parsed else { return false };
     let keys =
@@ -18,6 +18,7 @@ pub(crate) fn datagram(bytes: &[u8]) -> bool {
     match parsed {
         Datagram::Data(sealed) => check_sealed(bytes, sealed, sealed.data_header()),
         Datagram::Unsummed(sealed) => check_sealed(bytes, sealed, sealed.unsummed_header()),
+        Datagram::Half(sealed, half) => check_sealed(bytes, sealed, sealed.half_header(half)),
         Datagram::Control(sealed) => check_sealed(bytes, sealed, sealed.control_header()),
         Datagram::Initiation(initiation) => {
             assert_eq!(bytes.len(), INITIATION_LENGTH);

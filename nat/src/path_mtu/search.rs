@@ -37,7 +37,7 @@ impl Range {
     /// It was measured, and may be more by now: a little more is tried first, which costs one length while it is not.
     pub(super) fn above(mtu: Mtu, overhead: u16, ceiling: u16) -> Self {
         let range = Self::new(overhead, ceiling);
-        if mtu.in_fragments {
+        if mtu.is_narrow {
             return Self { first: MTU_MIN, ..range };
         }
         let first = mtu.length.saturating_add(MTU_STEP).min(ceiling);

@@ -78,19 +78,19 @@ impl Lab {
 }
 
 fn measured(length: u16) -> Mtu {
-    Mtu { length, is_measured: true, in_fragments: false }
+    Mtu { length, is_measured: true, is_narrow: false }
 }
 
-const NARROW: Mtu = Mtu { length: MTU_MIN, is_measured: true, in_fragments: true };
-const SHORTEST: Mtu = Mtu { length: MTU_MIN, is_measured: false, in_fragments: true };
-const ASSUMED: Mtu = Mtu { length: MTU_ASSUMED, is_measured: false, in_fragments: false };
+const NARROW: Mtu = Mtu { length: MTU_MIN, is_measured: true, is_narrow: true };
+const SHORTEST: Mtu = Mtu { length: MTU_MIN, is_measured: false, is_narrow: true };
+const ASSUMED: Mtu = Mtu { length: MTU_ASSUMED, is_measured: false, is_narrow: false };
 
 #[test]
 fn every_length_is_found_in_few_probes() {
     for carries in (MTU_MIN..9000).step_by(13).chain([MTU_MIN, 8940, 16_000, MTU_MAX]) {
         let mut lab = Lab::new(carries);
-        let Mtu { length, is_measured, in_fragments } = lab.found();
-        assert!(is_measured && !in_fragments, "{carries}");
+        let Mtu { length, is_measured, is_narrow } = lab.found();
+        assert!(is_measured && !is_narrow, "{carries}");
         assert!(length <= carries && carries - length < MTU_STEP, "{carries} {length}");
         assert!(lab.probes.len() < 50, "{carries}: {} probes", lab.probes.len());
     }

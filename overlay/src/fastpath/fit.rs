@@ -8,7 +8,7 @@
 //! | anything else | goes whole | refused |
 //!
 //! TCP is a stream of bytes: where it is cut is nobody's business, so nothing is lost by it. What goes whole although it is too
-//! long, the machine or a router puts into fragments where it can.
+//! long, the machine or a router puts into fragments where it can; by a narrow path it goes in halves ([`goes_in_halves`]).
 
 use super::Outbound;
 use super::fragment::Fragments;
@@ -18,6 +18,7 @@ use super::split::Split;
 use crate::drops::DropReason;
 use crate::session::Kind;
 use nat::Mtu;
+use wire::datagram::WHOLE_LENGTH_MIN;
 use wire::offload::Offload;
 use wire::packet::Packet;
 use wire::transport::{Transport, TransportKind};
@@ -36,10 +37,10 @@ const MALFORMED: Outbound = Outbound::Drop(DropReason::MalformedPacket);
 
 /// Makes a packet, or a superpacket, fit.
 pub(super) fn fit(offload: Offload, parsed: Packet, packet: &mut [u8], mtu: Mtu) -> Result<Form, Outbound> {
-    let longest = usize::from(mtu.length);
+    let (longest, whole) = (usize::from(mtu.length), usize::from(mtu.whole()));
     if offload.segments.is_some() {
         let split = Split::of(offload, parsed, packet).ok_or(MALFORMED)?;
-        return if split.longest() <= longest { Ok(Form::Segments(split)) } else { fit_split(split, mtu) };
+        return if split.longest() <= whole { Ok(Form::Segments(split)) } else { fit_split(split, mtu) };
     }
     if packet.len() > longest {
         return fit_long(offload, parsed, packet, mtu);
@@ -47,16 +48,21 @@ pub(super) fn fit(offload: Offload, parsed: Packet, packet: &mut [u8], mtu: Mtu)
     leave_checksum_out(offload, &parsed, packet).map(Form::Whole).ok_or(MALFORMED)
 }
 
+/// Whether a packet goes in halves.
+pub(super) fn goes_in_halves(length: usize, mtu: Mtu) -> bool {
+    mtu.is_narrow && (WHOLE_LENGTH_MIN + 1..=2 * WHOLE_LENGTH_MIN).contains(&length)
+}
+
 fn fit_split(split: Split, mtu: Mtu) -> Result<Form, Outbound> {
-    match split.within(mtu.length.into()) {
+    match split.within(mtu.whole().into()) {
         Some(split) => Ok(Form::Segments(split)),
-        None if mtu.is_measured => Err(Outbound::TooBig(mtu.length)),
+        None if mtu.is_measured && split.longest() > mtu.length.into() => Err(Outbound::TooBig(mtu.length)),
         None => Ok(Form::Segments(split)),
     }
 }
 
 fn fit_long(offload: Offload, parsed: Packet, packet: &mut [u8], mtu: Mtu) -> Result<Form, Outbound> {
-    let longest = usize::from(mtu.length);
+    let longest = usize::from(mtu.whole());
     if mtu.is_measured {
         let fragments = Fragments::of(&parsed, packet, longest).ok_or(Outbound::TooBig(mtu.length))?;
         // A receiver makes the packet whole before it looks at the checksum, which covers all of it.

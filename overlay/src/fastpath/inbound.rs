@@ -7,7 +7,7 @@ use crate::session::{Session, SessionError};
 use crate::tables::{PeerRow, Tables};
 use nat::Remote;
 use std::sync::atomic::Ordering::Relaxed;
-use wire::datagram::{Datagram, LABEL_LENGTH, Labelled, Sealed, write_label};
+use wire::datagram::{Datagram, Half, LABEL_LENGTH, Labelled, Sealed, WHOLE_LENGTH_MIN, write_label};
 use wire::mss::{clamp_mss, is_syn};
 use wire::packet::Packet;
 use wire::transport::Transport;
@@ -17,6 +17,7 @@ pub fn inbound(tables: &Tables, datagram: &mut [u8], remote: Remote) -> Inbound 
     match Datagram::parse(datagram) {
         Some(Datagram::Data(sealed)) => inbound_data(tables, (sealed, false), datagram, remote),
         Some(Datagram::Unsummed(sealed)) => inbound_data(tables, (sealed, true), datagram, remote),
+        Some(Datagram::Half(sealed, half)) => inbound_half(tables, (sealed, half), datagram, remote),
         Some(Datagram::Control(sealed)) => inbound_control(tables, sealed, datagram, remote),
         Some(Datagram::Labelled(labelled)) => inbound_labelled(tables, labelled, datagram),
         Some(Datagram::Initiation(initiation)) => {
@@ -53,7 +54,9 @@ fn inbound_labelled(tables: &Tables, labelled: Labelled, datagram: &mut [u8]) ->
                     let range = opened.range.start + LABEL_LENGTH..opened.range.end + LABEL_LENGTH;
                     Inbound::Packet(Opened { range, ..opened }, notice)
                 }
-                other @ (Inbound::Slow(..) | Inbound::Forward(..) | Inbound::Drop(_)) => other,
+                other @ (Inbound::Half(..) | Inbound::Slow(..) | Inbound::Forward(..) | Inbound::Drop(_)) => {
+                    other
+                }
             };
         }
         Some(Label::Forward(forward)) => forward,
@@ -100,22 +103,62 @@ fn inbound_data(
         Err(error) => return Inbound::Drop(reason_of(error)),
     };
     let notice = notice(session, peer, remote);
-    let bytes = &mut datagram[range.clone()];
-    match check(tables, session.peer, bytes) {
-        Ok(packet) => {
-            if peer.mtu.is_measured && is_syn(&packet, bytes) {
-                clamp_mss(&packet, bytes, peer.mtu.length, !is_unsummed);
-            }
-            let transport = Transport::of(&packet, bytes);
-            if is_unsummed && transport.is_none() {
-                return Inbound::Drop(DropReason::MalformedPacket);
-            }
-            peer.shared.rx_bytes.fetch_add(range.len() as u64, Relaxed);
-            peer.shared.rx_packets.fetch_add(1, Relaxed);
-            Inbound::Packet(Opened { range, packet, transport, is_unsummed }, notice)
+    match admit(tables, peer, &mut datagram[range.clone()], (session.peer, is_unsummed)) {
+        Ok((packet, transport)) => Inbound::Packet(Opened { range, packet, transport, is_unsummed }, notice),
+        Err(reason) => Inbound::Drop(reason),
+    }
+}
+
+/// A half of a packet: its bytes are kept until the other half comes, and are a packet only then.
+#[cold]
+fn inbound_half(
+    tables: &Tables,
+    (sealed, half): (Sealed, Half),
+    datagram: &mut [u8],
+    remote: Remote,
+) -> Inbound {
+    let (session, peer) = match session_of(tables, sealed) {
+        Ok(found) => found,
+        Err(reason) => return Inbound::Drop(reason),
+    };
+    let range = match session.open(sealed, datagram) {
+        Ok(range) => range,
+        Err(error) => return Inbound::Drop(reason_of(error)),
+    };
+    let notice = notice(session, peer, remote);
+    if range.len() > WHOLE_LENGTH_MIN {
+        return Inbound::Drop(DropReason::MalformedPacket);
+    }
+    let Some(mut bytes) = session.join(half, sealed.counter, &datagram[range]) else {
+        return Inbound::Half(None, notice);
+    };
+    match admit(tables, peer, &mut bytes, (session.peer, false)) {
+        Ok((packet, transport)) => {
+            let opened = Opened { range: 0..bytes.len(), packet, transport, is_unsummed: false };
+            Inbound::Half(Some((opened, bytes)), notice)
         }
         Err(reason) => Inbound::Drop(reason),
     }
+}
+
+/// What a member sent, checked and counted. Its SYN says how long segments may be on the way back.
+fn admit(
+    tables: &Tables,
+    peer: &PeerRow,
+    bytes: &mut [u8],
+    (sender, is_unsummed): (usize, bool),
+) -> Result<(Packet, Option<Transport>), DropReason> {
+    let packet = check(tables, sender, bytes)?;
+    if peer.mtu.is_measured && is_syn(&packet, bytes) {
+        clamp_mss(&packet, bytes, peer.mtu.whole(), !is_unsummed);
+    }
+    let transport = Transport::of(&packet, bytes);
+    if is_unsummed && transport.is_none() {
+        return Err(DropReason::MalformedPacket);
+    }
+    peer.shared.rx_bytes.fetch_add(bytes.len() as u64, Relaxed);
+    peer.shared.rx_packets.fetch_add(1, Relaxed);
+    Ok((packet, transport))
 }
 
 fn inbound_control(tables: &Tables, sealed: Sealed, datagram: &mut [u8], remote: Remote) -> Inbound {

@@ -1,7 +1,7 @@
 //! From packets to datagrams.
 
 use super::Outbound;
-use super::fit::{Form, fit};
+use super::fit::{Form, fit, goes_in_halves};
 use super::split::Split;
 use super::train::{Destination, Train, Trains};
 use crate::drops::DropReason;
@@ -11,7 +11,7 @@ use nat::{Mtu, Remote};
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use wire::checksum::Sum;
-use wire::datagram::{HEADER_LENGTH, OVERHEAD, TAG_LENGTH};
+use wire::datagram::{HEADER_LENGTH, Half, OVERHEAD, TAG_LENGTH, WHOLE_LENGTH_MIN};
 use wire::icmp::Unreachable;
 use wire::mss::{clamp_mss, is_syn};
 use wire::offload::{Offload, PartialChecksum};
@@ -45,7 +45,7 @@ pub fn outbound(
     };
     let length = packet.len() as u64;
     if way.mtu.is_measured && is_syn(&parsed, packet) {
-        clamp_mss(&parsed, packet, way.mtu.length, offload.checksum.is_none());
+        clamp_mss(&parsed, packet, way.mtu.whole(), offload.checksum.is_none());
     }
     let form = match fit(offload, parsed, packet, way.mtu) {
         Ok(form) => form,
@@ -95,7 +95,7 @@ fn way(tables: &Tables, destination: IpAddr) -> Result<Way<'_>, Outbound> {
     else {
         return Err(Outbound::Stage(position));
     };
-    let in_fragments = mtu.in_fragments;
+    let in_fragments = mtu.is_narrow;
     let to = match (first_hop, remote) {
         (Some((hop, label)), _) => Destination { remote: *hop, label: Some(*label), in_fragments },
         (None, Remote::Circuit(_)) => return Err(Outbound::Stage(position)),
@@ -115,15 +115,61 @@ fn seal_pieces(
     trains: &mut Trains,
     send: &mut impl FnMut(&Train),
 ) -> Result<u64, Outbound> {
-    let first = way.session.take_counters(count as u64).map_err(|_| Outbound::Stage(way.session.peer))?;
+    let step = if way.mtu.is_narrow { 2 } else { 1 };
+    let counters = way.session.take_counters(count as u64 * step);
+    let first = counters.map_err(|_| Outbound::Stage(way.session.peer))?;
     for number in 0..count {
-        let slot = trains.slot(way.to, length(number) + OVERHEAD, send);
-        let slot = slot.ok_or(Outbound::Drop(DropReason::MalformedPacket))?;
-        let end = slot.len() - TAG_LENGTH;
-        write(number, &mut slot[HEADER_LENGTH..end]);
-        seal(way.session, first + number as u64, kind, slot)?;
+        let (counter, length) = (first + number as u64 * step, length(number));
+        if goes_in_halves(length, way.mtu) {
+            seal_halves(way, (kind, counter), length, |into| write(number, into), trains, send)?;
+            continue;
+        }
+        seal_slot(way, (kind, counter), length, |into| write(number, into), trains, send)?;
     }
     Ok(count as u64)
+}
+
+/// Seals a piece in two, under a counter and the next. A half has no checksum to leave out.
+#[cold]
+fn seal_halves(
+    way: &Way<'_>,
+    (kind, counter): (Kind, u64),
+    length: usize,
+    write: impl FnOnce(&mut [u8]),
+    trains: &mut Trains,
+    send: &mut impl FnMut(&Train),
+) -> Result<(), Outbound> {
+    let mut room = [0; 2 * WHOLE_LENGTH_MIN];
+    let piece = &mut room[..length];
+    write(piece);
+    if kind == Kind::Unsummed
+        && let Ok(parsed) = Packet::parse(piece)
+        && let Some(transport) = Transport::of(&parsed, piece)
+    {
+        transport.complete(&parsed, piece);
+    }
+    let (first, last) = piece.split_at(length.div_ceil(2));
+    for (counter, half, bytes) in [(counter, Half::First, first), (counter + 1, Half::Second, last)] {
+        let write = |into: &mut [u8]| into.copy_from_slice(bytes);
+        seal_slot(way, (Kind::Half(half), counter), bytes.len(), write, trains, send)?;
+    }
+    Ok(())
+}
+
+/// Seals one datagram, whose text is as long as `length` says and as `write` makes it, into its train.
+fn seal_slot(
+    way: &Way<'_>,
+    (kind, counter): (Kind, u64),
+    length: usize,
+    write: impl FnOnce(&mut [u8]),
+    trains: &mut Trains,
+    send: &mut impl FnMut(&Train),
+) -> Result<(), Outbound> {
+    let slot = trains.slot(way.to, length + OVERHEAD, send);
+    let slot = slot.ok_or(Outbound::Drop(DropReason::MalformedPacket))?;
+    let end = slot.len() - TAG_LENGTH;
+    write(&mut slot[HEADER_LENGTH..end]);
+    seal(way.session, counter, kind, slot)
 }
 
 /// Under a counter that was taken, in a slot with room for header and tag, nothing fails; if it ever does, what is in the slot

@@ -50,7 +50,7 @@ impl Train {
         self.to.remote
     }
 
-    /// Whether they may be too long for the path, and are to be fragmented on the way then, rather than lost.
+    /// Whether they may be too long for the path, and are to be fragmented on the way, where routers do, rather than lost.
     #[must_use]
     pub fn in_fragments(&self) -> bool {
         self.to.in_fragments

@@ -39,6 +39,14 @@ impl World {
                     let packet = bytes[opened.range].to_vec();
                     self.deliver(machine, &packet);
                 }
+                Inbound::Half(packet, news) => {
+                    if let Some((news, from)) = news {
+                        up.node.handle_slow(news, from, now);
+                    }
+                    if let Some((opened, bytes)) = packet {
+                        self.deliver(machine, &bytes[opened.range]);
+                    }
+                }
                 Inbound::Forward(to, notice) => {
                     if let Some(notice) = notice {
                         up.node.handle_slow(notice, remote, now);

@@ -87,15 +87,27 @@ impl Worker {
         let verdict = match inbound(tables, datagram, remote) {
             // Made while this batch was read, perhaps: it is there by now, for the Node publishes before it answers.
             Inbound::Drop(DropReason::NoSession) => inbound(&self.shared.tables.load(), datagram, remote),
-            verdict @ (Inbound::Packet(..) | Inbound::Slow(..) | Inbound::Forward(..) | Inbound::Drop(_)) => {
-                verdict
-            }
+            verdict @ (Inbound::Packet(..)
+            | Inbound::Half(..)
+            | Inbound::Slow(..)
+            | Inbound::Forward(..)
+            | Inbound::Drop(_)) => verdict,
         };
         match verdict {
             Inbound::Packet(opened, notice) => {
                 let inner = range.start + opened.range.start..range.start + opened.range.end;
                 let bytes = buffers.received.bytes();
                 buffers.merger.push(&Opened { range: inner, ..opened }, bytes);
+                if let Some((notice, remote)) = notice {
+                    self.tell_node(ToNode::Slow(notice, remote));
+                }
+            }
+            Inbound::Half(packet, notice) => {
+                if let Some((opened, mut bytes)) = packet {
+                    // What came before it is written before it.
+                    self.write_merged(&mut buffers.merger, buffers.received.bytes());
+                    self.take_opened(&opened, &mut bytes, buffers);
+                }
                 if let Some((notice, remote)) = notice {
                     self.tell_node(ToNode::Slow(notice, remote));
                 }

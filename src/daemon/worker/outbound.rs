@@ -26,7 +26,7 @@ impl Shared {
     fn send_train(&self, train: &Train) -> Sent {
         let (bytes, segment) = train.segments();
         match train.remote() {
-            Remote::Udp { socket, address } if train.in_fragments() => {
+            Remote::Udp { socket, address } if train.in_fragments() && address.is_ipv4() => {
                 if self.udp.send_in_fragments(socket, address, bytes, segment).is_err() {
                     train.datagrams().for_each(|_| self.drops.count(DropReason::Os));
                 }

@@ -1,23 +1,18 @@
-//! Datagrams that are treated by their length otherwise than usual: sent in one piece or not at all, or in fragments whatever the
-//! kernel knows of the path.
+//! Datagrams that are treated by their length otherwise than usual: sent in one piece or not at all, or in fragments of IPv4
+//! whatever the kernel knows of the path.
 //!
 //! Linux has no such word beside a single datagram, only the socket's options, which are changed for the time of the call. Two
 //! who change them take turns. What a third thread sends meanwhile has these options too, and loses nothing by it: its datagrams
 //! fit, for their length was measured.
 
 use std::io;
-use std::os::fd::AsRawFd;
 use std::sync::{Mutex, PoisonError};
 
-use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt};
 use rustix::net::sockopt::{
     Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
 };
 use socket2::Socket;
-
-/// IPv6's least MTU: fragments of this size pass everywhere.
-const FRAGMENT: libc::c_int = 1280;
 
 /// How datagrams are treated that are too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +21,7 @@ pub(super) enum Fragmenting {
     WhereKnown,
     /// Refused (EMSGSIZE) when the interface cannot take them; not fragmented by anybody, whatever routers said.
     Never,
-    /// In fragments, over IPv4 by any router too.
+    /// As [`Fragmenting::WhereKnown`], over IPv4 by any router too.
     Anywhere,
 }
 
@@ -59,30 +54,11 @@ pub(super) fn set(socket: &Socket, is_ipv4: bool, fragmenting: Fragmenting) -> i
         };
         return Ok(set_ip_mtu_discover(socket, discovery)?);
     }
-    let (discovery, is_whole, fragment) = match fragmenting {
-        Fragmenting::WhereKnown => (Ipv6PathMtuDiscovery::WANT, false, 0),
-        Fragmenting::Never => (Ipv6PathMtuDiscovery::PROBE, true, 0),
-        // No router fragments IPv6: we do.
-        Fragmenting::Anywhere => (Ipv6PathMtuDiscovery::WANT, false, FRAGMENT),
+    let (discovery, is_whole) = match fragmenting {
+        // No router fragments IPv6, and the kernel only by what it knows.
+        Fragmenting::WhereKnown | Fragmenting::Anywhere => (Ipv6PathMtuDiscovery::WANT, false),
+        Fragmenting::Never => (Ipv6PathMtuDiscovery::PROBE, true),
     };
     set_ipv6_mtu_discover(socket, discovery)?;
-    setsockopt(socket, sockopt::Ipv6DontFrag, &is_whole)?;
-    set_ipv6_fragment(socket, fragment)
-}
-
-/// The longest packet of the socket, in bytes; what is longer goes in fragments. 0: that of the path.
-fn set_ipv6_fragment(socket: &Socket, length: libc::c_int) -> io::Result<()> {
-    let size = size_of_val(&length) as libc::socklen_t;
-    // SAFETY: the option takes an int, and gets one that lives longer than the call, with its size.
-    #[expect(unsafe_code, reason = "no crate that we have names this option")]
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_IPV6,
-            libc::IPV6_MTU,
-            (&raw const length).cast(),
-            size,
-        )
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    Ok(setsockopt(socket, sockopt::Ipv6DontFrag, &is_whole)?)
 }

@@ -2,10 +2,11 @@
 
 use super::*;
 use nat::Mtu;
+use wire::datagram::{Half, LABEL_LENGTH, WHOLE_LENGTH_MIN};
 
-const MEASURED: Mtu = Mtu { length: 1300, is_measured: true, in_fragments: false };
-const ASSUMED: Mtu = Mtu { length: 1300, is_measured: false, in_fragments: false };
-const NARROW: Mtu = Mtu { length: 1280, is_measured: true, in_fragments: true };
+const MEASURED: Mtu = Mtu { length: 1300, is_measured: true, is_narrow: false };
+const ASSUMED: Mtu = Mtu { length: 1300, is_measured: false, is_narrow: false };
+const NARROW: Mtu = Mtu { length: 1280, is_measured: true, is_narrow: true };
 
 /// A pair whose path carries so much, in both directions.
 struct Path {
@@ -28,12 +29,16 @@ impl Path {
     fn cross(&self, offload: Offload, packet: &[u8]) -> (Outbound, Vec<(Vec<u8>, bool)>) {
         let (mut trains, mut out) = (Trains::new(), vec![]);
         let mut send = |train: &Train| {
-            assert_eq!(train.in_fragments(), self.mtu.in_fragments);
+            assert_eq!(train.in_fragments(), self.mtu.is_narrow);
             for datagram in train.datagrams() {
                 let mut bytes = datagram.to_vec();
                 let from = self.pair.lab.machines[0].remote;
-                let Inbound::Packet(opened, None) = inbound(&self.tables(1), &mut bytes, from) else {
-                    panic!("a packet")
+                assert!(!self.mtu.is_narrow || bytes.len() <= 1232 - LABEL_LENGTH, "{}", bytes.len());
+                let (opened, bytes) = match inbound(&self.tables(1), &mut bytes, from) {
+                    Inbound::Packet(opened, None) => (opened, bytes),
+                    Inbound::Half(Some(joined), None) => joined,
+                    Inbound::Half(None, None) => continue,
+                    other => panic!("{other:?}"),
                 };
                 out.push((bytes[opened.range].to_vec(), opened.is_unsummed));
             }
@@ -48,7 +53,7 @@ impl Path {
         let (outcome, out) = self.cross(offload, packet);
         assert_eq!(outcome, Outbound::Sealed);
         let longest = out.iter().map(|(packet, _)| packet.len()).max().unwrap();
-        assert!(longest <= self.mtu.length.into() && longest + 8 > self.mtu.length.into(), "{longest}");
+        assert!(longest <= self.mtu.whole().into() && longest + 8 > self.mtu.whole().into(), "{longest}");
         out
     }
 }
@@ -180,7 +185,7 @@ fn ipv4_that_may_be_fragmented_is_and_with_its_checksum() {
         let whole = tcp(path.pair.a[0], path.pair.b[0], &payload);
         for (offload, packet) in [(Offload::NONE, whole.clone()), (left_out(&whole, None), partial(&whole))] {
             let out = path.fits(offload, &packet);
-            assert_eq!(out.len(), 4);
+            assert_eq!(out.len(), if mtu.is_narrow { 5 } else { 4 });
             let mut joined = whole[..20].to_vec();
             for (fragment, is_unsummed) in out {
                 assert!(!is_unsummed);
@@ -191,6 +196,64 @@ fn ipv4_that_may_be_fragmented_is_and_with_its_checksum() {
             assert_eq!(joined, whole, "checksum of TCP included");
         }
     }
+}
+
+#[test]
+fn by_a_narrow_path_what_is_long_goes_in_halves() {
+    for narrow in [NARROW, Mtu { is_measured: false, ..NARROW }] {
+        let path = Path::new(narrow);
+        for family in [0, 1] {
+            let payload: Vec<u8> = (0..1280).map(|n| (n % 249) as u8).collect();
+            for length in [1100, 1144, 1145, 1180, 1201, 1219, 1220] {
+                let whole = tcp(path.pair.a[family], path.pair.b[family], &payload[..length]);
+                if whole.len() > 1280 {
+                    continue;
+                }
+                let wholes = [(Offload::NONE, whole.clone()), (left_out(&whole, None), partial(&whole))];
+                for (number, (offload, packet)) in wholes.into_iter().enumerate() {
+                    let (outcome, out) = path.cross(offload, &packet);
+                    // One half has no checksum that could be left out.
+                    let is_unsummed = number == 1 && packet.len() <= WHOLE_LENGTH_MIN;
+                    let expected = if is_unsummed { packet } else { whole.clone() };
+                    assert_eq!((outcome, out), (Outbound::Sealed, vec![(expected, is_unsummed)]), "{length}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn segments_of_udp_go_in_halves_each() {
+    let path = Path::new(NARROW);
+    let payload = [&[0, 9, 0, 80, 0x0e, 0x7c, 0, 0][..], &[5; 3700]].concat();
+    let mut whole = packet(path.pair.a[0], path.pair.b[0], &payload);
+    whole[9] = 17;
+    let segments = Some(Segments { kind: SegmentKind::Udp, size: 1252, headers: 28 });
+    let checksum = Some(PartialChecksum { start: 20, offset: 6 });
+    let (outcome, out) = path.cross(Offload { checksum, segments }, &whole);
+    assert_eq!(outcome, Outbound::Sealed);
+    let lengths: Vec<_> = out.iter().map(|(packet, is_unsummed)| (packet.len(), *is_unsummed)).collect();
+    assert_eq!(lengths, [(1280, false), (1280, false), (3700 - 2 * 1252 + 28, false)]);
+    for (packet, _) in out {
+        assert_eq!(summed(packet.clone()), packet);
+    }
+}
+
+#[test]
+fn a_half_that_says_too_much_is_none() {
+    let path = Path::new(NARROW);
+    let from = path.pair.lab.machines[0].remote;
+    let whole = packet(path.pair.a[0], path.pair.b[0], &[7; 2000]);
+    let mut long = path.pair.sealed(Kind::Half(Half::First), &whole[..=WHOLE_LENGTH_MIN]);
+    let outcome = inbound(&path.tables(1), &mut long, from);
+    assert_eq!(outcome, Inbound::Drop(DropReason::MalformedPacket));
+    // Together they are judged as any packet is.
+    let spoofed = packet(path.pair.b[0], path.pair.b[0], &[7; 100]);
+    let (first, second) = spoofed.split_at(60);
+    let mut first = path.pair.sealed(Kind::Half(Half::First), first);
+    assert_eq!(inbound(&path.tables(1), &mut first, from), Inbound::Half(None, None));
+    let mut second = path.pair.sealed(Kind::Half(Half::Second), second);
+    assert_eq!(inbound(&path.tables(1), &mut second, from), Inbound::Drop(DropReason::SourceCheck));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use wire::datagram::Datagram;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn measured(length: u16) -> Mtu {
-    Mtu { length, is_measured: true, in_fragments: false }
+    Mtu { length, is_measured: true, is_narrow: false }
 }
 
 impl Lab {
@@ -77,7 +77,7 @@ fn a_path_that_swallows_what_is_long_is_found_out() {
     // And narrower still.
     lab.lose = Box::new(|flight| flight.bytes.len() > 1272);
     lab.chat(20 * SECOND);
-    assert_eq!(lab.mtu(0, 1), Mtu { length: 1280, is_measured: true, in_fragments: true });
+    assert_eq!(lab.mtu(0, 1), Mtu { length: 1280, is_measured: true, is_narrow: true });
 }
 
 #[test]

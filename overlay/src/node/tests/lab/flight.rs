@@ -75,6 +75,10 @@ impl Lab {
                     machine.tun.push(bytes[opened.range].to_vec());
                     news.into_iter().for_each(|(news, from)| machine.node.handle_slow(news, from, self.now));
                 }
+                Inbound::Half(packet, news) => {
+                    machine.tun.extend(packet.map(|(opened, bytes)| bytes[opened.range].to_vec()));
+                    news.into_iter().for_each(|(news, from)| machine.node.handle_slow(news, from, self.now));
+                }
                 Inbound::Slow(input, from) => machine.node.handle_slow(input, from, self.now),
                 Inbound::Forward(to, notice) => {
                     let from = machine.remote;
