@@ -39,6 +39,8 @@ reasons! {
     SourceCheck = "source_check",
     /// The inner destination is not ours.
     Destination = "destination",
+    /// A local program, or the kernel, sent to all of a network, as multicast DNS does: the overlay carries none of that.
+    Multicast = "multicast",
     /// A local program sent from an address that is not ours.
     ForeignSource = "foreign_source",
     /// No node owns the destination.
@@ -101,13 +103,14 @@ impl Drops {
         self.0[reason as usize].load(Relaxed)
     }
 
+    /// All counters, by name.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        TEXTS.iter().zip(&self.0).map(|(text, count)| (*text, count.load(Relaxed)))
+    }
+
     /// All counters that are not zero, by name.
     pub fn counted(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        TEXTS
-            .iter()
-            .zip(&self.0)
-            .map(|(text, count)| (*text, count.load(Relaxed)))
-            .filter(|(_, count)| *count > 0)
+        self.all().filter(|(_, count)| *count > 0)
     }
 }
 
@@ -123,5 +126,6 @@ mod tests {
         drops.count(DropReason::Gate);
         assert_eq!(drops.counted().collect::<Vec<_>>(), [("gate", 2), ("os_refused", 1)]);
         assert_eq!(drops.of(DropReason::Gate), 2);
+        assert_eq!(drops.all().count(), TEXTS.len());
     }
 }

@@ -15,7 +15,7 @@ use wire::datagram::{HEADER_LENGTH, Half, OVERHEAD, TAG_LENGTH, WHOLE_LENGTH_MIN
 use wire::icmp::Unreachable;
 use wire::mss::{clamp_mss, is_syn};
 use wire::offload::{Offload, PartialChecksum};
-use wire::packet::Packet;
+use wire::packet::{Forbidden, Packet};
 use wire::transport::Transport;
 
 /// The way to a peer.
@@ -80,8 +80,12 @@ pub fn outbound(
 /// Whether a packet may leave at all.
 fn admit(tables: &Tables, packet: &[u8]) -> Result<Packet, DropReason> {
     let parsed = Packet::parse(packet).map_err(|_| DropReason::MalformedPacket)?;
-    if parsed.forbidden().is_some() {
-        return Err(DropReason::MalformedPacket);
+    match parsed.forbidden() {
+        None => {}
+        Some(Forbidden::Multicast | Forbidden::Broadcast) => return Err(DropReason::Multicast),
+        Some(Forbidden::Unspecified | Forbidden::Loopback | Forbidden::LinkLocal | Forbidden::Mapped) => {
+            return Err(DropReason::MalformedPacket);
+        }
     }
     if tables.routes.own.contains(&parsed.source) { Ok(parsed) } else { Err(DropReason::ForeignSource) }
 }
