@@ -2,12 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use netns_tests::{Booted, DEADLINE, Lab, debian, hopmesh, wait_until};
+use netns_tests::{Booted, DEADLINE, Dice, Lab, debian, hopmesh, wait_until};
 
 /// What a node may take to be back with its sessions, from the moment that the unit is started on a busy machine.
 const BACK: Duration = Duration::from_secs(5);
+/// How often a node is killed at a random moment of its life, unless `HOPMESH_KILLS` says otherwise: a kill takes two seconds.
+const KILLS: usize = 8;
+/// Longest pause before the next kill, in milliseconds: the unit waits one second before it starts a node again, so this one waits, starts or
+/// is up.
+const LIFE_MAX_MS: usize = 1600;
 /// Everything that the package, or a node, could leave on a host: each line of shell prints one kind.
 const HOST: [&str; 8] = [
     "ip -brief address",
@@ -101,6 +106,7 @@ fn two_machines_install_it_and_forget_it() {
     reaches(ada, "publishing", DEADLINE);
     others_may_do_nothing(ada);
     it_comes_back(ada, bob);
+    it_survives_being_killed(ada, bob);
     drop(server);
 
     for machine in &machines {
@@ -159,4 +165,24 @@ fn it_comes_back(ada: &Booted, bob: &mut Booted) {
     }
     bob.reboot();
     reaches(ada, "a boot", DEADLINE);
+}
+
+/// Killed at any moment, starting or up, the node is back soon, as who it was, and names of the host's own never break.
+fn it_survives_being_killed(ada: &Booted, bob: &Booted) {
+    let kills = std::env::var("HOPMESH_KILLS").ok().map_or(KILLS, |kills| kills.parse().expect("a number"));
+    let (before, mut dice, mut slowest) = (id(bob), Dice::new(7), Duration::ZERO);
+    for kill in 1..=kills {
+        std::thread::sleep(Duration::from_millis(dice.below(LIFE_MAX_MS) as u64));
+        // A unit that waits for its next start has nobody to kill.
+        let _nobody = bob.run(&["systemctl", "kill", "--signal=KILL", "hopmesh@home"]);
+        assert_eq!(bob.run(&["getent", "hosts", "localhost"]).code, Some(0), "kill {kill}");
+        let killed = Instant::now();
+        wait_until(&format!("the node is back after kill {kill}"), BACK, || {
+            (bob.run(&["hopmesh", "status", "--json"]).code == Some(0)).then_some(())
+        });
+        slowest = slowest.max(killed.elapsed());
+    }
+    assert_eq!(id(bob), before, "the same node");
+    reaches(ada, "so many kills", BACK);
+    println!("{kills} kills, back after {slowest:.1?} at most");
 }
