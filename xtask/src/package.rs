@@ -8,7 +8,7 @@ use crate::privilege::Privilege;
 use crate::process::{Failure, announce, run};
 
 /// What the labs of `netns-tests`, and tests with programs of others, need besides what every Debian has.
-const PACKAGES: [&str; 28] = [
+const PACKAGES: [&str; 32] = [
     "bind9-dnsutils",
     // The browser without its windows, in which the page of `hopmesh web` is tried: 64 MB.
     "chromium-headless-shell",
@@ -21,6 +21,8 @@ const PACKAGES: [&str; 28] = [
     "dnsperf",
     "ethtool",
     "fastd",
+    // Its completions are tried, and those of zsh.
+    "fish",
     "gcc",
     "iperf3",
     "iproute2",
@@ -30,6 +32,8 @@ const PACKAGES: [&str; 28] = [
     "libcurl3-gnutls",
     "libglib2.0-0",
     "libsystemd-shared",
+    "lintian",
+    "man-db",
     // The program alone: `miniupnpd`, which would start it as a service, is another package.
     "miniupnpd-nftables",
     "netcat-openbsd",
@@ -44,6 +48,7 @@ const PACKAGES: [&str; 28] = [
     "tcpdump",
     "wireguard-go",
     "wireguard-tools",
+    "zsh",
 ];
 
 /// What `tests/resolver_root` unpacks where it harms nobody. They are never installed: systemd-resolved would replace

@@ -67,3 +67,66 @@ fn the_package_has_what_a_machine_needs_and_its_scripts_start_nothing() {
         assert!(checked.success(), "{script}");
     }
 }
+
+/// Runs a program that may not be here: nothing then, and that is said.
+fn where_it_is(program: &str, arguments: &[&str], path: &Path) -> Option<(bool, String)> {
+    let Ok(done) = Command::new(program).args(arguments).arg(path).env("LC_ALL", "C.UTF-8").output() else {
+        eprintln!("NOT RUN: there is no {program}");
+        return None;
+    };
+    let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    Some((done.status.success(), said))
+}
+
+#[test]
+fn lintian_finds_no_error() {
+    let Some(package) = package() else { return };
+    // As root, which CI is, and without what is no matter of the package.
+    let Some((_, said)) = where_it_is("lintian", &["--allow-root", "--no-tag-display-limit"], &package)
+    else {
+        return;
+    };
+    let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("E:")).collect();
+    assert!(errors.is_empty(), "{said}");
+    assert!(!said.contains("internal error"), "{said}");
+}
+
+#[test]
+fn each_shell_takes_its_completions() {
+    let Some(package) = package() else { return };
+    let share = package.with_file_name("hopmesh").join("usr/share");
+    for (shell, arguments, file) in [
+        ("bash", ["-c", r#". "$0" && complete -p hopmesh"#], "bash-completion/completions/hopmesh"),
+        (
+            "zsh",
+            [
+                "-fc",
+                r#"autoload -U compinit && compinit -u -D && . "$0" && echo "${_comps[hopmesh]}" hopmesh join"#,
+            ],
+            "zsh/vendor-completions/_hopmesh",
+        ),
+        (
+            "fish",
+            ["--no-config", r#"--command=source $argv[1]; complete -C "hopmesh jo""#],
+            "fish/vendor_completions.d/hopmesh.fish",
+        ),
+    ] {
+        let Some((succeeded, said)) = where_it_is(shell, &arguments, &share.join(file)) else { continue };
+        assert!(succeeded && said.contains("hopmesh") | said.contains("join"), "{shell}: {said}");
+        assert!(!said.to_lowercase().contains("error"), "{shell}: {said}");
+    }
+}
+
+#[test]
+fn every_manual_page_is_set_without_a_warning() {
+    let Some(package) = package() else { return };
+    let pages = package.with_file_name("hopmesh").join("usr/share/man/man1");
+    let pages = std::fs::read_dir(pages).expect("the package has manual pages");
+    let arguments = ["--warnings=w", "--local-file", "--troff-device=utf8", "--ditroff"];
+    for page in pages.map(|entry| entry.expect("readable").path()) {
+        let Some((succeeded, said)) = where_it_is("man", &arguments, &page) else { return };
+        let warned = said.lines().find(|line| line.contains("warning") || line.contains("error"));
+        assert!(succeeded && warned.is_none(), "{}: {warned:?}", page.display());
+        assert!(said.contains("NAME") || said.contains("tNAME"), "{}: nothing was set", page.display());
+    }
+}

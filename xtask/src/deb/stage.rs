@@ -9,7 +9,7 @@ use super::{Build, unusable};
 use crate::process::{Failure, output, run};
 
 /// Files of the checkout that are installed as they are, and where.
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 15] = [
     ("systemd/hopmesh@.service", "usr/lib/systemd/system/hopmesh@.service"),
     ("systemd/sysusers.d/hopmesh.conf", "usr/lib/sysusers.d/hopmesh.conf"),
     ("systemd/tmpfiles.d/hopmesh.conf", "usr/lib/tmpfiles.d/hopmesh.conf"),
@@ -20,6 +20,10 @@ const FILES: [(&str, &str); 11] = [
     ("CHANGELOG.md", "usr/share/doc/hopmesh/CHANGELOG.md"),
     ("docs/dns.md", "usr/share/doc/hopmesh/docs/dns.md"),
     ("docs/service.md", "usr/share/doc/hopmesh/docs/service.md"),
+    ("docs/diagnosis.md", "usr/share/doc/hopmesh/docs/diagnosis.md"),
+    ("docs/web.md", "usr/share/doc/hopmesh/docs/web.md"),
+    ("docs/metrics.md", "usr/share/doc/hopmesh/docs/metrics.md"),
+    ("docs/grafana/hopmesh.json", "usr/share/doc/hopmesh/docs/grafana/hopmesh.json"),
     ("xtask/debian/copyright", "usr/share/doc/hopmesh/copyright"),
 ];
 /// Shells, and where each looks for completions.
