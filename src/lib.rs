@@ -9,6 +9,7 @@ pub mod dns;
 pub mod doctor;
 pub mod health;
 pub mod io;
+pub mod metrics;
 pub mod paths;
 pub mod reach;
 pub mod redact;

@@ -12,8 +12,7 @@ use crate::value::LABEL_LENGTH_MAX;
 pub const NAME_LENGTH_MAX: usize = 253;
 
 /// Where something may be found: `host.example:41820`, `192.0.2.1:41820` or `[2001:db8::1]:41820`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-#[cfg_attr(test, derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct HostPort {
     /// A DNS name, or an address without brackets.
     pub host: String,
@@ -24,6 +23,7 @@ pub struct HostPort {
 /// A text is no host with a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a host is written with its port, as host.example:41820, 192.0.2.1:41820 or [2001:db8::1]:41820")]
+#[derive(serde::Serialize)]
 pub struct HostPortError;
 
 impl HostPort {

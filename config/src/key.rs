@@ -17,6 +17,13 @@ pub struct Key {
     pub allowed: &'static str,
 }
 
+impl std::fmt::Display for Key {
+    /// As people write it: `log.level`, and `service` for any key of one.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.table == LIST { f.write_str(LIST) } else { write!(f, "{}.{}", self.table, self.name) }
+    }
+}
+
 /// The table that may be there several times, written `[[service]]`.
 const LIST: &str = "service";
 /// What each of these must have: nobody could guess it.
@@ -68,6 +75,7 @@ pub const KEYS: &[Key] = &[
     key("dns", "suffix", "DNS labels with dots between, at most 63 characters, like \"internal\""),
     key("dns", "listen", "1 to 8 addresses with ports, like [\"127.0.0.1:5353\"]"),
     key("dns", "host", "\"auto\" or \"off\""),
+    key("metrics", "listen", "a loopback address with a port, like \"127.0.0.1:9469\" or \"[::1]:9469\""),
     key(LIST, "name", "one DNS label: 1 to 63 letters, digits and inner hyphens"),
     key(LIST, "port", "a port from 1 to 65535"),
     key(LIST, "protocol", "\"tcp\" or \"udp\""),

@@ -5,6 +5,7 @@
 //! with its default. This crate opens no file, reads no environment and depends on none of ours: who the settings
 //! are for is not its business.
 
+mod changes;
 mod dns;
 mod error;
 mod host;
@@ -13,14 +14,15 @@ mod service;
 mod settings;
 mod value;
 
+pub use changes::{Effect, changes};
 pub use dns::{Dns, DnsHost};
 pub use error::ConfigError;
 pub use host::{HostPort, HostPortError, NAME_LENGTH_MAX};
 pub use key::{KEYS, Key};
 pub use service::{Protocol, Service};
 pub use settings::{
-    Addresses, Dht, Hop, Interface, Lan, Listen, Log, LogLevel, Network, Node, PortMapping, Registry,
-    Session, Settings, Stream, Stun,
+    Addresses, Dht, Hop, Interface, Lan, Listen, Log, LogLevel, Metrics, Network, Node, PortMapping,
+    Registry, Session, Settings, Stream, Stun,
 };
 pub use value::{
     ADVERTISE_LENGTH_MAX, BOOTSTRAP_LENGTH_MAX, DNS_LISTEN_LENGTH_MAX, HEALTH_PATH_LENGTH_MAX,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 use ipnet::Ipv4Net;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::dns::Dns;
 use crate::host::HostPort;
@@ -13,8 +13,7 @@ use crate::service::Service;
 use crate::value;
 
 /// What the daemon runs on, checked.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// `[node]`
@@ -47,13 +46,14 @@ pub struct Settings {
     pub registry: Registry,
     /// `[dns]`
     pub dns: Dns,
+    /// `[metrics]`
+    pub metrics: Metrics,
     /// `[[service]]`, each once
     pub service: Vec<Service>,
 }
 
 /// `[registry]`: what this node holds of what everybody publishes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Registry {
     /// Most records of services and of claims to their names, together: of more it holds a part.
@@ -69,8 +69,7 @@ impl Default for Registry {
 }
 
 /// `[node]`: this machine.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Node {
     /// The name that this node wants in a network it creates or joins: one DNS label. `None`: the host name.
@@ -79,8 +78,7 @@ pub struct Node {
 }
 
 /// `[listen]`: the UDP socket.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Listen {
     /// UDP port for IPv4 and IPv6. 0: pick a free one at the first start and keep it.
@@ -88,8 +86,7 @@ pub struct Listen {
 }
 
 /// `[stream]`: datagrams inside a WebSocket over TCP, where UDP is blocked.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Stream {
     /// Whether streams are used at all.
@@ -106,8 +103,7 @@ impl Default for Stream {
 }
 
 /// `[hop]`: what this node carries for other members of its network.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Hop {
     /// Whether it does.
@@ -131,8 +127,7 @@ impl Default for Hop {
 }
 
 /// `[interface]`: the TUN device.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Interface {
     /// Name of the device, at most 15 bytes. `None`: `hm-` and the name of the network.
@@ -147,8 +142,7 @@ pub struct Interface {
 }
 
 /// `[network]`: used only when this machine creates the network.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Network {
     /// Where mesh IPv4 addresses come from. `None`: a range that clashes with no route of this machine.
@@ -157,8 +151,7 @@ pub struct Network {
 }
 
 /// `[addresses]`: what nodes cannot find out by themselves.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Addresses {
     /// Addresses and UDP ports at which others can dial this machine, besides those it sees itself.
@@ -170,8 +163,7 @@ pub struct Addresses {
 }
 
 /// `[session]`: the keys in use between two nodes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Session {
     /// Age in seconds at which a session's keys are replaced.
@@ -186,8 +178,7 @@ impl Default for Session {
 }
 
 /// `[log]`: what goes to stderr or the journal.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// The least grave thing that is written.
@@ -195,8 +186,7 @@ pub struct Log {
 }
 
 /// How grave a line of the log is, gravest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// The daemon cannot go on with something.
@@ -233,8 +223,7 @@ impl fmt::Display for LogLevel {
 }
 
 /// `[lan]`: finding members on the machine's own networks.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lan {
     /// Whether beacons are sent and heard.
@@ -248,8 +237,7 @@ impl Default for Lan {
 }
 
 /// `[dht]`: finding members with no address known, through BitTorrent's DHT.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dht {
     /// Whether the DHT is used.
@@ -266,8 +254,7 @@ impl Default for Dht {
 }
 
 /// `[port_mapping]`: asking the router for a port.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PortMapping {
     /// Whether routers are asked for a mapping.
@@ -282,13 +269,21 @@ impl Default for PortMapping {
 }
 
 /// `[stun]`: servers of other people that say at which address they see this machine.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[cfg_attr(test, derive(serde::Serialize))]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Stun {
     /// Each `host:port`, host being a DNS name, an IPv4 address, or an IPv6 address in brackets. Empty: nobody is asked.
     #[serde(deserialize_with = "value::stun_servers")]
     pub servers: Vec<String>,
+}
+
+/// `[metrics]`: what the node counts, for Prometheus.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Loopback address and TCP port at which they are given over HTTP. `None`: nowhere but at the control socket.
+    #[serde(deserialize_with = "value::metrics_listen")]
+    pub listen: Option<SocketAddr>,
 }
 
 #[cfg(test)]

@@ -135,6 +135,11 @@ pub(crate) fn dns_listen<'de, D: Deserializer<'de>>(input: D) -> Result<Option<V
     allowed(list.iter().all(is_dialable) && (1..=DNS_LISTEN_LENGTH_MAX).contains(&list.len()), Some(list))
 }
 
+pub(crate) fn metrics_listen<'de, D: Deserializer<'de>>(input: D) -> Result<Option<SocketAddr>, D::Error> {
+    let address = SocketAddr::deserialize(input)?;
+    allowed(address.ip().is_loopback() && address.port() != 0, Some(address))
+}
+
 pub(crate) fn name<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
     let text = String::deserialize(input)?;
     allowed(is_label(&text), text)

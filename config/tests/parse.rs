@@ -17,6 +17,7 @@ fn every_key_is_read() {
          [lan]\nenabled = false\n[dht]\nenabled = false\nbootstrap = ['dht.example:6881']\n[port_mapping]\nenabled = false\n\
          [stun]\nservers = ['stun.example.org:3478']\n\
          [dns]\nenabled = false\nsuffix = 'mesh.example'\nlisten = ['127.0.0.1:5353']\nhost = 'off'\n\
+         [metrics]\nlisten = '[::1]:9469'\n\
          [[service]]\nname = 'web'\nport = 80\nprotocol = 'udp'\nversion = '2'\nlabels = { zone = 'eu' }\n\
          health = 'http:/up'\nttl_s = 5\nwith = ['any']\n[[service]]\nname = 'web'\nport = 81\n",
     )
@@ -39,6 +40,7 @@ fn every_key_is_read() {
     assert_eq!(settings.stun.servers, ["stun.example.org:3478"]);
     assert_eq!((settings.dns.enabled, settings.dns.suffix.as_str()), (false, "mesh.example"));
     assert_eq!((settings.dns.listen.unwrap().len(), settings.dns.host), (1, DnsHost::Off));
+    assert_eq!(settings.metrics.listen, Some("[::1]:9469".parse().unwrap()));
     let [web, other] = &settings.service[..] else { panic!("{:?}", settings.service) };
     assert_eq!((web.name.as_str(), web.port, web.protocol), ("web", 80, Protocol::Udp));
     assert_eq!((web.version.as_deref(), web.labels["zone"].as_str()), (Some("2"), "eu"));

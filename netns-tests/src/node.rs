@@ -270,6 +270,14 @@ impl Machine {
         daemon.signal(Signal::CONT);
     }
 
+    /// Sends the daemon a signal that does not end it.
+    ///
+    /// # Panics
+    /// When none was started.
+    pub fn signal(&self, signal: Signal) {
+        self.daemon.borrow_mut().as_mut().expect("a daemon was started here").signal(signal);
+    }
+
     /// Kills the daemon with SIGKILL.
     pub fn kill(&self) {
         self.bury();

@@ -50,7 +50,7 @@ pub use registry::zone_change::{ZoneChange, ZoneChangeKind, changes};
 pub use replay::{ReplayWindow, WINDOW};
 pub use routing::range::{RangeError, choose_ipv4_range};
 pub use secrets::Secrets;
-pub use sent::{Sent, Tally};
+pub use sent::{Handshakes, Sent, Tally};
 pub use service::Publication;
 pub use tables::{PeerRow, PeerShared, Routes, Tables};
 pub use wire::service::Sharing;

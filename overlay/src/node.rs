@@ -79,7 +79,7 @@ use crate::membership::Membership;
 use crate::peer::Peer;
 use crate::peers::Peers;
 use crate::random::Random;
-use crate::sent::Sent;
+use crate::sent::{Handshakes, Sent};
 use crate::service::Publication;
 use crate::state::{Contact, IssuedInvite, Leases, Network, StateFile};
 use crate::tables::Routes;
@@ -198,6 +198,7 @@ pub struct Node {
     vouching: vouch::Vouching,
     drops: Arc<Drops>,
     sent: Sent,
+    handshakes: Handshakes,
     random: Random,
     outputs: VecDeque<Output>,
     routes: Arc<Routes>,
@@ -268,6 +269,7 @@ impl Node {
             vouching: vouch::Vouching::default(),
             drops: Arc::default(),
             sent: Sent::default(),
+            handshakes: Handshakes::default(),
             random,
             outputs: VecDeque::new(),
             routes: Arc::default(),
@@ -481,6 +483,20 @@ impl Node {
     #[must_use]
     pub fn sent(&self) -> &Sent {
         &self.sent
+    }
+
+    /// Takes other settings: the age at which keys are replaced, and what we carry for others.
+    pub fn handle_settings(&mut self, rekey_after: Duration, hop: HopParams, now: Instant) {
+        self.rekey_after = rekey_after;
+        if self.budgets.set_params(hop) {
+            self.links_changed(now);
+        }
+    }
+
+    /// The handshakes that ended with a session, rekeys included.
+    #[must_use]
+    pub fn handshakes(&self) -> Handshakes {
+        self.handshakes
     }
 
     /// What is to be done next. Call it after every input, until [`Output::Wait`].

@@ -32,6 +32,15 @@ impl Sent {
     }
 }
 
+/// Handshakes that ended with a session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Handshakes {
+    /// Begun by us, and answered.
+    pub initiated: u64,
+    /// Begun by a peer, and answered by us; whether the answer arrived only its first datagram shows.
+    pub answered: u64,
+}
+
 /// How a kind of message is called.
 pub(crate) fn kind_of(message: &Message) -> &'static str {
     match message {

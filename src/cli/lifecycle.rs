@@ -149,6 +149,7 @@ pub(super) fn params(
         node_name: node_name.or_else(|| settings.node.name.clone()),
         settings,
         launch,
+        source: configuration::source(context),
     })
 }
 

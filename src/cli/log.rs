@@ -2,20 +2,24 @@
 //! levels of its own, and is told the level of each line (sd-daemon(3)).
 
 use std::io::{self, IsTerminal};
+use std::sync::OnceLock;
 use std::{env, fmt};
 
 use config::LogLevel;
 use rustix::fs::fstat;
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, reload};
 
 use super::failure::Failure;
 
 /// Overrides the level of the configuration: a level, or `target=level` and so on.
 const VARIABLE: &str = "HOPMESH_LOG";
+/// Gives the log that was started another filter.
+type SetFilter = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
+static SET_FILTER: OnceLock<SetFilter> = OnceLock::new();
 /// Device and inode of the journal, as `DEVICE:INODE`.
 const JOURNAL: &str = "JOURNAL_STREAM";
 
@@ -23,14 +27,34 @@ const JOURNAL: &str = "JOURNAL_STREAM";
 pub(super) fn start(level: LogLevel) -> Result<(), Failure> {
     let filter = filter(env::var(VARIABLE).ok().as_deref(), level)?;
     // A reader that has gone away is no reason to end: without this the subscriber complains to it, and panics.
-    let subscriber = tracing_subscriber::fmt().log_internal_errors(false);
-    let subscriber = subscriber.with_env_filter(filter).with_writer(io::stderr);
-    let _already_started = if is_journal() {
-        subscriber.event_format(Journal::new()).try_init()
+    let subscriber = tracing_subscriber::fmt().log_internal_errors(false).with_writer(io::stderr);
+    let started = if is_journal() {
+        let subscriber = subscriber.event_format(Journal::new()).with_env_filter(filter);
+        let subscriber = subscriber.with_filter_reloading();
+        let set_filter = set_filter(subscriber.reload_handle());
+        subscriber.try_init().map(|()| set_filter)
     } else {
-        subscriber.with_ansi(io::stderr().is_terminal()).try_init()
+        let subscriber = subscriber.with_ansi(io::stderr().is_terminal()).with_env_filter(filter);
+        let subscriber = subscriber.with_filter_reloading();
+        let set_filter = set_filter(subscriber.reload_handle());
+        subscriber.try_init().map(|()| set_filter)
     };
+    if let Ok(set_filter) = started {
+        let _already_set = SET_FILTER.set(set_filter);
+    }
     Ok(())
+}
+
+fn set_filter<S: 'static>(handle: reload::Handle<EnvFilter, S>) -> SetFilter {
+    Box::new(move |filter| handle.reload(filter).is_ok())
+}
+
+/// Logs as much as the configuration has it by now, unless the environment says otherwise.
+pub(super) fn set_level(level: LogLevel) {
+    let wanted = env::var(VARIABLE).ok();
+    if let (Some(set_filter), Ok(filter)) = (SET_FILTER.get(), filter(wanted.as_deref(), level)) {
+        let _is_set = set_filter(filter);
+    }
 }
 
 fn filter(wanted: Option<&str>, level: LogLevel) -> Result<EnvFilter, Failure> {

@@ -19,10 +19,12 @@ mod lifecycle;
 mod live;
 mod log;
 mod membership;
+mod metrics;
 mod observe;
 mod ping;
 mod publication;
 mod qr;
+mod reload;
 mod restore_host;
 mod service;
 #[cfg(test)]
@@ -95,6 +97,8 @@ enum Command {
     Resolve(service::Resolve),
     Watch(service::Watch),
     Web(web::Web),
+    Metrics(metrics::Metrics),
+    Reload(reload::Reload),
     #[command(hide = true)]
     RestoreHost(restore_host::RestoreHost),
     DhtNode(dht_node::DhtNode),
@@ -145,6 +149,8 @@ fn dispatch(command: Command, context: &mut Context<'_>, err: &mut dyn Write) ->
         Command::Resolve(command) => command.run(context),
         Command::Watch(command) => command.run(context),
         Command::Web(command) => command.run(context),
+        Command::Metrics(command) => command.run(context),
+        Command::Reload(command) => command.run(context),
         Command::RestoreHost(command) => command.run(context),
         Command::DhtNode(command) => command.run(context),
         Command::Service(command) => command.run(context),

@@ -47,7 +47,7 @@ impl Web {
                 Failure::Failed(format!("cannot listen on {asked}: {error}; choose another with --port"))
             };
             let listener = TcpListener::bind(asked).await.map_err(cannot)?;
-            let (door, url) = Door::new(listener.local_addr().map_err(cannot)?.port());
+            let (door, url) = Door::new(listener.local_addr().map_err(cannot)?);
             if context.json() {
                 context.print_json(&json!({ "url": url }))?;
             } else {

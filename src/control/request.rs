@@ -106,6 +106,10 @@ pub enum Command {
     },
     /// What names mean, now and from now on: answer [`Reply::Watching`].
     Watch,
+    /// The configuration, once more: answer [`Reply::Reloaded`].
+    Reload,
+    /// What the node counts: answer [`Reply::Metrics`].
+    Metrics,
     /// Stop: answer [`Reply::Done`] once the host is left as it was found, before the process ends.
     Down,
     /// Stop and give up membership: answer [`Reply::Done`] as for `Down`.
@@ -153,6 +157,10 @@ pub enum Reply {
     Zone(Arc<Zone>),
     /// To [`Command::Watch`].
     Watching(Watching),
+    /// To [`Command::Reload`].
+    Reloaded(api::ReloadReply),
+    /// To [`Command::Metrics`]: the text format of Prometheus.
+    Metrics(String),
     /// To [`Command::Down`] and [`Command::Leave`].
     Done,
 }

@@ -162,6 +162,16 @@ impl api::control_server::Control for Service {
         Ok(Response::new(watch::stream(watching, name, self.clone())))
     }
 
+    async fn reload(&self, _: Call<api::ReloadRequest>) -> Result<Response<api::ReloadReply>, Status> {
+        let Reply::Reloaded(reply) = self.ask(Command::Reload).await? else { return Err(mismatch()) };
+        Ok(Response::new(reply))
+    }
+
+    async fn metrics(&self, _: Call<api::MetricsRequest>) -> Result<Response<api::MetricsReply>, Status> {
+        let Reply::Metrics(text) = self.ask(Command::Metrics).await? else { return Err(mismatch()) };
+        Ok(Response::new(api::MetricsReply { text }))
+    }
+
     async fn down(&self, _: Call<api::DownRequest>) -> Result<Response<api::DownReply>, Status> {
         let Reply::Done = self.ask(Command::Down).await? else { return Err(mismatch()) };
         Ok(Response::new(api::DownReply {}))

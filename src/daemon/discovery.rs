@@ -45,6 +45,11 @@ pub(super) enum Happening {
 }
 
 impl Discovery {
+    /// Takes other seeds. To be called in a tokio runtime.
+    pub(super) fn set_seeds(&mut self, seeds: Vec<config::HostPort>) {
+        self.seeds = Seeds::new(seeds);
+    }
+
     /// Starts what the configuration wants. To be called in a tokio runtime.
     pub(super) fn start(settings: &config::Settings, contacts: Vec<SocketAddrV4>) -> Self {
         let dht = dht_settings(settings, contacts.clone()).map(Dht::start);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
-use overlay::{DialStreams, InviteRequest, Node, Output, Params, SocketId};
+use overlay::{DialStreams, InviteRequest, Node, Output, Params, SocketId, View};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc as channel, oneshot};
 use wire::invite::InviteRole;
@@ -21,8 +21,10 @@ use wire::{Candidate, credential::Claims};
 use super::asks::WaitingAsk;
 use super::discovery::Discovery;
 use super::events;
+use super::metrics::Exporter;
 use super::names::Names;
 use super::outside::Outside;
+use super::reload::Reload;
 use super::report::{self, Surroundings};
 use super::requests::{Answer, WaitingPing};
 use super::services::Services;
@@ -39,6 +41,7 @@ use crate::io::poll::Wake;
 use crate::io::stream::StreamSender;
 use crate::io::udp::Udp;
 use crate::io::{clock, entropy};
+use crate::metrics::Tally;
 use crate::reach::stun::Budget;
 use crate::store::StateDirectory;
 
@@ -78,6 +81,12 @@ pub(super) struct Driver {
     pub(super) services: Services,
     /// Names for this machine's programs.
     pub(super) names: Names,
+    /// What has happened.
+    pub(super) tally: Tally,
+    /// The port where metrics are given.
+    pub(super) exporter: Exporter,
+    /// The configuration, and what is needed to take another.
+    pub(super) reload: Reload,
     /// Addresses that the Node wants to be dialled by TCP.
     pub(super) dials: Vec<std::net::SocketAddr>,
     /// Streams that it wants no more.
@@ -95,7 +104,7 @@ pub(super) struct Driver {
     /// What it is to be, when it is to be something else.
     pub(super) wanted_mtu: Option<u32>,
     socket: PathBuf,
-    started: Instant,
+    pub(super) started: Instant,
     pub(super) advertised: Vec<Candidate>,
     disk_problem: Option<String>,
     pub(super) host_problem: Option<String>,
@@ -103,24 +112,28 @@ pub(super) struct Driver {
 
 /// Runs a node to its end.
 pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Result<()> {
-    let Started { paths, directory, loaded, is_new, udp, tun, netlink, socket, settings } = started;
-    let signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+    let Started { paths, directory, loaded, is_new, udp, tun, netlink, socket, settings, source } = started;
+    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let [interrupt, terminate, hangup] = signals;
+    let signals = [interrupt?, terminate?, hangup?];
     let node = make_node(loaded, &settings);
     let (to_node, from_worker) = channel::channel(SLOW_MAX);
     let (to_worker, from_node) = mpsc::sync_channel(RELEASED_MAX);
     let mut outside = Outside::start(&settings, udp.port());
+    let (ask, asked) = channel::channel(ASKS_MAX);
+    let (requests, requested) = channel::channel(REQUESTS_MAX);
+    let reload = Reload::new(settings.clone(), source, (ask, requests.clone()), tun.index());
     let mut driver = Driver::new(
         (node, outside.sender()),
         udp,
         directory,
         to_worker,
-        &settings,
+        (&settings, reload),
         (tun.name(), paths.socket),
     )?;
     driver.configure_host(&netlink).await?;
-    let (own, zone, link) = (driver.own(), driver.zone.clone(), (tun.name(), tun.index()));
-    let (ask, asked) = channel::channel(ASKS_MAX);
-    driver.names = Names::start(&settings.dns, (zone, ask), &own, link, &driver.directory).await;
+    driver.start_names(&settings.dns).await;
+    driver.exporter.follow(settings.metrics.listen, &requests).await;
     driver.discovery.look_at_links(&netlink).await;
     driver.look_at_addresses(&netlink).await;
     driver.node.handle_carriers(driver.discovery.carriers(), clock::now());
@@ -129,7 +142,6 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     let crew = Crew::start(tun, &driver.shared, &to_node, from_node)?;
     drop(to_node);
     driver.declare(settings.service);
-    let (requests, requested) = channel::channel(REQUESTS_MAX);
     let (shutdown, shut) = oneshot::channel::<()>();
     let server = tokio::spawn(control::serve(socket, requests, async move {
         let _closed = shut.await;
@@ -161,7 +173,7 @@ fn make_node(loaded: Loaded, settings: &config::Settings) -> Node {
         rekey_after: Duration::from_secs(settings.session.rekey_after_s),
         suites: quick_suites(),
         full_replication_max: settings.registry.full_replication_max,
-        hop: overlay::HopParams { enabled: settings.hop.enabled, rate_max: settings.hop.bytes_per_second() },
+        hop: hop_params(settings),
         streams: match (settings.stream.enabled, loaded.by_tcp) {
             (false, _) => DialStreams::Never,
             (true, false) => DialStreams::WhenAlone,
@@ -174,13 +186,18 @@ fn make_node(loaded: Loaded, settings: &config::Settings) -> Node {
     Node::new(params, clock::now())
 }
 
+/// What this machine carries for others.
+pub(super) fn hop_params(settings: &config::Settings) -> overlay::HopParams {
+    overlay::HopParams { enabled: settings.hop.enabled, rate_max: settings.hop.bytes_per_second() }
+}
+
 impl Driver {
     fn new(
         (mut node, streams): (Node, Option<StreamSender>),
         udp: Udp,
         directory: StateDirectory,
         to_worker: mpsc::SyncSender<ToWorker>,
-        settings: &config::Settings,
+        (settings, reload): (&config::Settings, Reload),
         (interface, socket): (&str, PathBuf),
     ) -> Result<Self> {
         let shared = Shared {
@@ -212,6 +229,9 @@ impl Driver {
             discovery,
             services: Services::new(),
             names: Names::default(),
+            tally: Tally::default(),
+            exporter: Exporter::default(),
+            reload,
             dials: vec![],
             closed_streams: vec![],
             notifier: Notifier::default(),
@@ -235,7 +255,7 @@ impl Driver {
     async fn turn(
         &mut self,
         (netlink, outside): (&Netlink, &mut Outside),
-        [mut interrupt, mut terminate]: [Signal; 2],
+        [mut interrupt, mut terminate, mut hangup]: [Signal; 3],
         mut from_worker: channel::Receiver<ToNode>,
         (mut requested, mut asked): (channel::Receiver<Request>, channel::Receiver<Ask>),
     ) -> Result<()> {
@@ -272,9 +292,11 @@ impl Driver {
                 () = tokio::time::sleep_until(deadline) => self.pump(),
                 _ = interrupt.recv() => self.end(Ending::Down, None),
                 _ = terminate.recv() => self.end(Ending::Down, None),
+                _ = hangup.recv() => self.ask_reload(None),
             }
             self.pump_outside(outside);
             self.follow_mtu(netlink).await;
+            self.run_reload(netlink).await;
             if std::mem::take(&mut self.new_addresses) {
                 self.readdress_host(netlink).await;
                 self.names.readdress(&self.own(), &self.directory).await;
@@ -340,7 +362,10 @@ impl Driver {
                     self.zone.store(zone);
                 }
                 Output::Found { name, zone } => self.found.push((name, zone)),
-                Output::Event(event) => events::log(&event),
+                Output::Event(event) => {
+                    self.tally.note(&event);
+                    events::log(&event);
+                }
                 Output::Wait(deadline, _) => {
                     self.deadline = deadline;
                     break;
@@ -411,7 +436,6 @@ impl Driver {
     pub(super) fn status(&self) -> api::StatusReply {
         let now = clock::now();
         let view = self.node.view(now);
-        let problems = [&self.disk_problem, &self.host_problem, &self.dht_problem(&view)];
         let around = Surroundings {
             interface: &self.interface,
             mtu: self.mtu,
@@ -419,16 +443,22 @@ impl Driver {
             uptime: now.saturating_duration_since(self.started),
             drops: &self.shared.drops,
             outside: &self.outside(),
-            problems: problems
-                .into_iter()
-                .flatten()
-                .cloned()
-                .chain(self.service_problems())
-                .chain(self.names.problems())
-                .collect(),
+            problems: self.problems(&view),
             names: self.names.view(),
         };
         report::status(&view, around)
+    }
+
+    /// One sentence for each thing that is wrong and that the Node does not know.
+    pub(super) fn problems(&self, view: &View) -> Vec<String> {
+        let here = [&self.disk_problem, &self.host_problem, &self.dht_problem(view)];
+        let known = here.into_iter().flatten().cloned();
+        known
+            .chain(self.service_problems())
+            .chain(self.names.problems())
+            .chain(self.exporter.problem())
+            .chain(self.reload.problem())
+            .collect()
     }
 
     fn ready(&mut self, is_new: bool) -> Ready {

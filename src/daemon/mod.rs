@@ -19,9 +19,11 @@ mod driver;
 mod enrol;
 mod events;
 mod machine;
+mod metrics;
 mod names;
 mod outside;
 mod progress;
+mod reload;
 mod report;
 mod requests;
 mod services;
@@ -67,6 +69,16 @@ pub struct LaunchParams {
     pub node_name: Option<String>,
     /// How.
     pub launch: Launch,
+    /// Where settings come from, once more.
+    pub source: Source,
+}
+
+/// Where the configuration comes from while a node runs.
+pub struct Source {
+    /// Reads it again; the error is a sentence for people.
+    pub read: Box<dyn Fn() -> Result<config::Settings, String>>,
+    /// Sets how much is logged from now on.
+    pub set_log_level: fn(config::LogLevel),
 }
 
 /// What came up.
@@ -179,6 +191,12 @@ pub fn restore_host(state_dir: &Path) -> anyhow::Result<bool> {
     let directory = StateDirectory::open(state_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(restore(&Host::default(), &directory))?)
+}
+
+/// A sentence that begins with a capital letter.
+fn capitalised(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// The paths of a launch; an invite names its network when the command line does not.

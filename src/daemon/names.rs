@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use wire::address::ipv6_prefix;
 use wire::credential::Claims;
 
-use crate::dns::{Ask, Dns, Domain, loopback_address};
+use crate::dns::{Ask, Counted, Dns, Domain, loopback_address};
 use crate::resolver::{Host, Kind, Plan, Resolver, Zone, restore};
 use crate::store::StateDirectory;
 
@@ -99,6 +99,11 @@ impl Names {
         if let Some(server) = self.server {
             server.dns.shutdown();
         }
+    }
+
+    /// What was asked; `None` where names are not answered.
+    pub(super) fn counted(&self) -> Option<Counted> {
+        self.server.as_ref().map(|server| server.dns.counted())
     }
 
     /// For `status`.

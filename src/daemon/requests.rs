@@ -65,6 +65,8 @@ impl Driver {
             Command::Find { name } => return self.find_place(name, reply),
             Command::Zone => Ok(Reply::Zone(self.node.zone())),
             Command::Watch => self.watch(),
+            Command::Reload => return self.ask_reload(Some(reply)),
+            Command::Metrics => Ok(Reply::Metrics(self.metrics())),
             Command::Down => return self.end(Ending::Down, Some(reply)),
             Command::Leave { force } => match self.node.leave(force, clock::now()) {
                 Ok(()) => return self.end(Ending::Leave, Some(reply)),

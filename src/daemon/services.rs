@@ -112,6 +112,25 @@ impl Driver {
         self.declare_each(declared);
     }
 
+    /// Publishes what the configuration declares by now, and withdraws what it declares no more.
+    pub(super) fn redeclare(&mut self, declared: Vec<config::Service>) {
+        let wanted: BTreeSet<Identity> = declared
+            .iter()
+            .filter_map(|service| publication(service).ok())
+            .map(|(publication, _)| identity(&publication))
+            .collect();
+        let (kept, gone) = std::mem::take(&mut self.services.declared)
+            .into_iter()
+            .partition::<BTreeSet<_>, _>(|declared| wanted.contains(declared));
+        self.services.declared = kept;
+        for (name, version) in gone {
+            // Somebody may have withdrawn it meanwhile.
+            let _not_there = self.node.unpublish(&name, version.as_ref(), clock::now());
+        }
+        self.services.failed.clear();
+        self.declare_each(declared);
+    }
+
     /// Tries again what could not be published, such as what is shared with a node that nobody had told us of.
     pub(super) fn declare_again(&mut self) {
         if !self.services.failed.is_empty() {

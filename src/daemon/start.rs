@@ -13,7 +13,7 @@ use wire::{Invite, Name};
 use super::discovery::dht_settings;
 use super::enrol::{DhtWay, Joined, Ways};
 use super::state::{self, Loaded};
-use super::{Launch, LaunchParams, Progress, enrol, names, paths_of, worker};
+use super::{Launch, LaunchParams, Progress, Source, enrol, names, paths_of, worker};
 use crate::control::Socket;
 use crate::io::multicast::Asker;
 use crate::io::netlink::Netlink;
@@ -37,6 +37,7 @@ pub(super) struct Started {
     pub(super) netlink: Netlink,
     pub(super) socket: Socket,
     pub(super) settings: config::Settings,
+    pub(super) source: Source,
 }
 
 /// Brings a node to the point where its Node can be made.
@@ -97,7 +98,18 @@ pub(super) async fn start(params: LaunchParams, on_progress: &mut dyn FnMut(&Pro
         }
     };
     state::count_start(&directory, &mut loaded.identity)?;
-    Ok(Started { paths, directory, loaded, is_new, udp, tun, netlink, socket, settings: params.settings })
+    Ok(Started {
+        paths,
+        directory,
+        loaded,
+        is_new,
+        udp,
+        tun,
+        netlink,
+        socket,
+        settings: params.settings,
+        source: params.source,
+    })
 }
 
 fn check_invite(params: &LaunchParams, invite: Option<&Invite>) -> Result<()> {

@@ -10,6 +10,7 @@ mod epoll;
 pub mod host;
 pub mod inspect;
 pub mod lock;
+pub mod loopback;
 pub mod multicast;
 pub mod netlink;
 pub mod notify;

@@ -21,7 +21,11 @@ pub(crate) fn split(bytes: &[u8]) -> bool {
         let is_last = number + 1 == split.count();
         check_headers(bytes, &part, &transport, (number, payload.len(), is_last));
         let own = &part[transport.headers..];
-        assert!(if is_last { own.len() <= segments.size.into() } else { own.len() == segments.size.into() });
+        assert!(if is_last {
+            own.len() <= usize::from(segments.size)
+        } else {
+            own.len() == usize::from(segments.size)
+        });
         assert!(!own.is_empty(), "no part is empty");
         payload.extend(own);
     }

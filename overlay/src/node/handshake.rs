@@ -352,8 +352,14 @@ impl Node {
         let Some(peer) = self.peers.get_mut(&node) else { return };
         let held = Held::new(session.clone(), peer.shared.traffic(), now);
         let gone = match session.role {
-            Role::Initiator => peer.sessions.install_current(held),
-            Role::Responder => peer.sessions.install_next(held),
+            Role::Initiator => {
+                self.handshakes.initiated += 1;
+                peer.sessions.install_current(held)
+            }
+            Role::Responder => {
+                self.handshakes.answered += 1;
+                peer.sessions.install_next(held)
+            }
         };
         gone.iter().for_each(|held| self.indices.free(held.session.local_index));
         self.tables_are_old = true;

@@ -82,6 +82,11 @@ impl Budgets {
         }
     }
 
+    /// Whether what others are told of us is different from now on. Circuits that we carry end with their time.
+    pub(super) fn set_params(&mut self, params: HopParams) -> bool {
+        std::mem::replace(&mut self.params, params).enabled != params.enabled
+    }
+
     /// Bytes for all in one interval.
     fn total(&self) -> i64 {
         const UNLIMITED: u64 = 10_000_000_000 / 8;

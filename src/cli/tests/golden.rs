@@ -49,6 +49,35 @@ fn status_and_peers() {
 }
 
 #[test]
+fn metrics_and_reload() {
+    let text = "# HELP hopmesh_epoch Number.\n# TYPE hopmesh_epoch gauge\nhopmesh_epoch 3\n";
+    let daemon = FakeDaemon::new(move |command| {
+        if command == Command::Metrics {
+            return Ok(Reply::Metrics(text.to_owned()));
+        }
+        assert_eq!(command, Command::Reload);
+        Ok(Reply::Reloaded(api::ReloadReply {
+            applied: vec!["log.level".to_owned()],
+            at_start: vec!["listen.port".to_owned()],
+            at_joining: vec![],
+        }))
+    });
+    assert_eq!(daemon.run(&["metrics"]).out, text);
+    assert_eq!(daemon.run(&["metrics", "--json"]).json(), json!({ "text": text }));
+    let reloaded = json!({ "applied": ["log.level"], "at_start": ["listen.port"], "at_joining": [] });
+    assert_eq!(daemon.run(&["reload", "--json"]).json(), reloaded);
+    let refused = FakeDaemon::new(|_| {
+        Err(Refusal::new(
+            RefusalKind::Precondition,
+            "the configuration stays as it was: line 2: no".to_owned(),
+        ))
+    });
+    let done = refused.run(&["reload"]);
+    assert_eq!((done.code, done.out.as_str()), (1, ""));
+    assert_eq!(done.err, "hopmesh: the configuration stays as it was: line 2: no\n");
+}
+
+#[test]
 fn every_kind_of_path() {
     let remote = || Some("203.0.113.5:443".to_owned());
     let hops = || vec!["b".to_owned(), "c".to_owned()];
@@ -119,7 +148,9 @@ fn invite_assign_revoke_down_leave() {
         | Command::Unpublish { .. }
         | Command::Zone
         | Command::Find { .. }
-        | Command::Watch => Err(Refusal::new(RefusalKind::Internal, "not asked for")),
+        | Command::Watch
+        | Command::Metrics
+        | Command::Reload => Err(Refusal::new(RefusalKind::Internal, "not asked for")),
     });
     for (arguments, golden) in [
         (&["invite"][..], json!({ "invite": "hopmesh1x", "expires_unix": 1_800_000_000 })),

@@ -146,7 +146,9 @@ fn an_admins_commands_answer_in_one_line() {
         | Command::Unpublish { .. }
         | Command::Zone
         | Command::Find { .. }
-        | Command::Watch => Err(Refusal::new(RefusalKind::Internal, "not asked for")),
+        | Command::Watch
+        | Command::Metrics
+        | Command::Reload => Err(Refusal::new(RefusalKind::Internal, "not asked for")),
     });
     for (arguments, said) in [
         (&["invite"][..], "hopmesh1x\n"),

@@ -13,7 +13,7 @@ use super::{FakeDaemon, hopmesh};
 use crate::control::{Command, Reply, Role};
 
 /// Every command with the arguments it needs.
-const COMMANDS: [&[&str]; 28] = [
+const COMMANDS: [&[&str]; 30] = [
     &["up"],
     &["invite"],
     &["join", "hopmesh1x"],
@@ -36,6 +36,8 @@ const COMMANDS: [&[&str]; 28] = [
     &["resolve", "web"],
     &["watch"],
     &["web"],
+    &["metrics"],
+    &["reload"],
     &["restore-host"],
     &["dht-node"],
     &["service", "install"],
@@ -219,6 +221,8 @@ fn some_answer(command: &Command) -> Reply {
         Command::Why { .. } => Reply::Why(<_>::default()),
         Command::Mesh => Reply::Mesh(<_>::default()),
         Command::Status => Reply::Status(<_>::default()),
+        Command::Metrics => Reply::Metrics(<_>::default()),
+        Command::Reload => Reply::Reloaded(<_>::default()),
         Command::Zone => Reply::Zone(Arc::new(Zone::empty("home".parse().unwrap(), NodeId([1; 32])))),
         Command::Publish { .. } => Reply::Published(<_>::default()),
         Command::Unpublish { .. } => Reply::Unpublished(<_>::default()),

@@ -4,13 +4,16 @@
 //! a form or a script of its own, or by a name that it lets mean 127.0.0.1 (DNS rebinding). So a request counts only when
 //! it is meant for us by name, comes from our own page or from nobody's, and carries a secret that only one browser has.
 
+use std::net::SocketAddr;
+
 use data_encoding::HEXLOWER;
-use hyper::header::{COOKIE, HOST, HeaderName, ORIGIN};
+use hyper::header::{COOKIE, HeaderName, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use subtle::ConstantTimeEq;
 
 use crate::io::entropy;
+use crate::io::loopback::{hosts, is_meant};
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Bytes of a secret: nobody guesses half of them.
@@ -101,14 +104,14 @@ pub(super) struct Door {
 }
 
 impl Door {
-    /// The door of the page on this port, and the address that opens it once.
-    pub(super) fn new(port: u16) -> (Self, String) {
+    /// The door of the page at this address, and the address that opens it once.
+    pub(super) fn new(address: SocketAddr) -> (Self, String) {
         let token = Secret::new();
-        let url = format!("http://127.0.0.1:{port}/?token={}", token.0);
+        let url = format!("http://{address}/?token={}", token.0);
         let door = Self {
-            hosts: [format!("127.0.0.1:{port}"), format!("localhost:{port}")],
+            hosts: hosts(address),
             // Cookies are the same for all ports of a host.
-            cookie_name: format!("hopmesh-{port}"),
+            cookie_name: format!("hopmesh-{}", address.port()),
             token: Some(token),
             session: Secret::new(),
         };
@@ -122,7 +125,9 @@ impl Door {
 
     /// What a request may have. Whoever brings the token uses it up.
     pub(super) fn judge(&mut self, request: &Parts) -> Result<Wish, Refusal> {
-        self.check_host(request)?;
+        if !is_meant(request, &self.hosts) {
+            return Err(Refusal::Host);
+        }
         self.check_origin(request)?;
         if request.method != Method::GET {
             return Err(Refusal::Method);
@@ -141,15 +146,6 @@ impl Door {
             "/state.json" => Ok(Wish::State),
             _ => Err(Refusal::Path),
         }
-    }
-
-    fn check_host(&self, request: &Parts) -> Result<(), Refusal> {
-        let is_ours = |host: &str| self.hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host));
-        let mut named = request.headers.get_all(HOST).iter();
-        let (host, another) = (named.next().and_then(|host| host.to_str().ok()), named.next());
-        // A request line may name a host as well.
-        let also = request.uri.authority().is_none_or(|authority| is_ours(authority.as_str()));
-        if also && another.is_none() && host.is_some_and(is_ours) { Ok(()) } else { Err(Refusal::Host) }
     }
 
     /// A browser says where a script or form comes from; what people type or open comes from nowhere.

@@ -1,37 +1,19 @@
-//! Plain HTTP/1.1 on a loopback port: one request a connection, everything bounded.
+//! What the page's requests get.
 
-use std::convert::Infallible;
 use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::StatusCode;
+use hyper::body::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, Semaphore};
-use tokio::task::JoinSet;
-use tokio::time;
+use hyper::http::request::Parts;
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 
 use super::door::{Door, Refusal, Wish};
 use super::gather::Gatherer;
 use crate::cli::client::Line;
-
-/// Connections at once; a browser opens six. A further one waits in the kernel.
-const CONNECTIONS_MAX: usize = 16;
-/// Longest head of a request, in bytes; hyper takes no less.
-const REQUEST_MAX: usize = 8 * 1024;
-/// How long a head may take to come.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may live: a slow daemon's answers and a slow reader fit.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
-/// Pause after a failed accept: the usual reason, no free file descriptor, lasts a while.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+use crate::io::loopback::{self, Answer, text, with_status};
 
 const PAGE: &str = include_str!("assets/page.html");
 const STYLE: &str = include_str!("assets/page.css");
@@ -53,8 +35,6 @@ const ALWAYS: [(HeaderName, &str); 8] = [
     (header::CONNECTION, "close"),
 ];
 
-type Answer = Response<Full<Bytes>>;
-
 /// What all connections share.
 pub(super) struct Shared {
     door: Mutex<Door>,
@@ -69,49 +49,15 @@ impl Shared {
 
 /// Serves the page until `end`; then connections are cut off.
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, end: impl Future<Output = ()>) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut connections = JoinSet::new();
-    let mut end = pin!(end);
-    loop {
-        let accepted = async {
-            let slot = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
-            (listener.accept().await, slot)
-        };
-        tokio::select! {
-            () = &mut end => return,
-            (accepted, slot) = accepted => match accepted {
-                Ok((stream, _)) => {
-                    let shared = shared.clone();
-                    connections.spawn(async move {
-                        converse(stream, shared).await;
-                        drop(slot);
-                    });
-                }
-                Err(_) => time::sleep(ACCEPT_PAUSE).await,
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-async fn converse(stream: TcpStream, shared: Arc<Shared>) {
-    let service = service_fn(move |request| {
+    let answer = move |request: Parts| {
         let shared = shared.clone();
-        async move { Ok::<_, Infallible>(answer(&shared, request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(REQUEST_MAX)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service);
-    // A browser that goes away or is too slow is told nothing.
-    let _broken_or_late = time::timeout(CONNECTION_TIMEOUT, connection).await;
+        async move { answer(&shared, &request).await }
+    };
+    loopback::serve(listener, answer, end).await;
 }
 
-async fn answer(shared: &Shared, request: Request<Incoming>) -> Answer {
-    let (parts, _never_read) = request.into_parts();
-    let wish = shared.door.lock().await.judge(&parts);
+async fn answer(shared: &Shared, request: &Parts) -> Answer {
+    let wish = shared.door.lock().await.judge(request);
     let mut answer = match wish {
         Ok(Wish::Cookie) => exchanged(&shared.door.lock().await.cookie()),
         Ok(Wish::Page) => text("text/html; charset=utf-8", PAGE.into()),
@@ -152,16 +98,5 @@ fn refused(refusal: Refusal) -> Answer {
     if refusal == Refusal::Method {
         answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
     }
-    answer
-}
-
-fn text(kind: &'static str, body: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(body));
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    answer
-}
-
-fn with_status(status: StatusCode, mut answer: Answer) -> Answer {
-    *answer.status_mut() = status;
     answer
 }

@@ -105,7 +105,7 @@ impl Site {
             let (runtime, line) = Daemon::reach(&context).unwrap().stay(&context);
             runtime.block_on(async {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-                let (door, url) = Door::new(listener.local_addr().unwrap().port());
+                let (door, url) = Door::new(listener.local_addr().unwrap());
                 ready.send(url).unwrap();
                 let ended = async {
                     let _dropped = ended.await;

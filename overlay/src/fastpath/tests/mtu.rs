@@ -38,7 +38,11 @@ impl Path {
                     Inbound::Packet(opened, None) => (opened, bytes),
                     Inbound::Half(Some(joined), None) => joined,
                     Inbound::Half(None, None) => continue,
-                    other => panic!("{other:?}"),
+                    other @ (Inbound::Packet(..)
+                    | Inbound::Half(..)
+                    | Inbound::Slow(..)
+                    | Inbound::Forward(..)
+                    | Inbound::Drop(_)) => panic!("{other:?}"),
                 };
                 out.push((bytes[opened.range].to_vec(), opened.is_unsummed));
             }

@@ -11,7 +11,7 @@ struct House {
 
 impl House {
     fn new() -> Self {
-        let (door, url) = Door::new(8080);
+        let (door, url) = Door::new("127.0.0.1:8080".parse().unwrap());
         let token = url.strip_prefix("http://127.0.0.1:8080/?token=").unwrap().to_owned();
         Self { door, token }
     }
