@@ -2,9 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
-/// The package, built from the `hopmesh` beside us in the target directory.
+/// The package, built once from the `hopmesh` beside us in the target directory.
 fn package() -> Option<PathBuf> {
+    static PACKAGE: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PACKAGE.get_or_init(build).clone()
+}
+
+fn build() -> Option<PathBuf> {
     let xtask = Path::new(env!("CARGO_BIN_EXE_xtask"));
     let hopmesh = xtask.with_file_name("hopmesh");
     let has_dpkg = Command::new("dpkg-deb").arg("--version").output().is_ok_and(|done| done.status.success());
