@@ -101,24 +101,28 @@ fn lintian_finds_no_error() {
 fn each_shell_takes_its_completions() {
     let Some(package) = package() else { return };
     let share = package.with_file_name("hopmesh").join("usr/share");
-    for (shell, arguments, file) in [
-        ("bash", ["-c", r#". "$0" && complete -p hopmesh"#], "bash-completion/completions/hopmesh"),
+    for (shell, arguments, file, expected) in [
+        (
+            "bash",
+            ["-c", r#". "$0" && complete -p hopmesh"#],
+            "bash-completion/completions/hopmesh",
+            "-F _hopmesh",
+        ),
         (
             "zsh",
-            [
-                "-fc",
-                r#"autoload -U compinit && compinit -u -D && . "$0" && echo "${_comps[hopmesh]}" hopmesh join"#,
-            ],
+            ["-fc", r#"autoload -U compinit && compinit -u -D && . "$0" && echo "${_comps[hopmesh]}""#],
             "zsh/vendor-completions/_hopmesh",
+            "_hopmesh",
         ),
         (
             "fish",
             ["--no-config", r#"--command=source $argv[1]; complete -C "hopmesh jo""#],
             "fish/vendor_completions.d/hopmesh.fish",
+            "join\t",
         ),
     ] {
         let Some((succeeded, said)) = where_it_is(shell, &arguments, &share.join(file)) else { continue };
-        assert!(succeeded && said.contains("hopmesh") | said.contains("join"), "{shell}: {said}");
+        assert!(succeeded && said.contains(expected), "{shell}: {said}");
         assert!(!said.to_lowercase().contains("error"), "{shell}: {said}");
     }
 }
