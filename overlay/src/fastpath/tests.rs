@@ -143,10 +143,13 @@ fn packets_that_must_not_leave_are_dropped_for_a_reason() {
         let foreign = outcome(address(foreign), "10.7.0.2");
         assert_eq!(foreign, Outbound::Drop(DropReason::ForeignSource));
     }
-    for nowhere in ["127.0.0.1", "224.0.0.1", "255.255.255.255", "169.254.1.1", "0.0.0.0"] {
+    for (source, group) in [(0, "224.0.0.1"), (0, "255.255.255.255"), (1, "ff02::2")] {
+        assert_eq!(outcome(pair.a[source], group), Outbound::Drop(DropReason::Multicast), "{group}");
+    }
+    for nowhere in ["127.0.0.1", "169.254.1.1", "0.0.0.0"] {
         assert_eq!(outcome(pair.a[0], nowhere), Outbound::Drop(DropReason::MalformedPacket), "{nowhere}");
     }
-    for nowhere in ["ff02::2", "::1", "fe80::1", "::ffff:10.7.0.2"] {
+    for nowhere in ["::1", "fe80::1", "::ffff:10.7.0.2"] {
         assert_eq!(outcome(pair.a[1], nowhere), Outbound::Drop(DropReason::MalformedPacket), "{nowhere}");
     }
 }
