@@ -202,3 +202,22 @@ fn after_a_restart_from_what_was_written_no_invite_is_needed() {
     }
     assert_eq!(lost_in(&mut lab, SECOND), 0);
 }
+
+#[test]
+fn other_settings_count_while_a_node_runs() {
+    let mut lab = Lab::with(&["b"]);
+    let is_hop = |lab: &Lab, seen_by: usize| {
+        let own = lab.view(0).own.node;
+        let mesh = lab.machines[seen_by].node.mesh();
+        mesh.nodes.iter().find(|node| node.node == own).map(|node| node.is_hop)
+    };
+    assert_eq!((is_hop(&lab, 0), is_hop(&lab, 1)), (Some(true), Some(true)));
+    let age = |lab: &Lab| lab.view(0).peers[0].last_handshake.unwrap();
+    assert_eq!(lost_in(&mut lab, 30 * SECOND), 0);
+    assert!(age(&lab) > 20 * SECOND, "no rekey is due yet");
+    let hop = crate::HopParams { enabled: false, rate_max: None };
+    lab.command(0, |node, now| node.handle_settings(5 * SECOND, hop, now));
+    assert_eq!(lost_in(&mut lab, 30 * SECOND), 0);
+    assert!(age(&lab) < 15 * SECOND, "keys are replaced more often: {:?}", age(&lab));
+    assert_eq!((is_hop(&lab, 0), is_hop(&lab, 1)), (Some(false), Some(false)), "and others hear of it");
+}
