@@ -6,6 +6,7 @@ use crate::forwarding::Label;
 use crate::session::{Session, SessionError};
 use crate::tables::{PeerRow, Tables};
 use nat::Remote;
+use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 use wire::datagram::{Datagram, Half, LABEL_LENGTH, Labelled, Sealed, WHOLE_LENGTH_MIN, write_label};
 use wire::mss::{clamp_mss, is_syn};
@@ -103,10 +104,7 @@ fn inbound_data(
         Err(error) => return Inbound::Drop(reason_of(error)),
     };
     let notice = notice(session, peer, remote);
-    match admit(tables, peer, &mut datagram[range.clone()], (session.peer, is_unsummed)) {
-        Ok((packet, transport)) => Inbound::Packet(Opened { range, packet, transport, is_unsummed }, notice),
-        Err(reason) => Inbound::Drop(reason),
-    }
+    admit(tables, (session, peer), datagram, (range, is_unsummed), notice)
 }
 
 /// A half of a packet: its bytes are kept until the other half comes, and are a packet only then.
@@ -132,33 +130,37 @@ fn inbound_half(
     let Some(mut bytes) = session.join(half, sealed.counter, &datagram[range]) else {
         return Inbound::Half(None, notice);
     };
-    match admit(tables, peer, &mut bytes, (session.peer, false)) {
-        Ok((packet, transport)) => {
-            let opened = Opened { range: 0..bytes.len(), packet, transport, is_unsummed: false };
-            Inbound::Half(Some((opened, bytes)), notice)
-        }
-        Err(reason) => Inbound::Drop(reason),
+    let range = 0..bytes.len();
+    match admit(tables, (session, peer), &mut bytes, (range, false), notice) {
+        Inbound::Packet(opened, notice) => Inbound::Half(Some((opened, bytes)), notice),
+        other @ (Inbound::Half(..) | Inbound::Slow(..) | Inbound::Forward(..) | Inbound::Drop(_)) => other,
     }
 }
 
 /// What a member sent, checked and counted. Its SYN says how long segments may be on the way back.
+#[inline]
 fn admit(
     tables: &Tables,
-    peer: &PeerRow,
-    bytes: &mut [u8],
-    (sender, is_unsummed): (usize, bool),
-) -> Result<(Packet, Option<Transport>), DropReason> {
-    let packet = check(tables, sender, bytes)?;
+    (session, peer): (&Session, &PeerRow),
+    buffer: &mut [u8],
+    (range, is_unsummed): (Range<usize>, bool),
+    notice: Option<(SlowInput, Remote)>,
+) -> Inbound {
+    let bytes = &mut buffer[range.clone()];
+    let packet = match check(tables, session.peer, bytes) {
+        Ok(packet) => packet,
+        Err(reason) => return Inbound::Drop(reason),
+    };
     if peer.mtu.is_measured && is_syn(&packet, bytes) {
         clamp_mss(&packet, bytes, peer.mtu.whole(), !is_unsummed);
     }
     let transport = Transport::of(&packet, bytes);
     if is_unsummed && transport.is_none() {
-        return Err(DropReason::MalformedPacket);
+        return Inbound::Drop(DropReason::MalformedPacket);
     }
-    peer.shared.rx_bytes.fetch_add(bytes.len() as u64, Relaxed);
+    peer.shared.rx_bytes.fetch_add(range.len() as u64, Relaxed);
     peer.shared.rx_packets.fetch_add(1, Relaxed);
-    Ok((packet, transport))
+    Inbound::Packet(Opened { range, packet, transport, is_unsummed }, notice)
 }
 
 fn inbound_control(tables: &Tables, sealed: Sealed, datagram: &mut [u8], remote: Remote) -> Inbound {

@@ -161,6 +161,7 @@ fn seal_halves(
 }
 
 /// Seals one datagram, whose text is as long as `length` says and as `write` makes it, into its train.
+#[inline]
 fn seal_slot(
     way: &Way<'_>,
     (kind, counter): (Kind, u64),
