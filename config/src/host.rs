@@ -23,7 +23,6 @@ pub struct HostPort {
 /// A text is no host with a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a host is written with its port, as host.example:41820, 192.0.2.1:41820 or [2001:db8::1]:41820")]
-#[derive(serde::Serialize)]
 pub struct HostPortError;
 
 impl HostPort {

@@ -1,7 +1,8 @@
 //! Sessions: two transport keys, a sending counter and a replay window.
 //!
 //! A [`Session`] is shared between the Node and the workers by `Arc`; all of its methods take `&self`, and lock
-//! nothing and allocate nothing, but for the one that takes halves of packets. Its age is the Node's business: a session that is too old leaves the tables.
+//! nothing and allocate nothing, but for the one that takes halves of packets. Its age is the Node's business: a session that is too
+//! old leaves the tables.
 
 use crate::halves::Halves;
 use crate::limits::REJECT_AFTER_COUNTER;

@@ -120,6 +120,7 @@ fn constants_are_those_of_the_code() {
         ("INITIATION_NOISE_LENGTH_MAX", datagram::INITIATION_NOISE_LENGTH_MAX),
         ("UNPROVED_REPLY_LENGTH_MAX", datagram::UNPROVED_REPLY_LENGTH_MAX),
         ("SLOW_LENGTH_MAX", datagram::SLOW_LENGTH_MAX),
+        ("WHOLE_LENGTH_MIN", datagram::WHOLE_LENGTH_MIN),
         ("ENROLMENT_FIRST_LENGTH", datagram::ENROLMENT_FIRST_LENGTH),
         ("ASK_LENGTH", datagram::ASK_LENGTH),
         ("HINT_LENGTH", datagram::HINT_LENGTH),

@@ -95,13 +95,9 @@ fn inbound_data(
     datagram: &mut [u8],
     remote: Remote,
 ) -> Inbound {
-    let (session, peer) = match session_of(tables, sealed) {
-        Ok(found) => found,
+    let (session, peer, range) = match open(tables, sealed, datagram) {
+        Ok(opened) => opened,
         Err(reason) => return Inbound::Drop(reason),
-    };
-    let range = match session.open(sealed, datagram) {
-        Ok(range) => range,
-        Err(error) => return Inbound::Drop(reason_of(error)),
     };
     let notice = notice(session, peer, remote);
     admit(tables, (session, peer), datagram, (range, is_unsummed), notice)
@@ -115,13 +111,9 @@ fn inbound_half(
     datagram: &mut [u8],
     remote: Remote,
 ) -> Inbound {
-    let (session, peer) = match session_of(tables, sealed) {
-        Ok(found) => found,
+    let (session, peer, range) = match open(tables, sealed, datagram) {
+        Ok(opened) => opened,
         Err(reason) => return Inbound::Drop(reason),
-    };
-    let range = match session.open(sealed, datagram) {
-        Ok(range) => range,
-        Err(error) => return Inbound::Drop(reason_of(error)),
     };
     let notice = notice(session, peer, remote);
     if range.len() > WHOLE_LENGTH_MIN {
@@ -164,23 +156,26 @@ fn admit(
 }
 
 fn inbound_control(tables: &Tables, sealed: Sealed, datagram: &mut [u8], remote: Remote) -> Inbound {
-    let session = match session_of(tables, sealed) {
-        Ok((session, _)) => session,
-        Err(reason) => return Inbound::Drop(reason),
-    };
-    match session.open(sealed, datagram) {
-        Ok(range) => {
+    match open(tables, sealed, datagram) {
+        Ok((session, _, range)) => {
             let message = datagram[range].to_vec();
             Inbound::Slow(SlowInput::Control { session: session.local_index, message }, remote)
         }
-        Err(error) => Inbound::Drop(reason_of(error)),
+        Err(reason) => Inbound::Drop(reason),
     }
 }
 
-fn session_of(tables: &Tables, sealed: Sealed) -> Result<(&Session, &PeerRow), DropReason> {
+/// Opens a sealed datagram in place: by which session of which peer it came, and where its text stands.
+#[inline]
+fn open<'a>(
+    tables: &'a Tables,
+    sealed: Sealed,
+    datagram: &mut [u8],
+) -> Result<(&'a Session, &'a PeerRow, Range<usize>), DropReason> {
     let session = tables.session(sealed.receiver).ok_or(DropReason::NoSession)?;
     let peer = tables.peer(session.peer).ok_or(DropReason::NoSession)?;
-    Ok((session, peer))
+    let range = session.open(sealed, datagram).map_err(reason_of)?;
+    Ok((session, peer, range))
 }
 
 fn reason_of(error: SessionError) -> DropReason {
