@@ -1,6 +1,6 @@
 //! Addresses: the mesh addresses that follow from ids, and candidates, where a node may be dialled.
 
-use crate::{NetworkId, NodeId};
+use crate::{GuestKey, NetworkId, NodeId};
 use ipnet::Ipv6Net;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -17,10 +17,19 @@ pub fn ipv6_prefix(network: &NetworkId) -> Ipv6Net {
 /// A node's IPv6 mesh address: the network's prefix and 80 bits of a hash over network and node id.
 #[must_use]
 pub fn ipv6_address(network: &NetworkId, node: &NodeId) -> Ipv6Addr {
+    mesh_address(network, &[b"hopmesh ipv6 address", &network.0, &node.0])
+}
+
+/// The IPv6 mesh address of a guest: as a node's, of the member that answers for it and the guest's `WireGuard` key. So nobody can give
+/// a guest an address that is another's.
+#[must_use]
+pub fn guest_ipv6_address(network: &NetworkId, host: &NodeId, key: &GuestKey) -> Ipv6Addr {
+    mesh_address(network, &[b"hopmesh guest ipv6 address", &network.0, &host.0, &key.0])
+}
+
+fn mesh_address(network: &NetworkId, hashed: &[&[u8]]) -> Ipv6Addr {
     let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
-    hash.update(b"hopmesh ipv6 address");
-    hash.update(&network.0);
-    hash.update(&node.0);
+    hashed.iter().for_each(|part| hash.update(part));
     let mut octets = ipv6_prefix(network).addr().octets();
     octets[6..].copy_from_slice(&hash.finish().as_ref()[..10]);
     octets.into()

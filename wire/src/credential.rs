@@ -6,7 +6,7 @@
 
 mod claims;
 
-pub use claims::{Claims, Roles, SERVICES_MAX};
+pub use claims::{Claims, PREFIXES_MAX, Roles, SERVICES_MAX};
 
 use crate::cbor::CborError;
 use crate::{NetworkId, NodeId};

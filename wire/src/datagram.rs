@@ -23,6 +23,10 @@ mod kind {
     pub(super) const UNSUMMED: u8 = 0xa9;
     pub(super) const FIRST_HALF: u8 = 0xaa;
     pub(super) const SECOND_HALF: u8 = 0xab;
+    /// `WireGuard`'s initiation; then its response and cookie reply, and with three zeros behind it each is a word of its own there.
+    pub(super) const WIREGUARD_FIRST: u8 = 1;
+    /// And its data.
+    pub(super) const WIREGUARD_LAST: u8 = 4;
 }
 
 /// Second byte of handshake, enrolment and hint messages: the version of the protocol.
@@ -79,6 +83,8 @@ pub enum Datagram<'a> {
     Labelled(Labelled),
     /// A sealed hint.
     Hint(HintMessage<'a>),
+    /// A message of `WireGuard`, for a guest's tunnel.
+    WireGuard,
 }
 
 /// Which half of an inner packet that goes in two datagrams, the second under the counter after the first's.
@@ -278,6 +284,9 @@ impl<'a> Datagram<'a> {
             kind::SECOND_HALF => return Sealed::parse(bytes).map(|sealed| Self::Half(sealed, Half::Second)),
             kind::CONTROL => return Sealed::parse(bytes).map(Self::Control),
             kind::LABELLED => return Labelled::parse(bytes).map(Self::Labelled),
+            kind::WIREGUARD_FIRST..=kind::WIREGUARD_LAST => {
+                return (bytes.len() >= OVERHEAD && rest.starts_with(&[0; 3])).then_some(Self::WireGuard);
+            }
             _ => {}
         }
         let known_version = rest.first() == Some(&VERSION);

@@ -95,6 +95,10 @@ id! {
     NoisePublicKey, 32
 }
 id! {
+    /// The X25519 static public key of a guest, a `WireGuard` client that a member answers for.
+    GuestKey, 32
+}
+id! {
     /// Names one invite in the clear; knowing it proves nothing.
     InviteId, 16
 }

@@ -39,7 +39,7 @@ pub mod view;
 pub use address::Candidate;
 pub use credential::{Chain, Claims, Credential, CredentialError, Roles};
 pub use hint::{Hint, HintError, SealKey};
-pub use id::{Commitment, InviteId, NetworkId, NodeId, NoisePublicKey};
+pub use id::{Commitment, GuestKey, InviteId, NetworkId, NodeId, NoisePublicKey};
 pub use invite::{Invite, InviteError};
 pub use name::{Name, NameError};
 pub use nat_profile::{Dependence, NatProfile, Ports};

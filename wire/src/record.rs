@@ -5,12 +5,14 @@
 
 mod content;
 mod epoch;
+mod guest;
 mod labels;
 mod lease;
 mod policy;
 
 pub use content::{CANDIDATES_MAX, Content, LINKS_MAX, Link, LinkState, revocation_of_admin_message};
 pub use epoch::{EPOCH_NODES_MAX, Epoch};
+pub use guest::{GRANT_DELAY_S, GUESTS_MAX, key_of_guest};
 pub use labels::{LABEL_KEY_LENGTH_MAX, LABEL_VALUE_LENGTH_MAX, LABELS_MAX, LabelError, check_labels};
 pub use lease::{
     Lease, SHARED_NODES_MAX, TTL_S_MAX, TTL_S_MIN, key_of_claim, key_of_confirmation, key_of_service,
@@ -82,14 +84,22 @@ pub enum Kind {
     /// An admin confirms that a node's claim to a service name came first.
     #[n(9)]
     Confirmation = 9,
+    /// A `WireGuard` client that a member answers for.
+    #[n(10)]
+    Guest = 10,
 }
 
 impl Kind {
-    /// Whether records of the kind can be withdrawn, and are remembered when they have ended. All but confirmations end by
-    /// themselves, too, unless they are renewed.
+    /// Whether records of the kind can be withdrawn, and are remembered when they have ended.
     #[must_use]
     pub fn is_lease(self) -> bool {
-        matches!(self, Self::Service | Self::Claim | Self::Confirmation)
+        self.ends() || matches!(self, Self::Confirmation | Self::Guest)
+    }
+
+    /// Whether records of the kind end by themselves unless they are renewed.
+    #[must_use]
+    pub fn ends(self) -> bool {
+        matches!(self, Self::Service | Self::Claim)
     }
 
     /// Whether nodes share records of the kind out among them once there are very many: those that grow with what people
@@ -103,7 +113,8 @@ impl Kind {
             | Self::Reissue
             | Self::LinkState
             | Self::Epoch
-            | Self::Policy => false,
+            | Self::Policy
+            | Self::Guest => false,
         }
     }
 }

@@ -55,6 +55,13 @@ impl std::fmt::Debug for NetworkSecret {
     }
 }
 
+/// The X25519 secret key by which guests know a member, out of its Noise secret key. One of its own, so that no message of one
+/// protocol is of use in the other.
+#[must_use]
+pub fn guest_door_key(noise_secret: &[u8; 32]) -> [u8; 32] {
+    derive(noise_secret, b"hopmesh guest door")
+}
+
 /// HKDF-SHA256 (RFC 5869) without salt: one 32-byte key from `secret` for the purpose `label`.
 #[must_use]
 pub fn derive(secret: &[u8], label: &[u8]) -> [u8; 32] {

@@ -5,6 +5,7 @@
 use ed25519_dalek::SigningKey;
 use minicbor::bytes::ByteVec;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use wire::control::{
     CircuitEnd, DIGESTS_MAX, FOUND_MAX, HAVE_ENTRIES_MAX, HaveEntry, MEASURE_LENGTH_MIN, Message, ROUTE_MAX,
     RangeDigest, Share, WANT_KEYS_MAX,
@@ -21,9 +22,9 @@ use wire::record::{self, Content, Lease, Link, LinkState};
 use wire::service::{Protocol, Sharing};
 use wire::view::{SAMPLE_MAX, Sampled, ViewMessage};
 use wire::{
-    Candidate, Chain, Claims, Commitment, Dependence, Invite, InviteId, NatProfile, NetworkId, NetworkSecret,
-    NodeId, NoisePublicKey, POSITION_BITS, Part, Ports, Position, Record, Roles, address, cbor, credential,
-    enrolment, handshake, invite, secret,
+    Candidate, Chain, Claims, Commitment, Dependence, GuestKey, Invite, InviteId, NatProfile, NetworkId,
+    NetworkSecret, NodeId, NoisePublicKey, POSITION_BITS, Part, Ports, Position, Record, Roles, address,
+    cbor, credential, enrolment, handshake, invite, secret,
 };
 
 const DOCUMENT: &str = include_str!("../PROTOCOL.md");
@@ -140,6 +141,8 @@ fn constants_are_those_of_the_code() {
         ("LABEL_VALUE_LENGTH_MAX", record::LABEL_VALUE_LENGTH_MAX),
         ("TTL_S_MIN", record::TTL_S_MIN as usize),
         ("TTL_S_MAX", record::TTL_S_MAX as usize),
+        ("GUESTS_MAX", record::GUESTS_MAX),
+        ("GRANT_DELAY_S", record::GRANT_DELAY_S as usize),
         ("SHARED_NODES_MAX", record::SHARED_NODES_MAX),
         ("SERVICES_MAX", credential::SERVICES_MAX),
         ("CANDIDATES_MAX", record::CANDIDATES_MAX),
@@ -172,6 +175,7 @@ fn first_bytes_and_least_lengths_are_those_of_the_code() {
     let with_tag = |header: [u8; 16]| [&header[..], &[0; datagram::TAG_LENGTH]].concat();
     let reply = CookieReply { mark: 1, receiver: 1, nonce: [0; 16], sealed: [0; 32], mac: [0; 16] };
     let enrolment = |stage| datagram::write_enrolment(stage, &INVITE, 1, b"", &[0; 32]);
+    let of_wireguard = |word: u8| [&[word][..], &[0; datagram::OVERHEAD - 1]].concat();
     let hint = |stage: HintStage| datagram::write_hint(stage, 1, &vec![0; stage.length() - 4]);
     let code = BTreeMap::from([
         ("ask", hint(HintStage::Ask)),
@@ -190,6 +194,10 @@ fn first_bytes_and_least_lengths_are_those_of_the_code() {
         ("enrolment 2", enrolment(2)),
         ("enrolment 3", enrolment(3)),
         ("enrolment 4", enrolment(4)),
+        ("WireGuard initiation", of_wireguard(1)),
+        ("WireGuard response", of_wireguard(2)),
+        ("WireGuard cookie reply", of_wireguard(3)),
+        ("WireGuard data", of_wireguard(4)),
     ]);
     for (name, bytes) in &code {
         assert!(Datagram::parse(bytes).is_some(), "{name}");
@@ -215,7 +223,7 @@ fn labels_are_those_of_the_code() {
     let (record, hash) = (member_record(), [7; 32]);
 
     let table = table("Labels");
-    assert_eq!(table.len(), 32, "each is put to its use below");
+    assert_eq!(table.len(), 34, "each is put to its use below");
     let label = |name: &str| table[name][1];
     assert_eq!(derived(&SECRET, label("session psk")), network_secret.psk());
     assert_eq!(derived(&SECRET, label("gate key")), gate_key);
@@ -241,6 +249,9 @@ fn labels_are_those_of_the_code() {
         concat(label("revocation of admin"), &[&network().0, &node.0]),
         record::revocation_of_admin_message(&network(), &node)
     );
+    let guest = sha256(&concat(label("guest ipv6 address"), &[&network().0, &node.0, &[6; 32]]));
+    assert_eq!(guest[..10], address::guest_ipv6_address(&network(), &node, &GuestKey([6; 32])).octets()[6..]);
+    assert_eq!(derived(&SECRET, label("guest door key")), secret::guest_door_key(&SECRET)[..]);
     let address = sha256(&concat(label("ipv6 address"), &[&network().0, &node.0]));
     assert_eq!(address[..10], address::ipv6_address(&network(), &node).octets()[6..]);
     let key_hash = sha256(&[&[1], &node.0[..]].concat());
@@ -502,8 +513,8 @@ fn decrees() -> [(&'static str, Record); 2] {
     .map(|(name, content)| (name, content.sign(2, 100, &root(), None).unwrap()))
 }
 
-/// A service with a label, a claim to its name, a confirmation of the claim, and a tombstone of the service.
-fn leases() -> [(&'static str, Record); 4] {
+/// A service with a label, a claim to its name, a confirmation of the claim, a guest, and a tombstone of the service.
+fn leases() -> [(&'static str, Record); 5] {
     let (node, name) = (NodeId(root().verifying_key().to_bytes()), || "web".parse().unwrap());
     let version = Some("2".parse().unwrap());
     let key = record::key_of_service(node, &name(), version.as_ref());
@@ -511,10 +522,13 @@ fn leases() -> [(&'static str, Record); 4] {
         Content::Service { node, name: name(), version, protocol: Protocol::Tcp, port: 80, is_healthy: true };
     let claim = Content::Claim { node, name: name(), sharing: Sharing::Nodes(vec![NodeId([6; 32])]) };
     let label = BTreeMap::from([("k".to_owned(), "v".to_owned())]);
+    let (phone, ipv4) = ("phone".parse().unwrap(), Some(Ipv4Addr::new(10, 7, 0, 9)));
+    let guest = Content::Guest { host: node, name: phone, key: GuestKey([6; 32]), ipv4 };
     [
         ("service record", service, 60, label),
         ("claim record", claim, record::TTL_S_MAX, BTreeMap::new()),
         ("confirmation record", Content::Confirmation { by: node, node, name: name() }, 0, BTreeMap::new()),
+        ("guest record", guest, 0, BTreeMap::new()),
         ("tombstone", Content::Withdrawn { key }, record::TTL_S_MAX, BTreeMap::new()),
     ]
     .map(|(name, content, ttl_s, labels)| {
@@ -550,10 +564,12 @@ fn examples_are_what_the_code_writes() {
     .collect();
     let revocation = Content::Revocation { node, by: Box::new(chain()), by_root: true };
     let lan = SealKey::lan(&NetworkSecret::new(1, SECRET));
+    let guest_ipv6 = address::guest_ipv6_address(&network(), &node, &GuestKey([6; 32]));
     code.extend([
         ("network id", hex(&network().0)),
         ("printed node id", node.to_string()),
         ("IPv6 mesh address", address::ipv6_address(&network(), &node).to_string()),
+        ("IPv6 address of guest", guest_ipv6.to_string()),
         ("session psk", hex(&NetworkSecret::new(1, SECRET).psk())),
         ("response with `noise`, to the Noise key", hex(&response)),
         ("data header", hex(&data.data_header())),

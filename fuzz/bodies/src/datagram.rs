@@ -53,6 +53,10 @@ pub(crate) fn datagram(bytes: &[u8]) -> bool {
             assert!(covered[length..].iter().all(|byte| *byte == 0), "nothing hides in the padding");
             assert!(message.stage != 1 || written.len() == ENROLMENT_FIRST_LENGTH || length > 496);
         }
+        Datagram::WireGuard => {
+            assert!(matches!(bytes, [1..=4, 0, 0, 0, ..]) && bytes.len() >= OVERHEAD);
+            return true;
+        }
         Datagram::Hint(message) => {
             assert_eq!(write_hint(message.stage, message.mark, message.sealed), bytes);
             assert_eq!(message.nonce()[..], bytes[4..16]);

@@ -24,6 +24,7 @@ pub(crate) fn record(bytes: &[u8]) -> bool {
 pub(crate) fn content(bytes: &[u8]) -> bool {
     let Some((choice, payload)) = bytes.split_first() else { return false };
     let kind = match choice & 99 {
+        96.. => Kind::Guest,
         64.. => Kind::Confirmation,
         32 => Kind::Service,
         33 => Kind::Claim,
@@ -43,7 +44,7 @@ pub(crate) fn content(bytes: &[u8]) -> bool {
         _ => world::node(&world::member()).to_string(),
     };
     let is_withdrawn = kind.is_lease() && payload.is_empty();
-    let ends = matches!(kind, Kind::Service | Kind::Claim) || is_withdrawn;
+    let ends = kind.ends() || is_withdrawn;
     let ttl_s = if ends { TTL_S_MAX } else { 0 };
     let body = Body {
         kind,
@@ -90,6 +91,7 @@ fn judge(record: &Record) -> Option<Content> {
             assert!(*node == owner && (1..=SHARED_NODES_MAX).contains(&listed));
         }
         Content::Confirmation { by, .. } => assert!(*by == owner),
+        Content::Guest { host, .. } => assert!(*host == owner),
         Content::Withdrawn { key } => assert!(key.owner == owner && key.kind.is_lease()),
         Content::Epoch { epoch, by } => {
             assert!(by.claims().node == owner && by.claims().roles.admin);

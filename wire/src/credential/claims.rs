@@ -10,8 +10,8 @@ use coset::{CborSerializable, RegisteredLabelWithPrivate};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Most routed prefixes in one credential.
-const PREFIXES_MAX: usize = 8;
+/// Most prefixes in one credential.
+pub const PREFIXES_MAX: usize = 8;
 /// Most tags in one credential.
 const TAGS_MAX: usize = 8;
 /// Most service names delegated in one credential.
@@ -91,6 +91,15 @@ impl Claims {
             .into_iter()
             .chain(self.prefixes.iter().copied())
             .collect()
+    }
+
+    /// Blocks of the network's own range that the node gives to its guests.
+    pub fn guest_blocks(&self) -> impl Iterator<Item = Ipv4Net> {
+        let range = self.ipv4.trunc();
+        self.prefixes.iter().filter_map(move |prefix| match prefix {
+            IpNet::V4(block) if range.contains(block) => Some(*block),
+            IpNet::V4(_) | IpNet::V6(_) => None,
+        })
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {

@@ -1,16 +1,21 @@
 //! What the kinds of records say, and who may say it.
 
 use super::epoch::{Epoch, EpochPayload};
+use super::guest::GuestPayload;
 use super::lease::{ClaimPayload, ConfirmationPayload, ServicePayload, split_name};
 use super::policy::{Policy, PolicyPayload};
-use super::{Body, Key, Kind, Lease, Record, RecordError, key_of_claim, key_of_confirmation, key_of_service};
+use super::{
+    Body, Key, Kind, Lease, Record, RecordError, key_of_claim, key_of_confirmation, key_of_guest,
+    key_of_service,
+};
 use crate::credential::verify_signature;
 use crate::service::{Protocol, Sharing, Version};
-use crate::{Candidate, Chain, Dependence, Name, NatProfile, NetworkId, NodeId, cbor};
+use crate::{Candidate, Chain, Dependence, GuestKey, Name, NatProfile, NetworkId, NodeId, cbor};
 use ed25519_dalek::{Signer, SigningKey};
 use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 /// Most candidates in a member record: two of each kind (host IPv4 and IPv6, reflexive, port-mapped).
 pub const CANDIDATES_MAX: usize = 8;
@@ -92,6 +97,18 @@ pub enum Content {
         node: NodeId,
         /// The name.
         name: Name,
+    },
+    /// A `WireGuard` client is in the network by a member.
+    Guest {
+        /// The member that answers for it.
+        host: NodeId,
+        /// Name of the guest.
+        name: Name,
+        /// By which the member knows it.
+        key: GuestKey,
+        /// Its IPv4 mesh address, or the one that is wished for; none when any will do. Whether it is the host's to give is for the
+        /// reader to judge: the host's credentials say so.
+        ipv4: Option<Ipv4Addr>,
     },
     /// What was said under a key is not so any more: a tombstone.
     Withdrawn {
@@ -204,6 +221,9 @@ impl Content {
                 let payload = ConfirmationPayload { node: *node };
                 (Kind::Confirmation, key_of_confirmation(*by, name).name, cbor::encode(&payload))
             }
+            Self::Guest { host, name, key, ipv4 } => {
+                (Kind::Guest, key_of_guest(*host, name).name, GuestPayload::encode(key, *ipv4))
+            }
             Self::Withdrawn { key } => (key.kind, key.name.clone(), vec![]),
         }
     }
@@ -298,6 +318,11 @@ impl Record {
                 let (service, _) = split_name(*kind, name)?;
                 let ConfirmationPayload { node } = cbor::decode(payload)?;
                 (Content::Confirmation { by: *owner, node, name: service }, true, name.clone())
+            }
+            Kind::Guest => {
+                let (guest, _) = split_name(*kind, name)?;
+                let (key, ipv4) = GuestPayload::decode(payload)?;
+                (Content::Guest { host: *owner, name: guest, key, ipv4 }, true, name.clone())
             }
             Kind::Reissue => {
                 let chain = chain(payload)?;

@@ -107,8 +107,7 @@ impl Record {
 
     /// The rules between kind, time to live and labels.
     pub(super) fn check_lease(&self) -> Result<(), RecordError> {
-        let ends = self.body.kind.is_lease() && self.body.kind != Kind::Confirmation;
-        let fits = match (self.is_tombstone(), ends) {
+        let fits = match (self.is_tombstone(), self.body.kind.ends()) {
             (true, _) => self.body.ttl_s == TTL_S_MAX && self.body.labels.is_empty(),
             (false, true) => (TTL_S_MIN..=TTL_S_MAX).contains(&self.body.ttl_s),
             (false, false) => self.body.ttl_s == 0 && self.body.labels.is_empty(),

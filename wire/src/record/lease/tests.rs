@@ -1,7 +1,8 @@
 use super::*;
-use crate::NetworkId;
-use crate::record::{Body, Content, RECORD_LENGTH_MAX};
+use crate::record::{Body, Content, RECORD_LENGTH_MAX, key_of_guest};
+use crate::{GuestKey, NetworkId};
 use ed25519_dalek::SigningKey;
+use std::net::Ipv4Addr;
 
 const NETWORK: NetworkId = NetworkId([7; 16]);
 
@@ -113,6 +114,26 @@ fn a_confirmation_stands_until_it_is_replaced() {
     assert_eq!(ends.content(&NETWORK), Err(RecordError::Malformed), "a pause of the admin frees no name");
     let labelled = confirmation().sign_lease(lease(0), &key()).unwrap();
     assert_eq!(labelled.content(&NETWORK), Err(RecordError::Malformed));
+}
+
+#[test]
+fn a_guest_stands_until_it_is_withdrawn() {
+    let (host, name, guest_key) = (owner(), "phone".parse().unwrap(), GuestKey([3; 32]));
+    for ipv4 in [None, Some(Ipv4Addr::new(10, 7, 0, 9))] {
+        let guest = Content::Guest { host, name: Name::clone(&name), key: guest_key, ipv4 };
+        let whole = Lease { labels: BTreeMap::new(), ..lease(0) };
+        let record = guest.sign_lease(whole.clone(), &key()).unwrap();
+        assert_eq!((record.ttl(), record.content(&NETWORK)), (None, Ok(guest.clone())));
+        assert!(record.key().position().is_none(), "its address must be known everywhere");
+        let ends = guest.sign_lease(Lease { ttl_s: 60, ..whole }, &key()).unwrap();
+        assert_eq!(ends.content(&NETWORK), Err(RecordError::Malformed), "a phone is away for weeks");
+    }
+    for short in [crate::cbor::encode(&(1, 2)), vec![0x82, 0x40, 0xf6]] {
+        assert!(judge(Body { ttl_s: 0, ..body(Kind::Guest, "phone", short) }).is_err());
+    }
+    let gone = Content::Withdrawn { key: key_of_guest(host, &name) };
+    let record = gone.sign_lease(Lease { labels: BTreeMap::new(), ..lease(TTL_S_MAX) }, &key());
+    assert_eq!(record.unwrap().content(&NETWORK), Ok(gone));
 }
 
 #[test]
