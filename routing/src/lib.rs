@@ -7,12 +7,14 @@
 //!
 //! **Invariant**: a prefix has at most one owner, and all nodes that know the same claims name the same one.
 
+mod blocks;
 mod book;
 pub mod range;
 mod table;
 #[cfg(test)]
 mod testing;
 
+pub use blocks::{Taken, allocate_block};
 pub use book::{AddressBook, Conflict};
 pub use range::{AddressError, RangeError};
 pub use table::RouteTable;

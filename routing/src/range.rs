@@ -3,8 +3,8 @@
 //! Pure arithmetic: the routes of the machine and the seed come from the caller. Two networks that never
 //! heard of each other should rarely choose alike, since a machine may join both: hence the seed.
 
+use crate::Taken;
 use ipnet::{IpNet, Ipv4Net};
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 /// Routes shorter than this are catch-alls (`0.0.0.0/0`, or the two halves that a VPN sets in its place):
@@ -140,29 +140,36 @@ impl Order {
 
 /// Picks a node's address in the network's range: the wished one, or the lowest that is free.
 ///
-/// Network and broadcast address are nobody's, except in a /31 or /32, which have none (RFC 3021).
+/// What lies in a block for guests is taken. Network and broadcast address are nobody's, except in a /31 or /32, which have none (RFC 3021).
 ///
 /// # Errors
 /// [`AddressError`], which names the range and says what to do.
 pub fn allocate_ipv4(
     range: Ipv4Net,
-    taken: &BTreeSet<Ipv4Addr>,
+    taken: &Taken,
     wish: Option<Ipv4Addr>,
 ) -> Result<Ipv4Addr, AddressError> {
     let range = range.trunc();
     let Some(address) = wish else {
-        return range.hosts().find(|address| !taken.contains(address)).ok_or(AddressError::Full { range });
+        return range.hosts().find(|address| !taken.holds(address)).ok_or(AddressError::Full { range });
     };
     if !range.contains(&address) {
         return Err(AddressError::OutsideRange { address, range });
     }
-    if range.prefix_len() < 31 && (address == range.network() || address == range.broadcast()) {
+    if !is_host(range, address) {
         return Err(AddressError::Reserved { address, range });
     }
-    if taken.contains(&address) {
+    if taken.holds(&address) {
         return Err(AddressError::Taken { address, range });
     }
     Ok(address)
+}
+
+/// Whether a node can have an address of a range: neither the first nor the last one, except in a /31 or /32 (RFC 3021).
+#[must_use]
+pub fn is_host(range: Ipv4Net, address: Ipv4Addr) -> bool {
+    let is_edge = address == range.network() || address == range.broadcast();
+    range.contains(&address) && !(is_edge && range.prefix_len() < 31)
 }
 
 #[cfg(test)]

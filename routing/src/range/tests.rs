@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::testing::Random;
+use std::collections::BTreeSet;
 
 fn nets(texts: &[&str]) -> Vec<IpNet> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
@@ -94,22 +95,22 @@ fn candidates_are_all_there_once() {
 
 #[test]
 fn the_lowest_free_address_is_given() {
-    let mut taken = BTreeSet::new();
+    let mut taken = Taken::default();
     for last in 1..=6 {
         let given = allocate_ipv4(net("10.5.0.8/29"), &taken, None).unwrap();
         assert_eq!(given, Ipv4Addr::new(10, 5, 0, 8 + last));
-        taken.insert(given);
+        taken.addresses.insert(given);
     }
     let full = allocate_ipv4(net("10.5.0.8/29"), &taken, None).unwrap_err();
     assert_eq!(full, AddressError::Full { range: net("10.5.0.8/29") });
-    taken.remove(&address("10.5.0.11"));
+    taken.addresses.remove(&address("10.5.0.11"));
     assert_eq!(allocate_ipv4(net("10.5.0.8/29"), &taken, None), Ok(address("10.5.0.11")));
 }
 
 #[test]
 fn a_wish_is_granted_or_refused_with_the_range_named() {
     let range = net("10.5.0.0/16");
-    let taken = BTreeSet::from([address("10.5.0.9")]);
+    let taken = Taken { addresses: BTreeSet::from([address("10.5.0.9")]), blocks: vec![] };
     assert_eq!(allocate_ipv4(range, &taken, Some(address("10.5.7.7"))), Ok(address("10.5.7.7")));
     for (wish, words) in [
         ("10.6.0.1", "10.6.0.1 is not in this network's range 10.5.0.0/16: choose an address inside it"),
@@ -130,7 +131,7 @@ fn a_wish_is_granted_or_refused_with_the_range_named() {
 
 #[test]
 fn tiny_ranges_have_no_reserved_addresses() {
-    let taken = BTreeSet::from([address("10.5.0.0")]);
+    let taken = Taken { addresses: BTreeSet::from([address("10.5.0.0")]), blocks: vec![] };
     assert_eq!(allocate_ipv4(net("10.5.0.0/31"), &taken, None), Ok(address("10.5.0.1")));
     assert_eq!(allocate_ipv4(net("10.5.0.0/31"), &taken, Some(address("10.5.0.1"))), Ok(address("10.5.0.1")));
     assert_eq!(allocate_ipv4(net("10.5.0.7/32"), &taken, None), Ok(address("10.5.0.7")));
@@ -139,8 +140,8 @@ fn tiny_ranges_have_no_reserved_addresses() {
 #[test]
 fn host_bits_of_the_range_mean_nothing() {
     let range = net("10.5.0.77/24");
-    assert_eq!(allocate_ipv4(range, &BTreeSet::new(), None), Ok(address("10.5.0.1")));
-    let outside = allocate_ipv4(range, &BTreeSet::new(), Some(address("10.6.0.1")));
+    assert_eq!(allocate_ipv4(range, &Taken::default(), None), Ok(address("10.5.0.1")));
+    let outside = allocate_ipv4(range, &Taken::default(), Some(address("10.6.0.1")));
     assert_eq!(
         outside,
         Err(AddressError::OutsideRange { address: address("10.6.0.1"), range: net("10.5.0.0/24") })
