@@ -101,8 +101,13 @@ fn zone(bencher: Bencher, size: usize) {
     let claims: Vec<Claims> = (0..size.div_ceil(OWNER_SERVICES_MAX)).map(claims).collect();
     let members = claims.iter().map(|claims| (claims.node, claims)).collect();
     let (network, round_trips) = (name("home"), BTreeMap::new());
-    let around =
-        Surroundings { network: &network, own: claims[0].node, members: &members, round_trips: &round_trips };
+    let around = Surroundings {
+        network: &network,
+        own: claims[0].node,
+        members: &members,
+        guests: &registry::Guests::default(),
+        round_trips: &round_trips,
+    };
     bencher.counter(ItemsCount::new(size)).bench_local(|| services.zone(around));
 }
 

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 use wire::Kind;
-use wire::record::{RECORD_LENGTH_MAX, TTL_S_MAX};
+use wire::record::{GUESTS_MAX, RECORD_LENGTH_MAX, TTL_S_MAX};
 
 /// Member records that one owner may have. It needs one.
 pub const OWNER_RECORDS_MAX: usize = 64;
@@ -97,6 +97,7 @@ pub fn quota(kind: Kind) -> Quota {
         Kind::Service => (OWNER_SERVICES_MAX, usize::MAX),
         Kind::Claim => (OWNER_CLAIMS_MAX, usize::MAX),
         Kind::Confirmation => (OWNER_CONFIRMATIONS_MAX, usize::MAX),
+        Kind::Guest => (GUESTS_MAX, KIND_RECORDS_MAX),
     };
     Quota { per_owner, total }
 }
@@ -108,7 +109,13 @@ pub(crate) fn tenths(kind: Kind) -> usize {
         Kind::Service => 7,
         Kind::Claim => 2,
         Kind::Confirmation => 1,
-        Kind::Member | Kind::Revocation | Kind::Reissue | Kind::LinkState | Kind::Epoch | Kind::Policy => 0,
+        Kind::Member
+        | Kind::Revocation
+        | Kind::Reissue
+        | Kind::LinkState
+        | Kind::Epoch
+        | Kind::Policy
+        | Kind::Guest => 0,
     }
 }
 

@@ -77,6 +77,7 @@ impl Services {
             | Content::Reissue { .. }
             | Content::LinkState { .. }
             | Content::Epoch { .. }
+            | Content::Guest { .. }
             | Content::Policy { .. } => false,
         }
     }
@@ -101,6 +102,7 @@ impl Services {
             | Kind::Reissue
             | Kind::LinkState
             | Kind::Epoch
+            | Kind::Guest
             | Kind::Policy => false,
         }
     }

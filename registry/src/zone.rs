@@ -3,6 +3,7 @@
 //! It is a value: whoever has one may ask it without a lock while the next one is made.
 
 use crate::claim::Title;
+use crate::guests::ZoneGuest;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub struct Zone {
     pub nodes: BTreeMap<Name, ZoneNode>,
     /// Services by name, of all versions.
     pub services: BTreeMap<Name, ZoneService>,
+    /// Guests by name; of one name first the one that it means, if no node and no service is called so.
+    pub guests: BTreeMap<Name, Vec<ZoneGuest>>,
     /// Whose a mesh address is.
     pub addresses: BTreeMap<IpAddr, Name>,
     /// The part of key space of which all services are in it: of others it has those that were asked for.
@@ -87,6 +90,7 @@ impl Zone {
             serial: 1,
             nodes: BTreeMap::new(),
             services: BTreeMap::new(),
+            guests: BTreeMap::new(),
             addresses: BTreeMap::new(),
             known: Part::WHOLE,
         }
@@ -94,11 +98,23 @@ impl Zone {
 }
 
 impl Zone {
+    /// The guest that a name means by itself, or behind its host.
+    #[must_use]
+    pub fn guest(&self, name: &Name, host: Option<&Name>) -> Option<&ZoneGuest> {
+        let mut all = self.guests.get(name)?.iter();
+        match host {
+            Some(host) => all.find(|guest| guest.host_name == *host),
+            None if self.nodes.contains_key(name) || self.services.contains_key(name) => None,
+            None => all.next(),
+        }
+    }
+
     /// Whether a service that is not in it is nowhere: else it has to be asked for.
     #[must_use]
     pub fn knows(&self, service: &Name) -> bool {
         self.services.contains_key(service)
             || self.nodes.contains_key(service)
+            || self.guests.contains_key(service)
             || self.known.covers(Position::of_name(service.as_str()))
     }
 }

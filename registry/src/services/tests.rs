@@ -1,6 +1,7 @@
 use super::*;
 use crate::Zone;
 use crate::claim::Title;
+use crate::guests::Guests;
 use ed25519_dalek::SigningKey;
 use std::time::Duration;
 use wire::record::{Lease, key_of_claim, key_of_confirmation, key_of_service};
@@ -85,7 +86,9 @@ impl Stage {
     fn zone(&mut self) -> Zone {
         let members = self.members.iter().map(|(node, claims)| (*node, claims)).collect();
         let (network, round_trips) = (name("home"), &self.round_trips);
-        let around = Surroundings { network: &network, own: node(1), members: &members, round_trips };
+        let guests = Guests::default();
+        let around =
+            Surroundings { network: &network, own: node(1), members: &members, guests: &guests, round_trips };
         self.services.zone(around)
     }
 

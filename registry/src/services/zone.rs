@@ -1,6 +1,7 @@
 //! How the zone is made of members, claims and instances.
 
 use super::{Holding, Services};
+use crate::guests::Guests;
 use crate::limits::ANSWER_TTL_S_MAX;
 use crate::zone::{Instance, Zone, ZoneNode, ZoneService};
 use std::collections::BTreeMap;
@@ -18,8 +19,22 @@ pub struct Surroundings<'a> {
     pub own: NodeId,
     /// Credentials of all members, itself included.
     pub members: &'a BTreeMap<NodeId, &'a Claims>,
+    /// Guests of members.
+    pub guests: &'a Guests,
     /// Round trips to other nodes, as far as they are known.
     pub round_trips: &'a BTreeMap<NodeId, Duration>,
+}
+
+/// Lets the addresses of guests mean them, as far as their names do.
+fn name_guests(zone: &mut Zone) {
+    let mut named = vec![];
+    for guest in zone.guests.keys().filter_map(|name| zone.guest(name, None)) {
+        let addresses = guest.v4.map(IpAddr::V4).into_iter().chain([IpAddr::V6(guest.v6)]);
+        named.extend(addresses.map(|address| (address, guest.name.clone())));
+    }
+    for (address, name) in named {
+        zone.addresses.entry(address).or_insert(name);
+    }
 }
 
 impl Services {
@@ -46,6 +61,8 @@ impl Services {
             zone.services.insert(name.clone(), ZoneService { owner, title, instances });
         }
         self.chosen = chosen;
+        zone.guests = around.guests.by_name(credentials);
+        name_guests(&mut zone);
         zone
     }
 
