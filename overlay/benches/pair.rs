@@ -95,7 +95,11 @@ impl Pair {
             let from = remote(1 - to);
             match inbound(&self.tables[to], &mut bytes, from) {
                 Inbound::Slow(input, from) => self.nodes[to].handle_slow(input, from, self.now),
-                Inbound::Packet(..) | Inbound::Half(..) | Inbound::Forward(..) | Inbound::Drop(_) => {}
+                Inbound::Packet(..)
+                | Inbound::Half(..)
+                | Inbound::Forward(..)
+                | Inbound::WireGuard
+                | Inbound::Drop(_) => {}
             }
             self.poll(to, &mut flights);
         }
@@ -120,6 +124,7 @@ impl Pair {
                 | Output::Persist { .. }
                 | Output::PingDone { .. }
                 | Output::Addresses(_)
+                | Output::Guests(_)
                 | Output::Zone(_)
                 | Output::Found { .. }
                 | Output::Event(_) => {}
@@ -178,6 +183,7 @@ fn node(identity: Identity, network: Network, suite: Suite, now: Instant) -> Nod
         invites: vec![],
         records: vec![],
         contacts: vec![],
+        guests: vec![],
         publications: vec![],
         leases: overlay::state::Leases::default(),
         rekey_after: Duration::from_secs(120),

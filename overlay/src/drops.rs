@@ -77,6 +77,10 @@ reasons! {
     HopCopy = "hop_copy",
     /// A packet was longer than the path carries; its sender was told.
     TooBig = "too_big",
+    /// A message of `WireGuard` that is no guest's, does not verify, or is one more than is looked at.
+    Guest = "guest",
+    /// A packet for a guest that is not there.
+    GuestOffline = "guest_offline",
     /// The operating system did not take a datagram or a packet.
     Os = "os_refused",
 }

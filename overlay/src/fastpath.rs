@@ -10,6 +10,7 @@
 
 mod fit;
 mod fragment;
+mod guest;
 mod header;
 mod inbound;
 mod merge;
@@ -17,6 +18,7 @@ mod outbound;
 mod split;
 mod train;
 
+pub use guest::{FromGuest, GUEST_MTU, for_guest, from_guest, sum};
 pub use inbound::inbound;
 pub use merge::{Joins, Merger, RUN_MAX, Written};
 pub use outbound::{complete, outbound, whole_packets};
@@ -38,6 +40,8 @@ pub enum Outbound {
     /// The peer at this position owns the destination, but there is no session: hand the packet to the Node, see
     /// [`whole_packets`].
     Stage(usize),
+    /// For the tunnel of our guest at this position: see [`for_guest`].
+    Guest(u32),
     /// Tell the sender.
     Unreachable(Unreachable, DropReason),
     /// Tell the sender how long its packets may be, in bytes.
@@ -57,6 +61,8 @@ pub struct Opened {
     pub transport: Option<Transport>,
     /// Whether its checksum was left out, see [`Transport::complete`].
     pub is_unsummed: bool,
+    /// The guest that it is for, by its position; this machine otherwise.
+    pub guest: Option<u32>,
 }
 
 /// What becomes of a datagram from the network.
@@ -71,6 +77,8 @@ pub enum Inbound {
     /// The whole buffer, with another label now, is for this remote; and whether the Node is to be told that a budget is
     /// used up.
     Forward(Remote, Option<SlowInput>),
+    /// For the tunnels of guests.
+    WireGuard,
     /// Forget it.
     Drop(DropReason),
 }

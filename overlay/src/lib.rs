@@ -10,6 +10,7 @@ mod drops;
 pub mod fastpath;
 mod forwarding;
 mod gates;
+mod guest;
 mod halves;
 mod health_check;
 mod hint_gate;
@@ -31,6 +32,7 @@ pub mod state;
 mod tables;
 
 pub use drops::{DropReason, Drops};
+pub use guest::{Guest, GuestRequest, GuestView, HostedGuest, HostedGuests};
 pub use health_check::{HealthCheck, HealthCheckError, HttpPath};
 pub use identity::Identity;
 pub use joiner::{JoinError, JoinOutput, Joiner, MailboxParams};
@@ -43,10 +45,10 @@ pub use node::{
     Standing, View, WaitReason, Why, WhyAttempt, advise, is_private, nat_words, reason,
 };
 pub use peer::PeerState;
-pub use registry::Sequence;
 pub use registry::claim::Title;
 pub use registry::zone::{Instance, Zone, ZoneNode, ZoneService};
 pub use registry::zone_change::{ZoneChange, ZoneChangeKind, changes};
+pub use registry::{Sequence, ZoneGuest};
 pub use replay::{ReplayWindow, WINDOW};
 pub use routing::range::{RangeError, choose_ipv4_range};
 pub use secrets::Secrets;

@@ -216,6 +216,8 @@ pub const CONFIRMATION_GRACE: Duration = Duration::from_secs(60);
 pub const CONFIRMATION_PATIENCE: Duration = Duration::from_secs(600);
 /// Leases that end within so short a time end together: one waking for many.
 pub const LEASE_SLACK: Duration = Duration::from_millis(500);
+/// A host whose guests want addresses that could not be given is looked at again after this time.
+pub const GRANT_PAUSE: Duration = Duration::from_secs(60);
 /// What is remembered of leases is written this long after it changed: it serves against old records only, of which
 /// others know as well, and is not small. An admin's own confirmations are written at once.
 pub const LEASES_DELAY: Duration = Duration::from_secs(30);

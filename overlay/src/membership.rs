@@ -10,9 +10,9 @@ use crate::secrets::Secrets;
 use crate::state::Network;
 use ed25519_dalek::SigningKey;
 use ipnet::{IpNet, Ipv4Net};
-use routing::AddressBook;
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use routing::{AddressBook, Taken};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use wire::address::ipv6_prefix;
 use wire::credential::{Chain, Claims, Roles};
 use wire::{Candidate, Name, NetworkId, NetworkSecret, NodeId};
@@ -212,9 +212,12 @@ impl Membership {
         self.book.iter()
     }
 
-    /// IPv4 mesh addresses that are taken.
-    pub(crate) fn taken_addresses(&self) -> BTreeSet<Ipv4Addr> {
-        self.members().map(|claims| claims.ipv4.addr()).collect()
+    /// What of the range is taken.
+    pub(crate) fn taken(&self) -> Taken {
+        Taken {
+            addresses: self.members().map(|claims| claims.ipv4.addr()).collect(),
+            blocks: self.members().flat_map(Claims::guest_blocks).collect(),
+        }
     }
 
     /// The node that a name means: the one with the lowest serial.

@@ -22,6 +22,7 @@ mod discovery;
 mod epoch;
 mod established;
 mod finding;
+mod guests;
 mod handshake;
 mod indices;
 mod issuer;
@@ -71,6 +72,7 @@ use crate::drops::{DropReason, Drops};
 use crate::fastpath::SlowInput;
 use crate::forwarding::{LabelTable, Labels};
 use crate::gates::Gates;
+use crate::guest::Guest;
 use crate::identity::Identity;
 use crate::limits::{
     COMPANY_ALL_MAX, LINK_STATE_DELAY, LINK_STATE_PAUSE, PEERS_MAX, REVIEW_INTERVAL, STAGED_PACKETS_TOTAL_MAX,
@@ -85,7 +87,7 @@ use crate::state::{Contact, IssuedInvite, Leases, Network, StateFile};
 use crate::tables::Routes;
 use indices::Indices;
 use nat::{Remote, SocketId, Source, Topology};
-use registry::{Registry, Services, Zone};
+use registry::{Guests, Registry, Services, Zone};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -108,6 +110,8 @@ pub struct Params {
     pub contacts: Vec<Contact>,
     /// What people have published here.
     pub publications: Vec<Publication>,
+    /// Guests that it answered for.
+    pub guests: Vec<Guest>,
     /// What it knew of leases.
     pub leases: Leases,
     /// Age at which a session is replaced ([`crate::limits::REKEY_AFTER`] unless configured).
@@ -140,6 +144,7 @@ struct Unwritten {
     /// Only after a write that failed: what depends on it is written at once.
     network: Option<Instant>,
     services: Option<Instant>,
+    guests: Option<Instant>,
     leases: Option<Instant>,
     /// The latest write of each file.
     tickets: BTreeMap<StateFile, u64>,
@@ -161,6 +166,8 @@ pub struct Node {
     services: Services,
     publishing: publishing::Publishing,
     confirming: confirming::Confirming,
+    guests: Guests,
+    hosting: guests::Hosting,
     zone: zone::ZoneState,
     peers: Peers,
     positions: Vec<Option<NodeId>>,
@@ -233,6 +240,8 @@ impl Node {
             services: Services::default(),
             publishing: publishing::Publishing::new(params.publications, now),
             confirming: confirming::Confirming::default(),
+            guests: Guests::default(),
+            hosting: guests::Hosting::new(params.guests),
             zone: zone::ZoneState::new(zone, now),
             members: Membership::new(params.network),
             registry: Registry::of_node(params.identity.node(), params.full_replication_max),
@@ -310,6 +319,7 @@ impl Node {
             self.learn_contact(contact, Source::Remembered, now);
         }
         self.announce(now);
+        self.tell_of_guests(now);
         // For who asks before the first poll, which makes it again with what comes until then.
         self.make_zone(now);
         self.zone.made = None;
@@ -338,7 +348,8 @@ impl Node {
                     | Datagram::Unsummed(_)
                     | Datagram::Half(..)
                     | Datagram::Control(_)
-                    | Datagram::Labelled(_),
+                    | Datagram::Labelled(_)
+                    | Datagram::WireGuard,
                 ) => {
                     self.drops.count(DropReason::Unknown);
                 }

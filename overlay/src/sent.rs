@@ -82,7 +82,8 @@ pub(crate) fn kind_of_datagram(bytes: &[u8]) -> &'static str {
             | Datagram::Unsummed(_)
             | Datagram::Half(..)
             | Datagram::Control(_)
-            | Datagram::Labelled(_),
+            | Datagram::Labelled(_)
+            | Datagram::WireGuard,
         )
         | None => "other",
     }

@@ -1,12 +1,15 @@
-//! What survives a restart, as bytes: seven files, each one canonical CBOR value.
+//! What survives a restart, as bytes: eight files, each one canonical CBOR value.
 //!
 //! The caller frames, checks and writes them; what is decoded here has come back whole. Keys and secrets are in
 //! `identity`, `network` and `invites`; `records`,
-//! `contacts` and `leases` can be learnt again from other nodes; `services` is what people have published here.
+//! `contacts` and `leases` can be learnt again from other nodes; `services` and `guests` are what people have published and whom they have
+//! taken in here.
 
 mod lease;
 
-pub use lease::{Leases, decode_leases, decode_services, encode_leases, encode_services};
+pub use lease::{
+    Leases, decode_guests, decode_leases, decode_services, encode_guests, encode_leases, encode_services,
+};
 
 use crate::identity::Identity;
 use crate::secrets::{Earlier, Secrets};
@@ -34,8 +37,10 @@ pub enum StateFile {
     Contacts,
     /// What people have published here.
     Services,
-    /// Claims to names, and what is remembered of leases.
+    /// Claims to names, guests of all, and what is remembered of leases.
     Leases,
+    /// Guests that we answer for.
+    Guests,
 }
 
 impl StateFile {
@@ -50,6 +55,7 @@ impl StateFile {
             Self::Contacts => "contacts",
             Self::Services => "services",
             Self::Leases => "leases",
+            Self::Guests => "guests",
         }
     }
 

@@ -9,6 +9,7 @@ use crate::hint_gate::HintGate;
 use crate::session::Session;
 use nat::{Mtu, Remote};
 use routing::RouteTable;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -77,6 +78,8 @@ pub struct Routes {
     pub table: RouteTable<usize>,
     /// Our own mesh addresses.
     pub own: Vec<IpAddr>,
+    /// Mesh addresses of our guests, and their positions.
+    pub guests: BTreeMap<IpAddr, u32>,
 }
 
 /// The snapshot.
@@ -105,6 +108,12 @@ impl Tables {
         self.routes.own.iter().copied().find(|own| own.is_ipv4() == of.is_ipv4())
     }
 
+    /// The guest of ours that has a mesh address, by its position.
+    #[must_use]
+    pub fn guest(&self, address: &IpAddr) -> Option<u32> {
+        self.routes.guests.get(address).copied()
+    }
+
     /// Places for sessions, taken or free: as many as there ever were sessions and handshakes at the same time.
     #[must_use]
     pub fn places(&self) -> usize {
@@ -120,7 +129,10 @@ impl Tables {
         if let Some(position) = table.lookup(receiver) {
             table.insert(destination.into(), position);
         }
-        Self { routes: Arc::new(Routes { table, own: vec![source] }), ..self.clone() }
+        Self {
+            routes: Arc::new(Routes { table, own: vec![source], guests: BTreeMap::new() }),
+            ..self.clone()
+        }
     }
 
     pub(crate) fn peer(&self, position: usize) -> Option<&PeerRow> {

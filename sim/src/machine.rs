@@ -4,8 +4,8 @@ use crate::underlay::Realm;
 use overlay::SocketId;
 use overlay::limits::REKEY_AFTER;
 use overlay::state::{
-    Contact, Leases, Network, StateFile, decode_contacts, decode_invites, decode_leases, decode_records,
-    decode_services, encode_contacts,
+    Contact, Leases, Network, StateFile, decode_contacts, decode_guests, decode_invites, decode_leases,
+    decode_records, decode_services, encode_contacts,
 };
 use overlay::{Drops, Identity, JoinError, Joiner, Node, Params, Tables, Zone};
 use registry::limits::FULL_REPLICATION_MAX;
@@ -247,6 +247,7 @@ impl Machine {
             records: decode_records(file(StateFile::Records)).expect("a Node wrote it"),
             contacts: decode_contacts(file(StateFile::Contacts)).expect("a Node wrote it"),
             publications: decode_services(file(StateFile::Services)).expect("a Node wrote it"),
+            guests: decode_guests(file(StateFile::Guests)).expect("a Node wrote it"),
             leases: self
                 .disk
                 .files

@@ -137,7 +137,7 @@ fn joined_and_cut(train: &[Given], joins: Joins) -> Vec<Taken> {
         let range = bytes.len()..bytes.len() + given.bytes.len();
         bytes.extend(&given.bytes);
         let (packet, transport) = parsed(&given.bytes).expect("only packets are here");
-        all.push(Opened { range, packet, transport, is_unsummed: given.is_unsummed });
+        all.push(Opened { range, packet, transport, is_unsummed: given.is_unsummed, guest: None });
     }
     let mut merger = Merger::with_room_for(0, joins);
     all.iter().for_each(|opened| merger.push(opened, &bytes));

@@ -37,6 +37,7 @@ pub fn inbound(tables: &Tables, datagram: &mut [u8], remote: Remote) -> Inbound 
             gated(invite.is_some_and(|(_, key)| enrolment.passes(key)), datagram, remote)
         }
         Some(Datagram::Hint(message)) => slow(tables.hints.admit(&message), datagram, remote),
+        Some(Datagram::WireGuard) => Inbound::WireGuard,
         None => slow(tables.hints.admit_server(remote.address(), datagram), datagram, remote),
     }
 }
@@ -55,9 +56,11 @@ fn inbound_labelled(tables: &Tables, labelled: Labelled, datagram: &mut [u8]) ->
                     let range = opened.range.start + LABEL_LENGTH..opened.range.end + LABEL_LENGTH;
                     Inbound::Packet(Opened { range, ..opened }, notice)
                 }
-                other @ (Inbound::Half(..) | Inbound::Slow(..) | Inbound::Forward(..) | Inbound::Drop(_)) => {
-                    other
-                }
+                other @ (Inbound::Half(..)
+                | Inbound::Slow(..)
+                | Inbound::Forward(..)
+                | Inbound::WireGuard
+                | Inbound::Drop(_)) => other,
             };
         }
         Some(Label::Forward(forward)) => forward,
@@ -125,7 +128,11 @@ fn inbound_half(
     let range = 0..bytes.len();
     match admit(tables, (session, peer), &mut bytes, (range, false), notice) {
         Inbound::Packet(opened, notice) => Inbound::Half(Some((opened, bytes)), notice),
-        other @ (Inbound::Half(..) | Inbound::Slow(..) | Inbound::Forward(..) | Inbound::Drop(_)) => other,
+        other @ (Inbound::Half(..)
+        | Inbound::Slow(..)
+        | Inbound::Forward(..)
+        | Inbound::WireGuard
+        | Inbound::Drop(_)) => other,
     }
 }
 
@@ -139,8 +146,8 @@ fn admit(
     notice: Option<(SlowInput, Remote)>,
 ) -> Inbound {
     let bytes = &mut buffer[range.clone()];
-    let packet = match check(tables, session.peer, bytes) {
-        Ok(packet) => packet,
+    let (packet, guest) = match check(tables, session.peer, bytes) {
+        Ok(checked) => checked,
         Err(reason) => return Inbound::Drop(reason),
     };
     if peer.mtu.is_measured && is_syn(&packet, bytes) {
@@ -152,7 +159,7 @@ fn admit(
     }
     peer.shared.rx_bytes.fetch_add(range.len() as u64, Relaxed);
     peer.shared.rx_packets.fetch_add(1, Relaxed);
-    Inbound::Packet(Opened { range, packet, transport, is_unsummed }, notice)
+    Inbound::Packet(Opened { range, packet, transport, is_unsummed, guest }, notice)
 }
 
 fn inbound_control(tables: &Tables, sealed: Sealed, datagram: &mut [u8], remote: Remote) -> Inbound {
@@ -187,8 +194,8 @@ fn reason_of(error: SessionError) -> DropReason {
     }
 }
 
-/// The source check: the inner source belongs to the sender, the inner destination to us.
-fn check(tables: &Tables, sender: usize, bytes: &[u8]) -> Result<Packet, DropReason> {
+/// The source check: the inner source belongs to the sender, the inner destination to us, or to the guest of ours that is given.
+fn check(tables: &Tables, sender: usize, bytes: &[u8]) -> Result<(Packet, Option<u32>), DropReason> {
     let packet = Packet::parse(bytes).map_err(|_| DropReason::MalformedPacket)?;
     if !tables.routes.table.permits(packet.source, sender) {
         return Err(DropReason::SourceCheck);
@@ -196,7 +203,11 @@ fn check(tables: &Tables, sender: usize, bytes: &[u8]) -> Result<Packet, DropRea
     if packet.forbidden().is_some() {
         return Err(DropReason::MalformedPacket);
     }
-    if tables.routes.own.contains(&packet.destination) { Ok(packet) } else { Err(DropReason::Destination) }
+    if tables.routes.own.contains(&packet.destination) {
+        return Ok((packet, None));
+    }
+    let guest = tables.routes.guests.get(&packet.destination);
+    guest.map(|guest| (packet, Some(*guest))).ok_or(DropReason::Destination)
 }
 
 /// Tells the Node once of a session's first use and of a peer's new address.

@@ -94,7 +94,7 @@ impl Merger {
 
     /// Takes a packet that was opened in `bytes`.
     pub fn push(&mut self, opened: &Opened, bytes: &[u8]) {
-        let Opened { range, packet, transport, is_unsummed } = opened;
+        let Opened { range, packet, transport, is_unsummed, guest: _ } = opened;
         let payload = transport.map_or(0, |transport| packet.length - transport.headers);
         let flags = transport.map_or(0, |transport| flow::tcp_flags(&transport, &bytes[range.clone()]));
         // What is not TCP or UDP, or has no payload, stays alone and ends no run but its flow's.

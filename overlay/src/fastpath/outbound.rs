@@ -87,13 +87,18 @@ fn admit(tables: &Tables, packet: &[u8]) -> Result<Packet, DropReason> {
             return Err(DropReason::MalformedPacket);
         }
     }
-    if tables.routes.own.contains(&parsed.source) { Ok(parsed) } else { Err(DropReason::ForeignSource) }
+    let is_ours =
+        tables.routes.own.contains(&parsed.source) || tables.routes.guests.contains_key(&parsed.source);
+    if is_ours { Ok(parsed) } else { Err(DropReason::ForeignSource) }
 }
 
 /// Who has an address, and how it is reached.
 fn way(tables: &Tables, destination: IpAddr) -> Result<Way<'_>, Outbound> {
-    let no_route = Outbound::Unreachable(Unreachable::NoRoute, DropReason::NoRoute);
-    let position = tables.routes.table.lookup(destination).ok_or(no_route)?;
+    let Some(position) = tables.routes.table.lookup(destination) else {
+        let guest = tables.routes.guests.get(&destination);
+        let no_route = Outbound::Unreachable(Unreachable::NoRoute, DropReason::NoRoute);
+        return Err(guest.map_or(no_route, |guest| Outbound::Guest(*guest)));
+    };
     let Some(PeerRow { session: Some(session), remote: Some(remote), first_hop, mtu, shared }) =
         tables.peer(position)
     else {

@@ -140,6 +140,14 @@ impl Trains {
         Some(datagram)
     }
 
+    /// Adds a datagram that was sealed elsewhere; one that is longer than any is lost.
+    pub fn carry(&mut self, remote: Remote, datagram: &[u8], send: &mut impl FnMut(&Train)) {
+        let to = Destination { remote, label: None, in_fragments: false };
+        if let Some(slot) = self.slot(to, datagram.len(), send) {
+            slot.copy_from_slice(datagram);
+        }
+    }
+
     /// The train of a destination, or an empty one, or the oldest, which is sent.
     fn position(&mut self, to: Destination, send: &mut impl FnMut(&Train)) -> usize {
         let of_destination = |train: &Train| train.to == to && !train.is_empty();

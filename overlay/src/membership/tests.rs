@@ -1,4 +1,5 @@
 use super::*;
+use std::net::Ipv4Addr;
 use wire::NoisePublicKey;
 
 const NOW: u64 = 1_800_000_000;
@@ -62,8 +63,8 @@ fn of_one_node_the_highest_serial_counts() {
     assert!(membership.note_chain(f.member(3, "b", 9, 5)));
     assert!(membership.note_chain(f.member(3, "b", 10, 7)));
     assert!(!membership.note_chain(f.member(3, "b", 11, 6)));
-    assert_eq!(membership.taken_addresses().len(), 2);
-    assert!(membership.taken_addresses().contains(&Ipv4Addr::new(10, 7, 0, 10)));
+    assert_eq!(membership.taken().addresses.len(), 2);
+    assert!(membership.taken().holds(&Ipv4Addr::new(10, 7, 0, 10)));
 }
 
 #[test]

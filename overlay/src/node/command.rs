@@ -7,13 +7,14 @@ use crate::limits::{
 use crate::membership::serial;
 use crate::state::IssuedInvite;
 use ipnet::Ipv4Net;
+use routing::Taken;
 use routing::range::{AddressError, allocate_ipv4};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 use wire::control::Message;
-use wire::credential::{Claims, Roles, SERVICES_MAX};
+use wire::credential::{CHAIN_LENGTH_MAX, Claims, Roles, SERVICES_MAX};
 use wire::invite::InviteRole;
-use wire::record::{Content, Key};
+use wire::record::{Content, GUESTS_MAX, Key};
 use wire::{Chain, CredentialError, Invite, InviteId, Kind, Name, NodeId, NoisePublicKey};
 
 /// Fewest characters of an id by which a node may be named.
@@ -61,6 +62,20 @@ pub enum CommandError {
     /// Too many open invites.
     #[error("there are {INVITES_MAX} open invites: wait until some are used or expire")]
     TooManyInvites,
+    /// Too many guests.
+    #[error("this machine has {GUESTS_MAX} guests: remove some, or add the guest on another machine")]
+    TooManyGuests,
+    /// Two guests cannot have one key.
+    #[error("the guest {0} has this key already: every device needs a key of its own")]
+    GuestKeyTaken(Name),
+    /// No guest of ours has the name; the node whose guest has it.
+    #[error("{}", no_such_guest(.0, .1.as_ref()))]
+    NoSuchGuest(Name, Option<Name>),
+    /// A credential longer than a record has room for.
+    #[error(
+        "the machine's credential has no room for more: take service names, tags or prefixes from it first"
+    )]
+    TooLong,
     /// The node is ourselves.
     #[error("{0} is this machine itself")]
     Oneself(Name),
@@ -80,6 +95,13 @@ pub enum CommandError {
     /// A credential could not be made.
     #[error("the credential cannot be signed: {0}")]
     Credential(#[from] CredentialError),
+}
+
+fn no_such_guest(name: &Name, host: Option<&Name>) -> String {
+    host.map_or_else(
+        || format!("this machine has no guest {name}: `hopmesh guest list` lists them"),
+        |host| format!("{name} is a guest of {host}: remove it there"),
+    )
 }
 
 /// What an invite is to give.
@@ -180,7 +202,7 @@ impl Node {
         if self.members.own().claims().roles.admin { Ok(()) } else { Err(CommandError::NotAdmin) }
     }
 
-    fn ipv4_wish(&self, address: IpAddr) -> Result<Ipv4Addr, CommandError> {
+    pub(super) fn ipv4_wish(&self, address: IpAddr) -> Result<Ipv4Addr, CommandError> {
         match address {
             IpAddr::V4(address) => Ok(address),
             IpAddr::V6(_) => Err(CommandError::Ipv6(address, self.members.range())),
@@ -193,10 +215,15 @@ impl Node {
         wish: Option<Ipv4Addr>,
         own: Option<&InviteId>,
     ) -> Result<Ipv4Addr, AddressError> {
-        let mut taken = self.members.taken_addresses();
+        allocate_ipv4(self.members.range(), &self.taken(own), wish)
+    }
+
+    /// What is given away of the range, or promised by other invites than this one.
+    pub(super) fn taken(&self, own: Option<&InviteId>) -> Taken {
+        let mut taken = self.members.taken();
         let open = self.invites.iter().filter(|i| i.used_by.is_none() && Some(&i.id) != own);
-        taken.extend(open.filter_map(IssuedInvite::address));
-        allocate_ipv4(self.members.range(), &taken, wish)
+        taken.addresses.extend(open.filter_map(IssuedInvite::address));
+        taken
     }
 
     pub(super) fn new_claims(
@@ -229,11 +256,13 @@ impl Node {
     /// Signs claims with the root key for admins, with our own for members.
     pub(super) fn sign_claims(&self, claims: Claims) -> Result<Chain, CommandError> {
         self.must_be_admin()?;
-        if !claims.roles.admin {
-            return Ok(self.members.own().extend(claims, &self.identity.signing)?);
-        }
-        let root = self.members.network.root.as_ref().ok_or(CommandError::NotRoot)?;
-        Ok(Chain::of_root(claims, root))
+        let chain = if claims.roles.admin {
+            let root = self.members.network.root.as_ref().ok_or(CommandError::NotRoot)?;
+            Chain::of_root(claims, root)
+        } else {
+            self.members.own().extend(claims, &self.identity.signing)?
+        };
+        if chain.encode().len() > CHAIN_LENGTH_MAX { Err(CommandError::TooLong) } else { Ok(chain) }
     }
 
     /// Gives a node an IPv4 mesh address.

@@ -428,6 +428,7 @@ impl Node {
                 | Kind::Reissue
                 | Kind::LinkState
                 | Kind::Epoch
+                | Kind::Guest
                 | Kind::Policy => 2,
             };
             (record.is_tombstone(), place, Some(body.owner) != holder)
@@ -520,6 +521,7 @@ impl Node {
                 network: &self.members.network.name,
                 own: self.identity.node(),
                 members: &members,
+                guests: &self.guests,
                 round_trips: self.zone.round_trips(),
             },
         );

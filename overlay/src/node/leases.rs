@@ -21,7 +21,8 @@ impl Node {
             Kind::LinkState => !is_of_member(),
             Kind::Confirmation if !self.is_admin(&body.owner) => true,
             Kind::Confirmation if !record.is_tombstone() => false,
-            Kind::Service | Kind::Claim | Kind::Confirmation => {
+            Kind::Guest if !record.is_tombstone() => !is_of_member(),
+            Kind::Service | Kind::Claim | Kind::Confirmation | Kind::Guest => {
                 let end = body.not_before_s.saturating_add(body.ttl_s.into());
                 !is_of_member() || self.unix_s(now) > end.saturating_add(CLOCK_SKEW_S)
             }
@@ -31,6 +32,11 @@ impl Node {
     /// Lets a lease take effect that has become the latest of its key.
     pub(super) fn apply_lease(&mut self, key: &Key, content: &Content, was_there: bool, now: Instant) {
         let Some(record) = self.registry.get(key) else { return };
+        if key.kind == Kind::Guest && self.guests.handle_record(content) {
+            self.zone.is_old = true;
+            self.unwritten.leases.get_or_insert(now + LEASES_DELAY);
+            return self.look_at_hosts(now);
+        }
         let is_different = self.services.handle_record(record, content);
         if is_different {
             self.services_changed(now);
@@ -45,10 +51,17 @@ impl Node {
 
     /// Somebody tells us what we have said ourselves: before our state was lost, or set back. What holds now is said anew.
     pub(super) fn handle_own_lease(&mut self, key: &Key, now: Instant) {
-        if key.kind == Kind::Confirmation {
-            self.handle_own_confirmation(key, now);
-        } else {
-            self.publishing.handle_own_word(now);
+        match key.kind {
+            Kind::Confirmation => self.handle_own_confirmation(key, now),
+            Kind::Guest => self.tell_of_guests(now),
+            Kind::Service
+            | Kind::Claim
+            | Kind::Member
+            | Kind::Revocation
+            | Kind::Reissue
+            | Kind::LinkState
+            | Kind::Epoch
+            | Kind::Policy => self.publishing.handle_own_word(now),
         }
     }
 
@@ -58,6 +71,7 @@ impl Node {
             self.registry.forget_owner(kind, node);
         }
         self.services.forget_owner(node);
+        self.forget_guests(node, now);
         self.services_changed(now);
     }
 
@@ -114,7 +128,7 @@ impl Node {
     pub(super) fn persist_leases(&mut self, now: Instant) {
         self.unwritten.leases = None;
         let lease = |record: &Record| (record.clone(), self.registry.age(record, now).unwrap_or_default());
-        let kept = [Kind::Claim, Kind::Confirmation].map(|kind| self.registry.of_kind(kind));
+        let kept = [Kind::Claim, Kind::Confirmation, Kind::Guest].map(|kind| self.registry.of_kind(kind));
         let leases = Leases {
             written_s: self.unix_s(now),
             claims: kept.into_iter().flatten().map(lease).collect(),
@@ -128,7 +142,7 @@ impl Node {
         let off = Duration::from_secs(self.unix_s(now).saturating_sub(leases.written_s));
         for (record, age) in leases.claims {
             let Ok(content) = record.content(&self.members.id()) else { continue };
-            if !matches!(record.body().kind, Kind::Claim | Kind::Confirmation) {
+            if !matches!(record.body().kind, Kind::Claim | Kind::Confirmation | Kind::Guest) {
                 continue;
             }
             let key = record.key();

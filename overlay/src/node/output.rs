@@ -1,5 +1,6 @@
 //! What a Node asks of the world, and tells it.
 
+use crate::guest::HostedGuests;
 use crate::state::StateFile;
 use crate::tables::Tables;
 use nat::{Remote, SocketId};
@@ -86,6 +87,8 @@ pub enum Output {
     },
     /// Our own mesh addresses are others now.
     Addresses(Vec<IpAddr>),
+    /// These are our guests now: who runs the tunnels drops all others at once.
+    Guests(HostedGuests),
     /// Names mean something else now.
     Zone(Arc<Zone>),
     /// What a service name means that was asked for by [`super::Node::find`].
@@ -156,6 +159,8 @@ pub enum WaitReason {
     Enrolment,
     /// An admin looks for credentials to renew.
     Review,
+    /// An admin gives a host addresses for its guests.
+    Grant,
 }
 
 /// A change of state.

@@ -83,6 +83,7 @@ impl Node {
             Content::Service { .. }
             | Content::Claim { .. }
             | Content::Confirmation { .. }
+            | Content::Guest { .. }
             | Content::Withdrawn { .. } => None,
             // Whatever happens to us in the next moment: a node that was revoked stays out.
             // And one that has a secret to ask for asks for it.
@@ -106,6 +107,7 @@ impl Node {
             | Content::Service { .. }
             | Content::Claim { .. }
             | Content::Confirmation { .. }
+            | Content::Guest { .. }
             | Content::Withdrawn { .. } => self.spread(news, from, now),
         }
         if !self.peers.is_alone() {
@@ -172,6 +174,7 @@ impl Node {
             Content::Service { .. }
             | Content::Claim { .. }
             | Content::Confirmation { .. }
+            | Content::Guest { .. }
             | Content::Withdrawn { .. } => {}
             Content::Reissue { chain } => {
                 let node = chain.claims().node;
@@ -237,6 +240,7 @@ impl Node {
                     .for_each(|peer| self.forget_peer(peer, now));
                 self.routes_are_old = true;
                 self.outputs.push_back(Output::Event(Event::SelfRevoked));
+                self.outputs.push_back(Output::Guests(self.hosted_guests()));
                 self.persist_records();
             }
             return;
@@ -268,6 +272,7 @@ impl Node {
             self.outputs.push_back(Output::Addresses(list));
         }
         self.announce(now);
+        self.house_guests(now);
     }
 
     /// Signs our member record anew when what it says has changed, and spreads it.

@@ -16,6 +16,7 @@ impl Node {
         }
         // We may have become an admin since.
         self.review_epoch(now);
+        self.look_at_hosts(now);
         for node in self.members.losers() {
             if let Some(claims) = self.claims_signed_here(&node) {
                 self.settle(&claims, now);
@@ -32,7 +33,7 @@ impl Node {
     }
 
     /// A node's claims, when it is up to us to sign them.
-    fn claims_signed_here(&self, node: &NodeId) -> Option<Claims> {
+    pub(super) fn claims_signed_here(&self, node: &NodeId) -> Option<Claims> {
         let chain = self.members.chain(node)?;
         let ours = match chain.admin() {
             Some(admin) => admin.node == self.identity.node(),

@@ -68,6 +68,19 @@ impl Node {
         }
         let own = self.members.own().claims();
         routes.own = vec![IpAddr::V4(own.ipv4.addr()), IpAddr::V6(own.ipv6())];
+        for (position, guest) in self.hosted_guests() {
+            let addresses = guest.v4.map(IpAddr::V4).into_iter().chain([IpAddr::V6(guest.v6)]);
+            routes.guests.extend(addresses.map(|address| (address, position)));
+        }
+        for guest in self.guests() {
+            // Their IPv4 addresses are in prefixes of their hosts.
+            let v6 = guest.addresses.into_iter().filter(IpAddr::is_ipv6);
+            if let Some(peer) = self.peers.get(&guest.host) {
+                for address in v6 {
+                    routes.table.insert(address.into(), peer.position);
+                }
+            }
+        }
         for (prefix, owner) in self.members.owners() {
             if let Some(peer) = self.peers.get(&owner) {
                 routes.table.insert(prefix, peer.position);

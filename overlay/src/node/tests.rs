@@ -6,6 +6,7 @@ mod discovery;
 mod enrolment;
 mod epoch;
 mod flood;
+mod guest;
 mod handshake;
 mod idle;
 mod impostor;

@@ -49,6 +49,8 @@ impl Node {
         if self.unwritten.services.is_some_and(|at| now >= at) {
             self.persist_services();
         }
+        self.persist_guests_again(now);
+        self.run_grants(now);
         if now >= self.next_review {
             self.review(now);
         }
@@ -170,6 +172,7 @@ impl Node {
             Some(StateFile::Contacts) => unwritten.contacts.get_or_insert(at),
             Some(StateFile::Network) => unwritten.network.get_or_insert(at),
             Some(StateFile::Services) => unwritten.services.get_or_insert(at),
+            Some(StateFile::Guests) => unwritten.guests.get_or_insert(at),
             Some(StateFile::Leases) => unwritten.leases.get_or_insert(at),
             // What an invite was to give is taken back instead.
             Some(StateFile::Invites | StateFile::Identity) | None => return,
@@ -244,8 +247,10 @@ impl Node {
         consider(self.lease_deadline(), WaitReason::Lease);
         consider(self.publishing.deadline(), WaitReason::Publication);
         consider(self.confirming.deadline(), WaitReason::Confirmation);
+        consider(self.hosting.deadline(), WaitReason::Grant);
         consider(self.zone_deadline(), WaitReason::Zone);
         consider(self.unwritten.services, WaitReason::Persist);
+        consider(self.unwritten.guests, WaitReason::Persist);
         consider(self.unwritten.leases, WaitReason::Persist);
         consider(self.unwritten.records, WaitReason::Persist);
         consider(self.unwritten.contacts, WaitReason::Persist);

@@ -81,6 +81,7 @@ impl Node {
             network: &self.members.network.name,
             own: self.identity.node(),
             members: &members,
+            guests: &self.guests,
             round_trips: &self.zone.round_trips,
         });
         zone.known = self.known_part();

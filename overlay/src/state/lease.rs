@@ -5,6 +5,7 @@
 //! is not believed by a node that knew better before its restart.
 
 use super::StateError;
+use crate::guest::Guest;
 use crate::service::Publication;
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
@@ -103,6 +104,20 @@ pub fn encode_services(publications: &Vec<Publication>) -> Zeroizing<Vec<u8>> {
 /// # Errors
 /// [`StateError::Malformed`].
 pub fn decode_services(bytes: &[u8]) -> Result<Vec<Publication>, StateError> {
+    Ok(cbor::decode(bytes)?)
+}
+
+/// The bytes of [`super::StateFile::Guests`].
+#[must_use]
+pub fn encode_guests(guests: &Vec<Guest>) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(cbor::encode(guests))
+}
+
+/// Reads [`super::StateFile::Guests`].
+///
+/// # Errors
+/// [`StateError::Malformed`].
+pub fn decode_guests(bytes: &[u8]) -> Result<Vec<Guest>, StateError> {
     Ok(cbor::decode(bytes)?)
 }
 

@@ -53,6 +53,8 @@ impl World {
                     }
                     self.transmit(machine, to, None, bytes);
                 }
+                // Machines here have no guests.
+                Inbound::WireGuard => up.drops.count(overlay::DropReason::Guest),
                 Inbound::Slow(input, from) => up.node.handle_slow(input, from, now),
                 Inbound::Drop(reason) => {
                     up.drops.count(reason);
@@ -79,6 +81,7 @@ impl World {
                 up.staged += 1;
                 up.node.handle_packet(position, packet, now);
             }
+            Outbound::Guest(_) => self.refuse(machine, &packet, "for a guest"),
             Outbound::TooBig(mtu) => self.refuse(machine, &packet, &format!("longer than {mtu}")),
             Outbound::Unreachable(_, reason) | Outbound::Drop(reason) => {
                 up.drops.count(reason);
@@ -119,7 +122,7 @@ impl World {
                 up.node.handle_refused(probe, now);
             }
             Output::TransmitWhole { remote, bytes, .. } => self.transmit(machine, remote, None, bytes),
-            Output::InterfaceMtu(_) => {}
+            Output::InterfaceMtu(_) | Output::Guests(_) => {}
             Output::OpenSockets { first, count } => self.open_sockets(machine, first, count),
             Output::CloseSockets { first, count } => self.close_sockets(machine, first, count),
             // Machines here say that they have no streams.

@@ -80,7 +80,7 @@ fn merged(packets: &[(Vec<u8>, bool)]) -> Vec<(Offload, Vec<u8>)> {
         bytes.extend([0xdd; 16]);
         let packet = Packet::parse(&bytes[range.clone()]).unwrap();
         let transport = Transport::of(&packet, &bytes[range.clone()]);
-        all.push(Opened { range, packet, transport, is_unsummed: *is_unsummed });
+        all.push(Opened { range, packet, transport, is_unsummed: *is_unsummed, guest: None });
     }
     all.iter().for_each(|opened| merger.push(opened, &bytes));
     merger.finish(&mut bytes);

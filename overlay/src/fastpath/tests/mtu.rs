@@ -42,6 +42,7 @@ impl Path {
                     | Inbound::Half(..)
                     | Inbound::Slow(..)
                     | Inbound::Forward(..)
+                    | Inbound::WireGuard
                     | Inbound::Drop(_)) => panic!("{other:?}"),
                 };
                 out.push((bytes[opened.range].to_vec(), opened.is_unsummed));

@@ -145,6 +145,8 @@ impl Lab {
             held_writes: vec![],
             files: BTreeMap::new(),
             tun: vec![],
+            for_guests: vec![],
+            hosted: crate::HostedGuests::new(),
             unreachable: vec![],
             too_big: vec![],
             mtus: vec![],

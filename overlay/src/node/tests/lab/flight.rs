@@ -28,6 +28,7 @@ impl Lab {
                 }
             }
             Outbound::Stage(position) => machine.node.handle_packet(*position, packet.to_vec(), now),
+            Outbound::Guest(guest) => machine.for_guests.push((*guest, packet.to_vec())),
             Outbound::Unreachable(reason, drop) => {
                 machine.node.drops().count(*drop);
                 machine.unreachable.push((packet.to_vec(), *reason));
@@ -72,7 +73,11 @@ impl Lab {
             let mut bytes = flight.bytes.clone();
             match fastpath::inbound(&machine.tables, &mut bytes, flight.from) {
                 Inbound::Packet(opened, news) => {
-                    machine.tun.push(bytes[opened.range].to_vec());
+                    let packet = bytes[opened.range].to_vec();
+                    match opened.guest {
+                        Some(guest) => machine.for_guests.push((guest, packet)),
+                        None => machine.tun.push(packet),
+                    }
                     news.into_iter().for_each(|(news, from)| machine.node.handle_slow(news, from, self.now));
                 }
                 Inbound::Half(packet, news) => {
@@ -85,6 +90,7 @@ impl Lab {
                     notice.into_iter().for_each(|input| machine.node.handle_slow(input, from, self.now));
                     self.fly(Flight { from, to, bytes });
                 }
+                Inbound::WireGuard => panic!("nobody in this lab speaks it"),
                 Inbound::Drop(reason) => machine.node.drops().count(reason),
             }
             self.poll(at);
@@ -122,6 +128,7 @@ impl Lab {
                         self.fly(Flight { from, to: remote, bytes });
                     }
                 }
+                Output::Guests(hosted) => machine.hosted = hosted,
                 Output::InterfaceMtu(mtu) => machine.mtus.push(mtu),
                 Output::Publish(tables) => machine.tables = tables,
                 Output::Release(packets) => packets.iter().for_each(|packet| {

@@ -2,8 +2,8 @@
 
 use crate::joiner::{JoinError, Joiner};
 use crate::state::{
-    Contact, Leases, Network, StateFile, decode_contacts, decode_invites, decode_leases, decode_records,
-    decode_services,
+    Contact, Leases, Network, StateFile, decode_contacts, decode_guests, decode_invites, decode_leases,
+    decode_records, decode_services,
 };
 use crate::tables::Tables;
 use crate::{Event, Identity, Node, Params};
@@ -34,6 +34,9 @@ pub(crate) struct Machine {
     pub(crate) held_writes: Vec<u64>,
     pub(crate) files: BTreeMap<StateFile, Vec<u8>>,
     pub(crate) tun: Vec<Vec<u8>>,
+    /// What came for its guests, by their positions.
+    pub(crate) for_guests: Vec<(u32, Vec<u8>)>,
+    pub(crate) hosted: crate::HostedGuests,
     pub(crate) unreachable: Vec<(Vec<u8>, Unreachable)>,
     pub(crate) too_big: Vec<(Vec<u8>, u16)>,
     /// What the interface was to take.
@@ -103,6 +106,7 @@ pub(super) fn start(
         records: file(StateFile::Records).map_or(vec![], |bytes| decode_records(bytes).unwrap()),
         contacts: file(StateFile::Contacts).map_or(vec![], |bytes| decode_contacts(bytes).unwrap()),
         publications: file(StateFile::Services).map_or(vec![], |bytes| decode_services(bytes).unwrap()),
+        guests: file(StateFile::Guests).map_or(vec![], |bytes| decode_guests(bytes).unwrap()),
         leases: file(StateFile::Leases).map_or_else(Leases::default, |bytes| decode_leases(bytes).unwrap()),
         rekey_after,
         full_replication_max,
