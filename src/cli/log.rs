@@ -59,7 +59,8 @@ pub(super) fn set_level(level: LogLevel) {
 
 fn filter(wanted: Option<&str>, level: LogLevel) -> Result<EnvFilter, Failure> {
     // The DHT's crate complains each second while there is no internet, which the daemon knows and says itself.
-    let configured = format!("{level},mainline=off");
+    // And boringtun calls it an error that a telephone was switched off.
+    let configured = format!("{level},mainline=off,boringtun=off");
     let wanted = wanted.filter(|wanted| !wanted.is_empty()).unwrap_or(&configured);
     EnvFilter::try_new(wanted).map_err(|_| {
         Failure::Failed(format!("{VARIABLE} is {wanted:?}: set it to error, warn, info, debug or trace"))
@@ -142,8 +143,8 @@ mod tests {
     #[test]
     fn the_variable_wins_and_must_make_sense() {
         let shown = |wanted| filter(wanted, LogLevel::Warn).map(|filter| filter.to_string()).ok();
-        assert_eq!(shown(None).as_deref(), Some("mainline=off,warn"));
-        assert_eq!(shown(Some("")).as_deref(), Some("mainline=off,warn"));
+        assert_eq!(shown(None).as_deref(), Some("boringtun=off,mainline=off,warn"));
+        assert_eq!(shown(Some("")).as_deref(), Some("boringtun=off,mainline=off,warn"));
         assert_eq!(shown(Some("debug")).as_deref(), Some("debug"));
         assert_eq!(shown(Some("overlay=trace,info")).as_deref(), Some("overlay=trace,info"));
         assert_eq!(shown(Some("a=b=c")), None);

@@ -13,6 +13,7 @@ mod dht_node;
 mod diagnosis;
 mod doctor;
 mod failure;
+mod guest;
 mod handover;
 mod installation;
 mod lifecycle;
@@ -91,6 +92,7 @@ enum Command {
     Assign(membership::Assign),
     Delegate(membership::Delegate),
     Revoke(membership::Revoke),
+    Guest(guest::Guest),
     Publish(publication::Publish),
     Unpublish(publication::Unpublish),
     Services(service::Services),
@@ -143,6 +145,7 @@ fn dispatch(command: Command, context: &mut Context<'_>, err: &mut dyn Write) ->
         Command::Assign(command) => command.run(context),
         Command::Delegate(command) => command.run(context),
         Command::Revoke(command) => command.run(context),
+        Command::Guest(command) => command.run(context),
         Command::Publish(command) => command.run(context),
         Command::Unpublish(command) => command.run(context),
         Command::Services(command) => command.run(context),

@@ -65,13 +65,21 @@ impl Peers {
         let reply = ask(context)?;
         if context.json() {
             let peers: Vec<_> = reply.peers.iter().map(view::Peer::from).collect();
-            return context.print_json(&json!({ "peers": peers }));
+            let guests: Vec<_> = reply.guests.iter().map(view::Guest::from).collect();
+            return context.print_json(&json!({ "peers": peers, "guests": guests }));
         }
-        if reply.peers.is_empty() {
+        if reply.peers.is_empty() && reply.guests.is_empty() {
             let invite = context.command_line("invite");
             return context.say(format!("no peers yet: `{invite}` prints an invite for the next machine"));
         }
-        context.say_all(peer_table(&reply.peers.iter().collect::<Vec<_>>(), true))
+        if !reply.peers.is_empty() {
+            context.say_all(peer_table(&reply.peers.iter().collect::<Vec<_>>(), true))?;
+        }
+        if !reply.guests.is_empty() {
+            context.say("")?;
+            context.say_all(super::guest::table(&reply.guests))?;
+        }
+        Ok(())
     }
 }
 
@@ -124,6 +132,9 @@ fn summary(reply: &StatusReply) -> Vec<String> {
     }
     row("up", format!("{}  version {}", text::duration(Duration::from_secs(reply.uptime_s)), reply.version));
     row("peers", peer_counts(&reply.peers));
+    if !reply.guests.is_empty() {
+        row("guests", guest_counts(&reply.guests));
+    }
     if !reply.drops.is_empty() {
         row("drops", drops(reply));
     }
@@ -156,6 +167,17 @@ fn peer_counts(peers: &[Peer]) -> String {
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
     if said.is_empty() { "none yet".to_owned() } else { said.join(", ") }
+}
+
+/// `2 here, 1 of them connected; 3 of others`.
+fn guest_counts(guests: &[api::Guest]) -> String {
+    let own = guests.iter().filter(|guest| guest.is_own).count();
+    let connected = guests.iter().filter(|guest| guest.last_handshake_s.is_some()).count();
+    match (own, guests.len() - own) {
+        (0, others) => format!("{others} of others"),
+        (own, 0) => format!("{own} here, {connected} of them connected"),
+        (own, others) => format!("{own} here, {connected} of them connected; {others} of others"),
+    }
 }
 
 fn drops(reply: &StatusReply) -> String {

@@ -7,7 +7,12 @@ use qrcode::{EcLevel, QrCode};
 ///
 /// An invite is read without regard to case, and capitals make the code a third smaller.
 pub(super) fn lines(text: &str) -> Vec<String> {
-    let Ok(code) = QrCode::with_error_correction_level(text.to_ascii_uppercase(), EcLevel::L) else {
+    exact_lines(&text.to_ascii_uppercase())
+}
+
+/// As [`lines`] of a text that is read with regard to case.
+pub(super) fn exact_lines(text: &str) -> Vec<String> {
+    let Ok(code) = QrCode::with_error_correction_level(text, EcLevel::L) else {
         return Vec::new();
     };
     let image = code.render().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();

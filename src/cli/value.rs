@@ -24,6 +24,14 @@ pub(super) fn node(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// A public key of `WireGuard`: 32 bytes in base64 (RFC 4648).
+pub(super) fn guest_key(text: &str) -> Result<[u8; 32], String> {
+    let bytes = data_encoding::BASE64.decode(text.trim().as_bytes()).ok();
+    bytes
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| "a WireGuard key is 44 characters that end in =, as `wg pubkey` prints it".to_owned())
+}
+
 /// A version of a service.
 pub(super) fn version(text: &str) -> Result<String, String> {
     text.parse::<wire::service::Version>()

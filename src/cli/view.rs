@@ -27,7 +27,31 @@ pub(super) struct Status<'a> {
     /// Absent where the daemon is older.
     #[serde(skip_serializing_if = "Option::is_none")]
     held: Option<Held>,
+    /// WireGuard clients of all nodes; left out where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    guests: Vec<Guest<'a>>,
     problems: &'a [String],
+}
+
+/// A WireGuard client.
+#[derive(Debug, Serialize)]
+pub(super) struct Guest<'a> {
+    name: &'a str,
+    host: &'a str,
+    addresses: &'a [String],
+    public_key: String,
+    /// Of this machine's own guests only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tunnel: Option<GuestTunnel<'a>>,
+}
+
+/// How a guest's tunnel is.
+#[derive(Debug, Serialize)]
+pub(super) struct GuestTunnel<'a> {
+    remote: Option<&'a str>,
+    last_handshake_s: Option<f64>,
+    rx_bytes: u64,
+    tx_bytes: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -140,7 +164,25 @@ impl<'a> From<&'a api::StatusReply> for Status<'a> {
                 parts: held.parts,
                 is_complete: held.is_complete,
             }),
+            guests: reply.guests.iter().map(Guest::from).collect(),
             problems: &reply.problems,
+        }
+    }
+}
+
+impl<'a> From<&'a api::Guest> for Guest<'a> {
+    fn from(guest: &'a api::Guest) -> Self {
+        Self {
+            name: &guest.name,
+            host: &guest.host,
+            addresses: &guest.addresses,
+            public_key: data_encoding::BASE64.encode(&guest.public_key),
+            tunnel: guest.is_own.then(|| GuestTunnel {
+                remote: guest.remote.as_deref(),
+                last_handshake_s: guest.last_handshake_s.map(thousandths),
+                rx_bytes: guest.rx_bytes,
+                tx_bytes: guest.tx_bytes,
+            }),
         }
     }
 }

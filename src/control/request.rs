@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use overlay::{Publication, Zone};
+use overlay::{GuestRequest, Publication, Zone};
 use tokio::sync::{broadcast, oneshot};
 use wire::Name;
 use wire::service::Version;
@@ -96,6 +96,15 @@ pub enum Command {
         /// Only of this version.
         version: Option<Version>,
     },
+    /// A guest of this node: answer [`Reply::GuestAdded`], or a refusal of kind [`RefusalKind::Timeout`].
+    AddGuest(GuestRequest),
+    /// All guests: answer [`Reply::Guests`].
+    Guests,
+    /// No guest any more: answer [`Reply::GuestRemoved`].
+    RemoveGuest {
+        /// Its name.
+        name: Name,
+    },
     /// What names mean: answer [`Reply::Zone`].
     Zone,
     /// What a name means that the zone does not know, by asking who does: answer [`Reply::Zone`] with that service, or without any
@@ -153,6 +162,12 @@ pub enum Reply {
     Published(api::PublishReply),
     /// To [`Command::Unpublish`].
     Unpublished(api::UnpublishReply),
+    /// To [`Command::AddGuest`].
+    GuestAdded(Box<api::AddGuestReply>),
+    /// To [`Command::Guests`].
+    Guests(api::GuestsReply),
+    /// To [`Command::RemoveGuest`].
+    GuestRemoved(api::RemoveGuestReply),
     /// To [`Command::Zone`] and [`Command::Find`].
     Zone(Arc<Zone>),
     /// To [`Command::Watch`].

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use overlay::Zone;
+use overlay::{GuestRequest, Zone};
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Request as Call, Response, Status};
 
@@ -133,6 +133,29 @@ impl api::control_server::Control for Service {
         Ok(Response::new(reply))
     }
 
+    async fn add_guest(
+        &self,
+        call: Call<api::AddGuestRequest>,
+    ) -> Result<Response<api::AddGuestReply>, Status> {
+        let command = parse_guest(&call.into_inner())?;
+        let Reply::GuestAdded(reply) = self.ask(command).await? else { return Err(mismatch()) };
+        Ok(Response::new(*reply))
+    }
+
+    async fn guests(&self, _: Call<api::GuestsRequest>) -> Result<Response<api::GuestsReply>, Status> {
+        let Reply::Guests(reply) = self.ask(Command::Guests).await? else { return Err(mismatch()) };
+        Ok(Response::new(reply))
+    }
+
+    async fn remove_guest(
+        &self,
+        call: Call<api::RemoveGuestRequest>,
+    ) -> Result<Response<api::RemoveGuestReply>, Status> {
+        let command = Command::RemoveGuest { name: call.into_inner().name.parse().map_err(invalid)? };
+        let Reply::GuestRemoved(reply) = self.ask(command).await? else { return Err(mismatch()) };
+        Ok(Response::new(reply))
+    }
+
     async fn services(&self, _: Call<api::ServicesRequest>) -> Result<Response<api::ServicesReply>, Status> {
         let Reply::Zone(zone) = self.ask(Command::Zone).await? else { return Err(mismatch()) };
         Ok(Response::new(zone::services(&zone)))
@@ -205,6 +228,22 @@ fn parse_ping(request: api::PingRequest) -> Result<Command, Refusal> {
         return Err(invalid("a ping is waited for at least a millisecond and at most a minute"));
     }
     Ok(Command::Ping { node: parse_node(request.node)?, timeout })
+}
+
+fn parse_guest(request: &api::AddGuestRequest) -> Result<Command, Refusal> {
+    let key: [u8; 32] = request
+        .public_key
+        .as_slice()
+        .try_into()
+        .map_err(|_| invalid("a WireGuard key has 32 bytes: give what `wg pubkey` prints"))?;
+    if key == [0; 32] {
+        return Err(invalid("this WireGuard key is nobody's: give what `wg pubkey` prints"));
+    }
+    Ok(Command::AddGuest(GuestRequest {
+        name: request.name.parse().map_err(invalid)?,
+        key: wire::GuestKey(key),
+        address: request.address.as_deref().map(parse_address).transpose()?,
+    }))
 }
 
 pub(super) fn parse_node(text: String) -> Result<String, Refusal> {

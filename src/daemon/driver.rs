@@ -21,6 +21,7 @@ use wire::{Candidate, credential::Claims};
 use super::asks::WaitingAsk;
 use super::discovery::Discovery;
 use super::events;
+use super::guests::NewGuest;
 use super::metrics::Exporter;
 use super::names::Names;
 use super::outside::Outside;
@@ -35,6 +36,7 @@ use super::worker::{self, Crew, RELEASED_MAX, SLOW_MAX, Shared, ToNode, ToWorker
 use super::{FIRST_INVITE_LIFE, Ready};
 use crate::control::{self, REQUESTS_MAX, Reply, Request};
 use crate::dns::{ASKS_MAX, Ask};
+use crate::guests::{GuestThread, Guests};
 use crate::io::netlink::Netlink;
 use crate::io::notify::Notifier;
 use crate::io::poll::Wake;
@@ -67,6 +69,8 @@ pub(super) struct Driver {
     pub(super) asks: Vec<WaitingAsk>,
     /// What the Node has found out, not told yet.
     pub(super) found: Vec<(wire::Name, Option<Arc<overlay::Zone>>)>,
+    /// Who waits for the address of a guest.
+    pub(super) new_guests: Vec<NewGuest>,
     /// The latest write that failed.
     pub(super) write_failure: Option<String>,
     pub(super) directory: StateDirectory,
@@ -116,7 +120,9 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
     let [interrupt, terminate, hangup] = signals;
     let signals = [interrupt?, terminate?, hangup?];
+    let door = wire::secret::guest_door_key(&loaded.identity.noise.to_bytes());
     let node = make_node(loaded, &settings);
+    let (guests, knocks) = Guests::new(door, node.drops());
     let (to_node, from_worker) = channel::channel(SLOW_MAX);
     let (to_worker, from_node) = mpsc::sync_channel(RELEASED_MAX);
     let mut outside = Outside::start(&settings, udp.port());
@@ -124,7 +130,7 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     let (requests, requested) = channel::channel(REQUESTS_MAX);
     let reload = Reload::new(settings.clone(), source, (ask, requests.clone()), tun.index());
     let mut driver = Driver::new(
-        (node, outside.sender()),
+        (node, outside.sender(), guests.clone()),
         udp,
         directory,
         to_worker,
@@ -139,6 +145,8 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     driver.node.handle_carriers(driver.discovery.carriers(), clock::now());
     outside.look_at_gateway(&netlink).await;
     driver.node.handle_stream_port(outside.stream_port(), clock::now());
+    let wire = driver.shared.clone();
+    let guest_thread = GuestThread::start(guests, knocks, move |remote, bytes| wire.send(remote, bytes))?;
     let crew = Crew::start(tun, &driver.shared, &to_node, from_node)?;
     drop(to_node);
     driver.declare(settings.service);
@@ -155,6 +163,7 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     driver.notifier.stopping();
     outside.close().await;
     std::mem::take(&mut driver.names).close(&driver.directory).await;
+    guest_thread.stop();
     let outcome = driver.finish(crew);
     drop(shutdown);
     server.await.context("the control server failed")?;
@@ -169,6 +178,7 @@ fn make_node(loaded: Loaded, settings: &config::Settings) -> Node {
         records: loaded.records,
         contacts: loaded.contacts,
         publications: loaded.publications,
+        guests: loaded.guests,
         leases: loaded.leases,
         rekey_after: Duration::from_secs(settings.session.rekey_after_s),
         suites: quick_suites(),
@@ -193,7 +203,7 @@ pub(super) fn hop_params(settings: &config::Settings) -> overlay::HopParams {
 
 impl Driver {
     fn new(
-        (mut node, streams): (Node, Option<StreamSender>),
+        (mut node, streams, guests): (Node, Option<StreamSender>, Arc<Guests>),
         udp: Udp,
         directory: StateDirectory,
         to_worker: mpsc::SyncSender<ToWorker>,
@@ -206,6 +216,7 @@ impl Driver {
             drops: node.drops(),
             streams,
             too_long_told: AtomicBool::new(false),
+            guests,
             asks_stun: !settings.stun.servers.is_empty(),
             stun_budget: Mutex::new(Budget::new(clock::now())),
             wakes: (0..worker::count(settings.interface.workers).get())
@@ -213,6 +224,7 @@ impl Driver {
                 .collect::<std::io::Result<_>>()?,
             stop: AtomicBool::new(false),
         };
+        shared.guests.set(&node.hosted_guests());
         let now = clock::now();
         let zone = Arc::new(ArcSwap::new(node.zone()));
         let discovery = Discovery::start(settings, state::load_dht(&directory));
@@ -221,6 +233,7 @@ impl Driver {
             pings: vec![],
             asks: vec![],
             found: vec![],
+            new_guests: vec![],
             write_failure: None,
             directory,
             shared: Arc::new(shared),
@@ -263,7 +276,7 @@ impl Driver {
         let mut wall_clock = tokio::time::interval(WALL_CLOCK_INTERVAL);
         let mut heartbeat = self.notifier.interval().map(tokio::time::interval);
         while self.ending.is_none() {
-            let deadline = self.deadline.into();
+            let deadline = self.guests_deadline().map_or(self.deadline, |at| at.min(self.deadline)).into();
             tokio::select! {
                 message = from_worker.recv() => match message {
                     Some(message) => self.take_slow(message, &mut from_worker, outside),
@@ -357,6 +370,7 @@ impl Driver {
                     tracing::info!(?addresses, "an admin has given this machine other mesh addresses");
                     self.new_addresses = true;
                 }
+                Output::Guests(hosted) => self.shared.guests.set(&hosted),
                 Output::Zone(zone) => {
                     self.services.handle_zone(zone.clone());
                     self.zone.store(zone);
@@ -376,6 +390,7 @@ impl Driver {
             self.shared.wake_first();
         }
         self.tell_found();
+        self.tell_guests();
     }
 
     pub(super) fn tell_worker(&self, message: ToWorker) {
@@ -445,6 +460,7 @@ impl Driver {
             outside: &self.outside(),
             problems: self.problems(&view),
             names: self.names.view(),
+            guests: self.guest_views(),
         };
         report::status(&view, around)
     }

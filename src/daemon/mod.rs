@@ -18,6 +18,7 @@ mod discovery;
 mod driver;
 mod enrol;
 mod events;
+mod guests;
 mod machine;
 mod metrics;
 mod names;

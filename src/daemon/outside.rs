@@ -186,6 +186,8 @@ impl Driver {
                     self.node.handle_slow(notice, remote, clock::now());
                 }
             }
+            // Guests come by UDP.
+            Inbound::WireGuard => self.shared.drops.count(DropReason::Guest),
             Inbound::Drop(reason) => self.shared.drops.count(reason),
         }
     }

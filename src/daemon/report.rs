@@ -21,6 +21,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) outside: &'a Outside,
     pub(super) problems: Vec<String>,
     pub(super) names: Option<api::Names>,
+    pub(super) guests: Vec<api::Guest>,
 }
 
 /// What of paths the Node does not know; the default is that nobody knows it.
@@ -59,6 +60,7 @@ pub(super) fn status(view: &View, around: Surroundings<'_>) -> api::StatusReply 
         peers: view.peers.iter().map(|view| peer(view, around.outside)).collect(),
         drops: around.drops.counted().map(|(reason, count)| (reason.to_owned(), count)).collect(),
         problems,
+        guests: around.guests,
         names: around.names,
         held: Some(api::Held {
             records: view.held.records as u64,

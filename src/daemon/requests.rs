@@ -63,6 +63,9 @@ impl Driver {
             Command::Publish { publication, sharing_nodes } => self.publish(*publication, &sharing_nodes),
             Command::Unpublish { name, version } => self.unpublish(&name, version.as_ref()),
             Command::Find { name } => return self.find_place(name, reply),
+            Command::AddGuest(request) => return self.add_guest(request, reply),
+            Command::Guests => Ok(Reply::Guests(api::GuestsReply { guests: self.guest_views() })),
+            Command::RemoveGuest { name } => self.remove_guest(&name),
             Command::Zone => Ok(Reply::Zone(self.node.zone())),
             Command::Watch => self.watch(),
             Command::Reload => return self.ask_reload(Some(reply)),
@@ -192,7 +195,9 @@ impl Driver {
 
 pub(super) fn refusal(error: &CommandError) -> Refusal {
     let kind = match error {
-        CommandError::NoSuchNode(_) | CommandError::Ambiguous(_) => RefusalKind::NotFound,
+        CommandError::NoSuchNode(_) | CommandError::Ambiguous(_) | CommandError::NoSuchGuest(..) => {
+            RefusalKind::NotFound
+        }
         CommandError::Expiry | CommandError::TooManyServices | CommandError::Policy => {
             RefusalKind::InvalidArgument
         }
@@ -203,6 +208,9 @@ pub(super) fn refusal(error: &CommandError) -> Refusal {
         | CommandError::Address(_)
         | CommandError::Ipv6(..)
         | CommandError::TooManyInvites
+        | CommandError::TooManyGuests
+        | CommandError::GuestKeyTaken(_)
+        | CommandError::TooLong
         | CommandError::Oneself(_)
         | CommandError::LastRoot
         | CommandError::TooManyPings => RefusalKind::Precondition,

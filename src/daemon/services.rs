@@ -234,7 +234,7 @@ impl Driver {
     }
 
     /// Whether what was just done would survive a crash.
-    fn kept(&mut self) -> Result<(), Refusal> {
+    pub(super) fn kept(&mut self) -> Result<(), Refusal> {
         match self.write_failure.take() {
             None => Ok(()),
             Some(failure) => Err(Refusal::new(

@@ -265,6 +265,7 @@ fn fresh(identity: Identity, network: Network, contacts: Vec<Contact>) -> Loaded
         records: vec![],
         contacts,
         publications: vec![],
+        guests: vec![],
         leases: overlay::state::Leases::default(),
         by_tcp: false,
     }

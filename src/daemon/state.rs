@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use anyhow::{Context, Result, anyhow};
 use overlay::state::{self, Contact, IssuedInvite, Leases, Network, StateError};
-use overlay::{Identity, Publication};
+use overlay::{Guest, Identity, Publication};
 use wire::Record;
 
 use crate::store::{StateDirectory, StateFile, StoreError};
@@ -27,6 +27,7 @@ pub(super) struct Loaded {
     pub(super) records: Vec<Record>,
     pub(super) contacts: Vec<Contact>,
     pub(super) publications: Vec<Publication>,
+    pub(super) guests: Vec<Guest>,
     pub(super) leases: Leases,
     /// Whether a moment ago only TCP led to anybody.
     pub(super) by_tcp: bool,
@@ -41,6 +42,7 @@ pub(super) fn store_file(file: state::StateFile) -> StateFile {
         state::StateFile::Records => const { StateFile::rebuildable("records") },
         state::StateFile::Contacts => const { StateFile::rebuildable("contacts") },
         state::StateFile::Services => const { StateFile::precious("services") },
+        state::StateFile::Guests => const { StateFile::precious("guests") },
         state::StateFile::Leases => const { StateFile::rebuildable("leases") },
     }
 }
@@ -71,10 +73,15 @@ pub(super) fn load(directory: &StateDirectory) -> Result<Option<Loaded>> {
         Some(bytes) => state::decode_services(&bytes).map_err(|e| unreadable(directory, "services", e))?,
         None => vec![],
     };
+    let guests = match directory.read(store_file(state::StateFile::Guests))? {
+        Some(bytes) => state::decode_guests(&bytes).map_err(|e| unreadable(directory, "guests", e))?,
+        None => vec![],
+    };
     let leases = load_rebuildable(directory, state::StateFile::Leases, state::decode_leases)?;
     let records = load_rebuildable(directory, state::StateFile::Records, state::decode_records)?;
     let contacts = load_rebuildable(directory, state::StateFile::Contacts, state::decode_contacts)?;
-    Ok(Some(Loaded { identity, network, invites, records, contacts, publications, leases, by_tcp: false }))
+    let by_tcp = false;
+    Ok(Some(Loaded { identity, network, invites, records, contacts, publications, guests, leases, by_tcp }))
 }
 
 /// Reads the keys; `None` when none were made yet.
@@ -178,6 +185,7 @@ mod tests {
         put(state::StateFile::Records, &state::encode_records([].iter()));
         put(state::StateFile::Contacts, &state::encode_contacts(&vec![]));
         put(state::StateFile::Services, &state::encode_services(&vec![]));
+        put(state::StateFile::Guests, &state::encode_guests(&vec![]));
         put(state::StateFile::Leases, &state::encode_leases(&Leases::default()));
         save_port(directory, 41_820).unwrap();
         save_dht(directory, &["192.0.2.1:6881".parse().unwrap()]).unwrap();
@@ -203,6 +211,7 @@ mod tests {
             state::StateFile::Records,
             state::StateFile::Contacts,
             state::StateFile::Services,
+            state::StateFile::Guests,
             state::StateFile::Leases,
         ];
         for stored in all.map(store_file).into_iter().chain([LISTEN, DHT]) {

@@ -12,6 +12,7 @@
 //! Node what it cannot decide through a bounded channel: full means dropped and counted, never waited for.
 
 mod crew;
+mod guests;
 mod inbound;
 mod outbound;
 
@@ -27,6 +28,7 @@ use overlay::{DropReason, Drops, Remote, SocketId, Tables};
 use wire::icmp::Unreachable;
 use wire::offload::{OFFLOAD_LENGTH, Offload};
 
+use crate::guests::{Guests, Scratch};
 use crate::io::poll::{Poll, Ready, Wake};
 use crate::io::stream::StreamSender;
 use crate::io::tun::{Offloads, Tun};
@@ -78,6 +80,8 @@ pub(super) struct Shared {
     pub(super) too_long_told: AtomicBool,
     /// Whether we ask STUN servers, so that answers mean something.
     pub(super) asks_stun: bool,
+    /// Whom we answer for.
+    pub(super) guests: Arc<Guests>,
     /// What STUN may cost.
     pub(super) stun_budget: Mutex<Budget>,
     /// Of each worker, by its number.
@@ -156,6 +160,7 @@ struct Buffers {
     trains: Trains,
     received: ReceiveBuffers,
     merger: Merger,
+    guest: Scratch,
 }
 
 impl Buffers {
@@ -170,6 +175,7 @@ impl Buffers {
             trains: Trains::new(),
             received: ReceiveBuffers::new(),
             merger: Merger::with_room_for(BATCH_USUAL, joins),
+            guest: Scratch::default(),
         }
     }
 }
@@ -219,8 +225,10 @@ impl Worker {
                     buffers.packet[OFFLOAD_LENGTH..][..packet.len()].copy_from_slice(&packet);
                     self.send_packet(tables, (Offload::NONE, packet.len()), buffers);
                 }
-                ToWorker::Received(opened, mut bytes) => self.take_opened(&opened, &mut bytes, buffers),
-                ToWorker::Unreachable(packet, reason) => self.refuse(&packet, reason),
+                ToWorker::Received(opened, mut bytes) => {
+                    self.take_opened(tables, &opened, &mut bytes, buffers);
+                }
+                ToWorker::Unreachable(packet, reason) => self.refuse(tables, &packet, reason, buffers),
             }
         }
         buffers.trains.flush(&mut |train: &Train| self.send_train(train));

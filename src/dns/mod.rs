@@ -10,6 +10,7 @@
 //! | name, below `<network>.<suffix>` | what is there |
 //! |---|---|
 //! | `<node>` | A, AAAA |
+//! | `<guest>`, `<guest>.<node>` | A, AAAA |
 //! | `<service>` | of all instances that are well, the nearest first: A, AAAA, SRV, TXT |
 //! | `<service>.<node>`, `<node>.<service>` | the same of the instance on that node |
 //! | `v<version>.<service>` | the same of that version, dots as hyphens: `v1-4.web` |
@@ -22,7 +23,7 @@
 //! Where a node holds only a part of what is published, the zone says what it does not know; the control thread is asked for
 //! that, and the question waits, while others are answered.
 //!
-//! A node hides a service of the same name, and below a service a node hides a version.
+//! A node hides a service of the same name, both hide a guest, and below a service a node hides a version.
 //!
 //! hickory-proto reads and writes the messages, and is named only in this folder. hickory-server is not used, because its
 //! limits are not ours to set: it takes any number of TCP connections, reserves memory for as many questions as a header

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use overlay::{Instance, Title, Zone, ZoneNode, ZoneService};
+use overlay::{Instance, Title, Zone, ZoneGuest, ZoneNode, ZoneService};
 use wire::NodeId;
 use wire::service::Protocol;
 
@@ -33,6 +33,10 @@ pub(crate) fn home() -> Zone {
     add_service(&mut zone, "printer", [instance("nas", 631)]);
     add_service(&mut zone, "sick", [sick(instance("nas", 99))]);
     add_service(&mut zone, "idle", []);
+    add_guest(&mut zone, "phone", "nas", Some(9));
+    add_guest(&mut zone, "phone", "server", Some(10));
+    add_guest(&mut zone, "web", "nas", Some(11));
+    add_guest(&mut zone, "new", "nas", None);
     zone
 }
 
@@ -68,6 +72,19 @@ pub(crate) fn instance(node: &str, port: u16) -> Instance {
         round_trip: Some(Duration::from_millis(u64::from(number) - 1)),
         ttl_s: 10 + u32::from(number),
     }
+}
+
+/// Adds a guest of a node; an admin has given it an IPv4 address or not.
+fn add_guest(zone: &mut Zone, guest: &str, host: &str, number: Option<u16>) {
+    let guest = ZoneGuest {
+        name: name(guest),
+        host: zone.nodes[&name(host)].node,
+        host_name: name(host),
+        key: wire::GuestKey([1; 32]),
+        v4: number.map(|number| addresses(number).0),
+        v6: addresses(number.unwrap_or(99)).1,
+    };
+    zone.guests.entry(guest.name.clone()).or_default().push(guest);
 }
 
 fn labelled(instance: Instance, labels: &[(&str, &str)], version: &str) -> Instance {

@@ -32,6 +32,7 @@ fn node() -> Node {
         records: vec![],
         contacts: vec![],
         publications: vec![],
+        guests: vec![],
         leases: overlay::state::Leases::default(),
         rekey_after: Duration::from_secs(120),
         suites: vec![],

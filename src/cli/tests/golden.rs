@@ -45,7 +45,7 @@ fn status_and_peers() {
             "problems": ["UDP is blocked: open port 41641"],
         })
     );
-    assert_eq!(daemon.run(&["--json", "peers"]).json(), json!({ "peers": peers }));
+    assert_eq!(daemon.run(&["--json", "peers"]).json(), json!({ "peers": peers, "guests": [] }));
 }
 
 #[test]
@@ -146,6 +146,9 @@ fn invite_assign_revoke_down_leave() {
         | Command::Mesh
         | Command::Publish { .. }
         | Command::Unpublish { .. }
+        | Command::AddGuest(_)
+        | Command::Guests
+        | Command::RemoveGuest { .. }
         | Command::Zone
         | Command::Find { .. }
         | Command::Watch

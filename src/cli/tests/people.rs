@@ -144,6 +144,9 @@ fn an_admins_commands_answer_in_one_line() {
         | Command::Mesh
         | Command::Publish { .. }
         | Command::Unpublish { .. }
+        | Command::AddGuest(_)
+        | Command::Guests
+        | Command::RemoveGuest { .. }
         | Command::Zone
         | Command::Find { .. }
         | Command::Watch

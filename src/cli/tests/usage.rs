@@ -13,7 +13,7 @@ use super::{FakeDaemon, hopmesh};
 use crate::control::{Command, Reply, Role};
 
 /// Every command with the arguments it needs.
-const COMMANDS: [&[&str]; 30] = [
+const COMMANDS: [&[&str]; 31] = [
     &["up"],
     &["invite"],
     &["join", "hopmesh1x"],
@@ -30,6 +30,7 @@ const COMMANDS: [&[&str]; 30] = [
     &["assign", "b", "10.7.0.9"],
     &["delegate", "b", "web"],
     &["revoke", "b"],
+    &["guest", "list"],
     &["publish", "web", "--port", "80"],
     &["unpublish", "web"],
     &["services"],
@@ -226,6 +227,9 @@ fn some_answer(command: &Command) -> Reply {
         Command::Zone => Reply::Zone(Arc::new(Zone::empty("home".parse().unwrap(), NodeId([1; 32])))),
         Command::Publish { .. } => Reply::Published(<_>::default()),
         Command::Unpublish { .. } => Reply::Unpublished(<_>::default()),
+        Command::AddGuest(_) => Reply::GuestAdded(<_>::default()),
+        Command::Guests => Reply::Guests(<_>::default()),
+        Command::RemoveGuest { .. } => Reply::GuestRemoved(<_>::default()),
         Command::Find { .. } => panic!("the zone knows all"),
         Command::Watch => panic!("it would not end"),
         Command::Down | Command::Leave { .. } => Reply::Done,

@@ -71,6 +71,7 @@ fn node() -> Node {
         records: vec![],
         contacts: vec![],
         publications: vec![],
+        guests: vec![],
         leases: overlay::state::Leases::default(),
         rekey_after: Duration::from_secs(120),
         suites: vec![Suite::ChaCha20Poly1305],
@@ -110,6 +111,7 @@ fn answer(node: &mut Node, socket: &UdpSocket) {
             | Output::Unreachable { .. }
             | Output::PingDone { .. }
             | Output::Addresses(_)
+            | Output::Guests(_)
             | Output::Beacon(_)
             | Output::Dht(_)
             | Output::Event(_) => {}

@@ -1,6 +1,6 @@
 //! From the network to the TUN: a batch is opened, what goes on from each other is joined, and written before the next batch.
 
-use overlay::fastpath::{Inbound, Merger, Opened, inbound};
+use overlay::fastpath::{Inbound, Merger, Opened, Train, inbound};
 use overlay::{DropReason, Remote, SocketId, Tables};
 use std::ops::Range;
 use std::sync::PoisonError;
@@ -46,6 +46,7 @@ impl Worker {
                 Ok(trains) => {
                     (0..trains).for_each(|train| self.take_train(tables, socket, train, buffers));
                     self.write_merged(&mut buffers.merger, buffers.received.bytes());
+                    buffers.trains.flush(&mut |train: &Train| self.send_train(train));
                 }
                 // An error is the echo of something that we sent (ICMP): the socket goes on.
                 Err(_) => {}
@@ -91,13 +92,20 @@ impl Worker {
             | Inbound::Half(..)
             | Inbound::Slow(..)
             | Inbound::Forward(..)
+            | Inbound::WireGuard
             | Inbound::Drop(_)) => verdict,
         };
         match verdict {
             Inbound::Packet(opened, notice) => {
                 let inner = range.start + opened.range.start..range.start + opened.range.end;
-                let bytes = buffers.received.bytes();
-                buffers.merger.push(&Opened { range: inner, ..opened }, bytes);
+                let opened = Opened { range: inner, ..opened };
+                match opened.guest {
+                    None => buffers.merger.push(&opened, buffers.received.bytes()),
+                    Some(guest) => {
+                        let packet = buffers.received.bytes()[opened.range.clone()].to_vec();
+                        self.give_to_guest(tables, (guest, opened.is_unsummed), packet, buffers);
+                    }
+                }
                 if let Some((notice, remote)) = notice {
                     self.tell_node(ToNode::Slow(notice, remote));
                 }
@@ -106,7 +114,7 @@ impl Worker {
                 if let Some((opened, mut bytes)) = packet {
                     // What came before it is written before it.
                     self.write_merged(&mut buffers.merger, buffers.received.bytes());
-                    self.take_opened(&opened, &mut bytes, buffers);
+                    self.take_opened(tables, &opened, &mut bytes, buffers);
                 }
                 if let Some((notice, remote)) = notice {
                     self.tell_node(ToNode::Slow(notice, remote));
@@ -119,6 +127,7 @@ impl Worker {
                 }
                 return Some(to);
             }
+            Inbound::WireGuard => self.take_wireguard(tables, range, remote, buffers),
             Inbound::Drop(reason) => self.shared.drops.count(reason),
         }
         None
@@ -152,7 +161,17 @@ impl Worker {
     }
 
     /// Takes a packet that came otherwise than by a batch.
-    pub(super) fn take_opened(&self, opened: &Opened, bytes: &mut [u8], buffers: &mut Buffers) {
+    pub(super) fn take_opened(
+        &self,
+        tables: &Tables,
+        opened: &Opened,
+        bytes: &mut [u8],
+        buffers: &mut Buffers,
+    ) {
+        if let Some(guest) = opened.guest {
+            let packet = bytes[opened.range.clone()].to_vec();
+            return self.give_to_guest(tables, (guest, opened.is_unsummed), packet, buffers);
+        }
         let merger = &mut buffers.merger;
         merger.push(opened, bytes);
         self.write_merged(merger, bytes);

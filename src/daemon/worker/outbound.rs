@@ -105,23 +105,30 @@ impl Worker {
         (offload, length): (Offload, usize),
         buffers: &mut Buffers,
     ) {
-        let Buffers { packet, trains, .. } = buffers;
-        let packet = &mut packet[OFFLOAD_LENGTH..][..length];
+        let packet = &mut buffers.packet[OFFLOAD_LENGTH..][..length];
         let mut send = |train: &Train| self.send_train(train);
-        match outbound(tables, offload, packet, trains, &mut send) {
-            Outbound::Sealed => {}
+        let mut outcome = outbound(tables, offload, packet, &mut buffers.trains, &mut send);
+        if let Outbound::Guest(guest) = outcome {
+            let Buffers { packet, guest: scratch, trains, .. } = buffers;
+            let packet = &mut packet[OFFLOAD_LENGTH..][..length];
+            outcome = self.seal_for_guest(guest, offload, packet, scratch, trains);
+        }
+        let packet = &mut buffers.packet[OFFLOAD_LENGTH..][..length];
+        match outcome {
+            Outbound::Sealed | Outbound::Guest(_) => {}
             Outbound::Stage(position) => whole_packets(offload, packet, |packet| {
                 self.tell_node(ToNode::Packet(position, packet.to_vec()));
             }),
             Outbound::Unreachable(reason, drop) => {
                 self.shared.drops.count(drop);
-                self.refuse(packet, reason);
+                let report = unreachable(packet, reason);
+                self.report(tables, report, buffers);
             }
             Outbound::TooBig(mtu) => {
                 self.shared.drops.count(DropReason::TooBig);
                 let report =
                     Packet::parse(packet).ok().and_then(|p| icmp::too_big(packet, p.destination, mtu));
-                self.report(report);
+                self.report(tables, report, buffers);
             }
             Outbound::Drop(reason) => self.shared.drops.count(reason),
         }
@@ -129,15 +136,11 @@ impl Worker {
 
     /// Tells the local sender that its packet cannot be delivered. The report comes from the destination itself: Linux
     /// believes no ICMP error from an address of its own that arrives from outside.
-    pub(super) fn refuse(&self, packet: &[u8], reason: Unreachable) {
-        let report =
-            Packet::parse(packet).ok().and_then(|p| icmp::unreachable(packet, p.destination, reason));
-        self.report(report);
+    pub(super) fn refuse(&self, tables: &Tables, packet: &[u8], reason: Unreachable, buffers: &mut Buffers) {
+        self.report(tables, unreachable(packet, reason), buffers);
     }
+}
 
-    fn report(&self, report: Option<Vec<u8>>) {
-        if let Some(report) = report {
-            self.write(Offload::NONE, std::iter::once(&report[..]));
-        }
-    }
+fn unreachable(packet: &[u8], reason: Unreachable) -> Option<Vec<u8>> {
+    Packet::parse(packet).ok().and_then(|p| icmp::unreachable(packet, p.destination, reason))
 }

@@ -55,6 +55,12 @@ impl Authority {
             }
             (Meaning::Apex, Wanted::Ns) => self.servers(owner),
             (Meaning::Node(node), _) => Answer::of(address(owner, NODE_TTL_S, (node.v4, node.v6), wanted)),
+            (Meaning::Guest(guest), Wanted::Aaaa) => {
+                Answer::of([Record::from_rdata(owner.clone(), NODE_TTL_S, RData::AAAA(guest.v6.into()))])
+            }
+            (Meaning::Guest(guest), Wanted::A) => Answer::of(
+                guest.v4.map(|v4| Record::from_rdata(owner.clone(), NODE_TTL_S, RData::A(v4.into()))),
+            ),
             (Meaning::Instances(instances), _) => self.instances(instances, owner, wanted),
             (Meaning::Kind(offers), Wanted::Ptr) => self.browse(offers, owner),
             (Meaning::Kind(offers), Wanted::Srv) => self.instances(&self.behind(*offers), owner, wanted),

@@ -1,7 +1,7 @@
 //! What a name means: from the labels of a question to what the zone has there, whatever type is asked for.
 
 use hickory_proto::rr::Name;
-use overlay::{Instance, ZoneNode, ZoneService};
+use overlay::{Instance, ZoneGuest, ZoneNode, ZoneService};
 use wire::service::Protocol;
 
 use super::{Authority, Kind, Offer};
@@ -25,6 +25,8 @@ pub(super) enum Meaning<'a> {
     Apex,
     /// A node.
     Node(&'a ZoneNode),
+    /// A guest of a node.
+    Guest(&'a ZoneGuest),
     /// A service, or some of its instances: those that are well, the nearest first.
     Instances(Vec<&'a Instance>),
     /// What can be browsed of one kind.
@@ -69,10 +71,16 @@ impl Authority {
             // `web on nas`; a type that a label says has no name of its own, and shows what is held here.
             [offer, _, "_tcp" | "_udp"] => offer.split(' ').next()?,
             [kind, "_tcp" | "_udp"] => kind.strip_prefix('_')?,
+            [label, node] if is_node(node) && self.is_guest(label, node) => return None,
             [service, node] if is_node(node) => service,
             [.., parent] => parent,
         };
         service.parse().ok().filter(|name: &wire::Name| !self.zone.knows(name))
+    }
+
+    fn is_guest(&self, label: &str, node: &str) -> bool {
+        let (guest, node) = (label.parse::<wire::Name>(), node.parse::<wire::Name>());
+        guest.is_ok_and(|guest| node.is_ok_and(|node| self.zone.guest(&guest, Some(&node)).is_some()))
     }
 
     fn forward<'a>(&self, meaning: Meaning<'a>) -> Place<'a> {
@@ -107,7 +115,7 @@ impl Authority {
         if offers.is_empty() { Meaning::Nothing } else { Meaning::Offers(offers) }
     }
 
-    /// A node or a service, or what is below one. A node hides a service of the same name.
+    /// A node, a service or a guest, or what is below one. A node hides a service of the same name, and both hide a guest.
     fn named(&self, below: &[&str], parent: &str) -> Meaning<'_> {
         let Ok(name) = parent.parse::<wire::Name>() else { return Meaning::Nothing };
         if let Some(node) = self.zone.nodes.get(&name) {
@@ -118,17 +126,20 @@ impl Authority {
             };
         }
         match (self.zone.services.get(&name), below) {
+            (None, []) => self.zone.guest(&name, None).map_or(Meaning::Nothing, Meaning::Guest),
             (None, _) => Meaning::Nothing,
             (Some(service), []) => Meaning::Instances(service.healthy().collect()),
             (Some(service), [hosts @ .., nearest]) => below_service(service, hosts, nearest),
         }
     }
 
-    /// `<service>.<node>`: there when that node publishes it.
-    fn on_node(&self, service: &str, node: &wire::Name) -> Meaning<'_> {
-        let service = service.parse::<wire::Name>().ok().and_then(|name| self.zone.services.get(&name));
-        let Some(service) = service else { return Meaning::Nothing };
-        selected(service, |instance| instance.node_name == *node).unwrap_or(Meaning::Nothing)
+    /// `<service>.<node>` and `<guest>.<node>`: there when that node publishes the one, or answers for the other.
+    fn on_node(&self, label: &str, node: &wire::Name) -> Meaning<'_> {
+        let Ok(name) = label.parse::<wire::Name>() else { return Meaning::Nothing };
+        let service = self.zone.services.get(&name);
+        let on_node = service.and_then(|service| selected(service, |i| i.node_name == *node));
+        let guest = || self.zone.guest(&name, Some(node)).map(Meaning::Guest);
+        on_node.or_else(guest).unwrap_or(Meaning::Nothing)
     }
 
     /// What is at a reverse name of our ranges; `None` at any other name.

@@ -68,6 +68,22 @@ fn a_node_has_its_addresses() {
 }
 
 #[test]
+fn a_guest_has_its_addresses_and_hides_nothing() {
+    assert_eq!(found("phone", RecordType::A), ["30 10.77.0.9"]);
+    assert_eq!(found("phone", RecordType::AAAA), ["30 fd77::9"]);
+    assert_eq!(found("phone.server", RecordType::A), ["30 10.77.0.10"], "the other one, by its host");
+    assert_eq!(found("phone.nas", RecordType::A), ["30 10.77.0.9"]);
+    assert_eq!(found("web", RecordType::A), ["11 10.77.0.1", "11 10.77.0.2"], "a service hides it");
+    assert_eq!(negative(&ask("web.nas", RecordType::A)), "NODATA", "also there: the instance is not well");
+    assert_eq!(found("new", RecordType::AAAA), ["30 fd77::63"]);
+    assert_eq!(negative(&ask("new", RecordType::A)), "NODATA");
+    assert_eq!(negative(&ask("phone", RecordType::SRV)), "NODATA");
+    for nothing in ["phone.laptop", "x.phone", "phone.phone"] {
+        assert_eq!(negative(&ask(nothing, RecordType::A)), "NXDOMAIN", "{nothing}");
+    }
+}
+
+#[test]
 fn a_service_has_the_addresses_of_its_healthy_instances_nearest_first() {
     assert_eq!(found("web", RecordType::A), ["11 10.77.0.1", "11 10.77.0.2"]);
     assert_eq!(found("web", RecordType::AAAA), ["11 fd77::1", "11 fd77::2"]);
