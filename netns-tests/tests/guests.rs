@@ -1,0 +1,114 @@
+//! WireGuard guests: wireguard-go behind NATs, in the network by a member. The judge is another implementation of the protocol.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use netns_tests::{DEADLINE, Guest, Internet, Machine, NatKind, Plan, Router, hashed_transfer, wait_until};
+use serde_json::Value;
+
+/// A guest that is told of by its host is known everywhere within this.
+const TOLD: Duration = Duration::from_secs(5);
+/// A guest says something every 25 s, and after a new address with its next packet.
+const FOLLOWED: Duration = Duration::from_secs(5);
+
+/// Bytes that go each way, in segments that a tunnel narrower than the mesh must cut.
+const BULK: usize = 8 << 20;
+
+/// What `guest add` prints for wg-quick.
+fn add(host: &Machine, args: &[&str]) -> String {
+    let json = host.json(&[&["guest", "add"], args].concat());
+    json["configuration"].as_str().expect("`guest add --json` has `configuration`").to_owned()
+}
+
+fn answers(from: &Machine, to: IpAddr) -> bool {
+    from.run(&["ping", "-c", "1", "-W", "1", &to.to_string()]).code == Some(0)
+}
+
+/// Waits for an answer to a ping.
+fn reaches(from: &Machine, to: IpAddr, patience: Duration) {
+    let what = format!("{} reaches {to}", from.name());
+    wait_until(&what, patience, || answers(from, to).then_some(()));
+}
+
+/// What the resolver of the guest's configuration says.
+fn look_up(guest: &Guest<'_>, name: &str, kind: &str) -> String {
+    let server = format!("@{}", guest.dns[0]);
+    guest.machine().run(&["dig", "+short", "+time=1", "+tries=2", &server, name, kind]).ok().trim().to_owned()
+}
+
+fn home(internet: &Internet, kind: NatKind) -> Router {
+    internet.home(Plan::new(kind))
+}
+
+/// The guest called `name` in a list of them.
+fn guest<'a>(list: &'a Value, name: &str) -> Option<&'a Value> {
+    list["guests"].as_array()?.iter().find(|guest| guest["name"] == name)
+}
+
+#[test]
+fn guests_behind_nats_are_in_the_network_by_a_member_and_gone_when_removed() {
+    let internet = Internet::new();
+    let founder = internet.public("nas");
+    let up = founder.up();
+    // Not an admin, so that it has to be given addresses for its guests.
+    let host = internet.public("host");
+    let joined = host.join(&founder.invite(&[]));
+    let routers = [NatKind::PortRestricted, NatKind::SymRandom].map(|kind| home(&internet, kind));
+    let (pocket, bag) = (routers[0].machine("pocket"), routers[1].machine("bag"));
+    let configuration = add(&host, &["phone"]);
+    let phone = Guest::up(&pocket, &configuration);
+    let tablet = Guest::up(&bag, &add(&founder, &["tablet", "--address", &sibling(up.v4)]));
+
+    for to in up.addresses().into_iter().chain(joined.addresses()) {
+        reaches(&pocket, to, DEADLINE);
+        reaches(&bag, to, DEADLINE);
+    }
+    for to in &phone.addresses {
+        reaches(&founder, *to, TOLD);
+        reaches(&host, *to, TOLD);
+        reaches(&bag, *to, TOLD);
+    }
+    assert_eq!(tablet.addresses[0].to_string(), sibling(up.v4), "the address that was wished for");
+    for name in ["phone.home.internal", "phone.host.home.internal"] {
+        assert_eq!(look_up(&phone, name, "A"), phone.addresses[0].to_string(), "{name}");
+        assert_eq!(look_up(&tablet, name, "AAAA"), phone.addresses[1].to_string(), "{name}");
+    }
+    let reverse = tablet.machine().run(&[
+        "dig",
+        "+short",
+        &format!("@{}", tablet.dns[0]),
+        "-x",
+        &phone.addresses[1].to_string(),
+    ]);
+    assert_eq!(reverse.ok().trim(), "phone.home.internal.");
+    for (ours, theirs) in up.addresses().into_iter().zip(&phone.addresses) {
+        hashed_transfer(&pocket, &founder, ours, BULK);
+        hashed_transfer(&founder, &pocket, *theirs, BULK);
+    }
+
+    let listed = founder.json(&["peers"]);
+    assert_eq!(guest(&listed, "phone").expect("it stands behind its host")["host"], "host");
+    let own = host.json(&["guest", "list"]);
+    let tunnel = &guest(&own, "phone").expect("its host knows it")["tunnel"];
+    assert!(tunnel["last_handshake_s"].is_number() && tunnel["rx_bytes"].as_u64() > Some(1000), "{own}");
+
+    // Its NAT gets another address: its next packet tells its host.
+    routers[0].renumber();
+    reaches(&pocket, up.v4.into(), FOLLOWED);
+    reaches(&founder, phone.addresses[0], FOLLOWED);
+
+    let _ = host.json(&["guest", "remove", "phone"]);
+    assert!(!answers(&pocket, joined.v4.into()), "at once");
+    wait_until("nobody knows the guest any more", TOLD, || {
+        guest(&founder.json(&["guest", "list"]), "phone").is_none().then_some(())
+    });
+    assert_eq!(look_up(&tablet, "phone.home.internal", "A"), "");
+    assert!(!answers(&founder, phone.addresses[0]));
+    reaches(&bag, up.v4.into(), FOLLOWED);
+}
+
+/// An address near the first of a range that nobody has.
+fn sibling(first: std::net::Ipv4Addr) -> String {
+    let [a, b, ..] = first.octets();
+    format!("{a}.{b}.3.77")
+}
