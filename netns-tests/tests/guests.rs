@@ -97,6 +97,12 @@ fn guests_behind_nats_are_in_the_network_by_a_member_and_gone_when_removed() {
     reaches(&pocket, up.v4.into(), FOLLOWED);
     reaches(&founder, phone.addresses[0], FOLLOWED);
 
+    // The host starts anew, and begins where it has heard its guest: that one knows of nothing.
+    host.stop();
+    host.run_node(&["up"]);
+    reaches(&founder, phone.addresses[0], FOLLOWED);
+    reaches(&pocket, joined.v4.into(), FOLLOWED);
+
     let _ = host.json(&["guest", "remove", "phone"]);
     assert!(!answers(&pocket, joined.v4.into()), "at once");
     wait_until("nobody knows the guest any more", TOLD, || {

@@ -71,6 +71,8 @@ pub(super) struct Driver {
     pub(super) found: Vec<(wire::Name, Option<Arc<overlay::Zone>>)>,
     /// Who waits for the address of a guest.
     pub(super) new_guests: Vec<NewGuest>,
+    /// Where guests were heard last, as it was written.
+    pub(super) guest_places: Vec<state::Place>,
     /// The latest write that failed.
     pub(super) write_failure: Option<String>,
     pub(super) directory: StateDirectory,
@@ -146,7 +148,9 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     outside.look_at_gateway(&netlink).await;
     driver.node.handle_stream_port(outside.stream_port(), clock::now());
     let wire = driver.shared.clone();
-    let guest_thread = GuestThread::start(guests, knocks, move |remote, bytes| wire.send(remote, bytes))?;
+    let places = driver.guest_places.clone();
+    let guest_thread =
+        GuestThread::start(guests, (knocks, places), move |remote, bytes| wire.send(remote, bytes))?;
     let crew = Crew::start(tun, &driver.shared, &to_node, from_node)?;
     drop(to_node);
     driver.declare(settings.service);
@@ -163,6 +167,7 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     driver.notifier.stopping();
     outside.close().await;
     std::mem::take(&mut driver.names).close(&driver.directory).await;
+    driver.keep_guest_places();
     guest_thread.stop();
     let outcome = driver.finish(crew);
     drop(shutdown);
@@ -228,12 +233,14 @@ impl Driver {
         let now = clock::now();
         let zone = Arc::new(ArcSwap::new(node.zone()));
         let discovery = Discovery::start(settings, state::load_dht(&directory));
+        let guest_places = state::load_places(&directory);
         Ok(Self {
             node,
             pings: vec![],
             asks: vec![],
             found: vec![],
             new_guests: vec![],
+            guest_places,
             write_failure: None,
             directory,
             shared: Arc::new(shared),
@@ -300,6 +307,7 @@ impl Driver {
                 _ = wall_clock.tick() => {
                     self.node.handle_wall_clock(clock::unix_s(), clock::now());
                     self.declare_again();
+                    self.keep_guest_places();
                 }
                 () = beat(&mut heartbeat) => self.tell_supervisor(Notifier::tick),
                 () = tokio::time::sleep_until(deadline) => self.pump(),

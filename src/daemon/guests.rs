@@ -11,6 +11,7 @@ use wire::address::ipv6_prefix;
 use super::driver::Driver;
 use super::report;
 use super::requests::{Answer, refusal};
+use super::state;
 use crate::control::{Refusal, RefusalKind, Reply};
 use crate::io::clock;
 
@@ -76,6 +77,25 @@ impl Driver {
                         (`hopmesh status` there shows the role), then add the guest again; or give --address if the range is full";
                     let _gone = new.reply.send(Err(Refusal::new(RefusalKind::Timeout, message.to_owned())));
                 }
+            }
+        }
+    }
+
+    /// Writes where guests are, for who starts next, when that has changed.
+    pub(super) fn keep_guest_places(&mut self) {
+        let places = self.shared.guests.places();
+        // Those that have not been heard since the start may still be where they were.
+        let is_known = |key: &wire::GuestKey| places.iter().any(|(known, _)| known == key);
+        let hosted = self.node.hosted_guests();
+        let before = self
+            .guest_places
+            .iter()
+            .filter(|(key, _)| !is_known(key) && hosted.values().any(|guest| guest.key == *key));
+        let places: Vec<state::Place> = before.copied().chain(places.iter().copied()).collect();
+        if places != self.guest_places {
+            self.guest_places = places;
+            if let Err(error) = state::save_places(&self.directory, &self.guest_places) {
+                tracing::warn!("where guests are cannot be kept: {error}");
             }
         }
     }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use anyhow::{Context, Result, anyhow};
 use overlay::state::{self, Contact, IssuedInvite, Leases, Network, StateError};
 use overlay::{Guest, Identity, Publication};
-use wire::Record;
+use wire::{Candidate, GuestKey, Record};
 
 use crate::store::{StateDirectory, StateFile, StoreError};
 
@@ -18,6 +18,12 @@ const DHT: StateFile = StateFile::rebuildable("dht");
 const DHT_CONTACT_LENGTH: usize = 6;
 /// Most that are read: the client takes no more.
 const DHT_CONTACTS_MAX: usize = 8;
+
+/// Where guests were heard last.
+const PLACES: StateFile = StateFile::rebuildable("places");
+
+/// A guest, and where it was heard last.
+pub(super) type Place = (GuestKey, Candidate);
 
 /// All that survives a restart.
 pub(super) struct Loaded {
@@ -145,6 +151,17 @@ pub(super) fn save_port(directory: &StateDirectory, port: u16) -> Result<(), Sto
     directory.write(LISTEN, &port.to_be_bytes())
 }
 
+/// Where guests were heard before the restart; nowhere when there is no such file, or it is damaged.
+pub(super) fn load_places(directory: &StateDirectory) -> Vec<Place> {
+    let bytes = directory.read(PLACES).ok().flatten();
+    bytes.and_then(|bytes| wire::cbor::decode(&bytes).ok()).unwrap_or_default()
+}
+
+/// Remembers where guests were heard.
+pub(super) fn save_places(directory: &StateDirectory, places: &Vec<Place>) -> Result<(), StoreError> {
+    directory.write(PLACES, &wire::cbor::encode(places))
+}
+
 /// Nodes of the DHT that were known before the restart; none when there is no such file, or it is damaged.
 pub(super) fn load_dht(directory: &StateDirectory) -> Vec<SocketAddrV4> {
     let bytes = directory.read(DHT).ok().flatten();
@@ -188,6 +205,8 @@ mod tests {
         put(state::StateFile::Guests, &state::encode_guests(&vec![]));
         put(state::StateFile::Leases, &state::encode_leases(&Leases::default()));
         save_port(directory, 41_820).unwrap();
+        let place = Candidate::new("192.0.2.9:51820".parse().unwrap()).unwrap();
+        save_places(directory, &vec![(GuestKey([1; 32]), place)]).unwrap();
         save_dht(directory, &["192.0.2.1:6881".parse().unwrap()]).unwrap();
     }
 

@@ -93,6 +93,19 @@ impl Guest {
         true
     }
 
+    /// Begins where it was heard before a restart, unless it has been heard since: its session ended with the restart, of which it knows
+    /// nothing.
+    pub(super) fn begin(&self, remote: Remote, room: &mut [u8], send: &mut dyn FnMut(Remote, &[u8])) {
+        let mut inner = self.lock();
+        if inner.remote.is_none()
+            && let TunnResult::WriteToNetwork(initiation) =
+                inner.tunnel.format_handshake_initiation(room, false)
+        {
+            send(remote, initiation);
+            inner.remote = Some(remote);
+        }
+    }
+
     /// Lets time pass.
     pub(super) fn tick(&self, room: &mut [u8], send: &mut dyn FnMut(Remote, &[u8])) {
         self.lock().tick(room, send);

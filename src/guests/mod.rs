@@ -23,7 +23,7 @@ use arc_swap::ArcSwap;
 use boringtun::noise::{Packet, Tunn};
 use boringtun::x25519::{PublicKey, StaticSecret};
 use overlay::{DropReason, Drops, HostedGuests, Remote};
-use wire::GuestKey;
+use wire::{Candidate, GuestKey};
 
 use door::Door;
 pub(crate) use door::Knock;
@@ -165,6 +165,13 @@ impl Guests {
     pub(crate) fn state(&self, position: u32) -> GuestState {
         let table = self.table.load();
         table.get(position as usize).and_then(Option::as_ref).map(|guest| guest.state()).unwrap_or_default()
+    }
+
+    /// Where guests were heard last.
+    pub(crate) fn places(&self) -> Vec<(GuestKey, Candidate)> {
+        let table = self.table.load();
+        let place = |guest: &Arc<Guest>| Some((*guest.key(), guest.state().remote?.candidate()?));
+        table.iter().flatten().filter_map(place).collect()
     }
 
     /// The guest that has a key.

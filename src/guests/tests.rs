@@ -57,10 +57,16 @@ struct Host {
 
 impl Host {
     fn new() -> Self {
+        Self::which_remembers(&[], vec![])
+    }
+
+    /// With guests from the beginning, and where they were.
+    fn which_remembers(clients: &[&Client], places: Vec<(GuestKey, Candidate)>) -> Self {
         let (guests, knocks) = Guests::new([9; 32], Arc::default());
+        guests.set(&hosted(clients));
         let (sender, by_thread) = channel();
         let send = move |remote: Remote, bytes: &[u8]| drop(sender.send((remote, bytes.to_vec())));
-        let thread = Some(GuestThread::start(guests.clone(), knocks, send).unwrap());
+        let thread = Some(GuestThread::start(guests.clone(), (knocks, places), send).unwrap());
         Self { guests, scratch: Scratch::default(), sent: VecDeque::new(), by_thread, thread }
     }
 
@@ -71,13 +77,7 @@ impl Host {
     }
 
     fn host(&self, clients: &[&Client]) {
-        let hosted = |client: &&Client| HostedGuest {
-            name: "phone".parse().unwrap(),
-            key: client.key(),
-            v4: None,
-            v6: Ipv6Addr::LOCALHOST,
-        };
-        self.guests.set(&(0..).zip(clients.iter().map(hosted)).collect());
+        self.guests.set(&hosted(clients));
     }
 
     /// What a worker does with a message: whose packet it was.
@@ -123,6 +123,16 @@ impl Drop for Host {
     fn drop(&mut self) {
         self.thread.take().into_iter().for_each(GuestThread::stop);
     }
+}
+
+fn hosted(clients: &[&Client]) -> HostedGuests {
+    let hosted = |client: &&Client| HostedGuest {
+        name: "phone".parse().unwrap(),
+        key: client.key(),
+        v4: None,
+        v6: Ipv6Addr::LOCALHOST,
+    };
+    (0..).zip(clients.iter().map(hosted)).collect()
 }
 
 /// The message that a tunnel wants sent.
@@ -264,4 +274,26 @@ fn two_hundred_guests_come_at_once() {
         let client = &mut clients[usize::from(number)];
         assert_eq!((to, client.hear(&message).0), (client.address, packet(&[number])));
     }
+}
+
+#[test]
+fn after_a_restart_the_host_begins_where_its_guests_were() {
+    let mut phone = Client::new(1, key_of_door());
+    let places = {
+        let mut host = Host::with(&[&phone]);
+        host.connect(&mut phone, &packet(b"here"));
+        host.guests.places()
+    };
+    assert_eq!(places, [(phone.key(), phone.address.candidate().unwrap())]);
+    let mut host = Host::which_remembers(&[&phone], places);
+    let (to, initiation) = host.by_thread.recv().unwrap();
+    assert_eq!(to, phone.address);
+    let (_, response) = phone.hear(&initiation);
+    assert!(host.hear(&response.unwrap(), phone.address).is_none());
+    let (_, keepalive) = host.by_thread.recv().unwrap();
+    phone.hear(&keepalive);
+    let message = phone.say(&packet(b"again"));
+    assert_eq!(host.hear(&message, phone.address), Some((0, packet(b"again"))));
+    host.say(0, &packet(b"me too"));
+    assert_eq!(phone.hear(&host.sent.pop_front().unwrap().1).0, packet(b"me too"));
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use boringtun::noise::handshake::parse_handshake_anon;
 use boringtun::noise::{Packet, Tunn};
 use overlay::{DropReason, Remote};
+use wire::{Candidate, GuestKey};
 
 use super::Guests;
 use super::door::Knock;
@@ -22,17 +23,20 @@ pub(crate) struct GuestThread {
 }
 
 impl GuestThread {
-    /// Starts it, with how to send.
+    /// Starts it, with how to send, and where guests were heard before.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub(crate) fn start(
         guests: Arc<Guests>,
-        knocks: Receiver<Knock>,
+        (knocks, places): (Receiver<Knock>, Vec<(GuestKey, Candidate)>),
         send: impl FnMut(Remote, &[u8]) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let keeper = Keeper { guests: guests.clone(), send, room: [0; QUEUED_LENGTH_MAX], budget: 0 };
-        let thread = Builder::new().name("guests".into()).spawn(move || keeper.run(&knocks))?;
+        let mut keeper = Keeper { guests: guests.clone(), send, room: [0; QUEUED_LENGTH_MAX], budget: 0 };
+        let thread = Builder::new().name("guests".into()).spawn(move || {
+            keeper.begin(&places);
+            keeper.run(&knocks);
+        })?;
         Ok(Self { guests, thread })
     }
 
@@ -70,6 +74,14 @@ impl<S: FnMut(Remote, &[u8])> Keeper<S> {
                 Ok(Knock::Message(message, remote)) => self.take(&message, remote),
                 Ok(Knock::Changed) | Err(RecvTimeoutError::Timeout) => {}
                 Ok(Knock::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn begin(&mut self, places: &[(GuestKey, Candidate)]) {
+        for (key, place) in places {
+            if let Some(guest) = self.guests.by_key(&key.0) {
+                guest.begin(Remote::udp(place.socket_address()), &mut self.room, &mut self.send);
             }
         }
     }
