@@ -118,3 +118,24 @@ fn sibling(first: std::net::Ipv4Addr) -> String {
     let [a, b, ..] = first.octets();
     format!("{a}.{b}.3.77")
 }
+
+#[test]
+fn a_guest_is_reached_behind_every_nat_that_lets_udp_out() {
+    let internet = Internet::new();
+    let host = internet.public("host");
+    let up = host.up();
+    let kinds = NatKind::ALL.into_iter().filter(|kind| *kind != NatKind::UdpBlocked);
+    let homes: Vec<Router> = kinds.map(|kind| home(&internet, kind)).collect();
+    let machines: Vec<Machine> =
+        homes.iter().map(|router| router.machine(&format!("{:?}", router.kind()))).collect();
+    let guests: Vec<Guest<'_>> = (machines.iter().enumerate())
+        .map(|(number, machine)| Guest::up(machine, &add(&host, &[&format!("guest{number}")])))
+        .collect();
+    // One behind another: from each to the next, and to the host.
+    for (guest, next) in guests.iter().zip(guests.iter().cycle().skip(1)) {
+        reaches(guest.machine(), up.v6.into(), DEADLINE);
+        reaches(next.machine(), up.v4.into(), DEADLINE);
+        reaches(guest.machine(), next.addresses[0], DEADLINE);
+        reaches(&host, guest.addresses[1], DEADLINE);
+    }
+}

@@ -41,15 +41,15 @@ impl Taken {
 pub fn allocate_block(range: Ipv4Net, own: &[Ipv4Net], taken: &Taken, most: u32) -> Option<Ipv4Net> {
     let range = range.trunc();
     let size = |length: u8| 1_u64 << (32 - length);
+    let part = |bits: u8| range.prefix_len().saturating_add(bits).min(32);
     let held: u64 = own.iter().map(|block| size(block.prefix_len())).sum();
-    let longest = size(range.prefix_len().saturating_add(NODE_PART_BITS).min(32)).min(most.into());
-    let room = longest.checked_sub(held).filter(|room| *room > 0)?;
-    let shortest = FIRST_LENGTH.max(range.prefix_len().saturating_add(PART_BITS)).min(32);
-    let fits = |length: &u8| size(*length) <= room;
-    let wanted = (0..=shortest).rev().take_while(|length| size(*length) <= held.max(size(shortest)));
-    let longest_block = range.prefix_len().saturating_add(PART_BITS).min(32);
-    let lengths = wanted.filter(|length| *length >= longest_block).last().unwrap_or(shortest);
-    (lengths..=32).filter(fits).find_map(|length| highest_free(range, length, taken))
+    let enough = size(part(NODE_PART_BITS)).min(most.into());
+    let room = enough.checked_sub(held).filter(|room| *room > 0)?;
+    let longest = part(PART_BITS);
+    // As many bits as count the addresses of the block.
+    let wanted = held.max(size(FIRST_LENGTH.max(longest))).min(room).ilog2() as u8;
+    let length = (32 - wanted).max(longest);
+    (length..=32).find_map(|length| highest_free(range, length, taken))
 }
 
 /// The highest block of a length in which nobody has an address, and which has neither the first nor the last one of the range.
