@@ -77,7 +77,8 @@ impl Services {
             | Content::Reissue { .. }
             | Content::LinkState { .. }
             | Content::Epoch { .. }
-            | Content::Policy { .. } => false,
+            | Content::Policy { .. }
+            | Content::Routes { .. } => false,
         }
     }
 
@@ -101,7 +102,8 @@ impl Services {
             | Kind::Reissue
             | Kind::LinkState
             | Kind::Epoch
-            | Kind::Policy => false,
+            | Kind::Policy
+            | Kind::Routes => false,
         }
     }
 

@@ -8,6 +8,7 @@ mod epoch;
 mod labels;
 mod lease;
 mod policy;
+mod route;
 
 pub use content::{CANDIDATES_MAX, Content, LINKS_MAX, Link, LinkState, revocation_of_admin_message};
 pub use epoch::{EPOCH_NODES_MAX, Epoch};
@@ -16,6 +17,7 @@ pub use lease::{
     Lease, SHARED_NODES_MAX, TTL_S_MAX, TTL_S_MIN, key_of_claim, key_of_confirmation, key_of_service,
 };
 pub use policy::{MEDIA_TYPE_LENGTH_MAX, Policy};
+pub use route::{ROUTE_OFFERS_MAX, RouteOffer};
 
 use crate::credential::verify_signature;
 use crate::part::{POSITION_BITS, Position};
@@ -82,6 +84,9 @@ pub enum Kind {
     /// An admin confirms that a node's claim to a service name came first.
     #[n(9)]
     Confirmation = 9,
+    /// The subnets that a node offers to be a router for.
+    #[n(11)]
+    Routes = 11,
 }
 
 impl Kind {
@@ -103,7 +108,8 @@ impl Kind {
             | Self::Reissue
             | Self::LinkState
             | Self::Epoch
-            | Self::Policy => false,
+            | Self::Policy
+            | Self::Routes => false,
         }
     }
 }

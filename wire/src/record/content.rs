@@ -3,6 +3,7 @@
 use super::epoch::{Epoch, EpochPayload};
 use super::lease::{ClaimPayload, ConfirmationPayload, ServicePayload, split_name};
 use super::policy::{Policy, PolicyPayload};
+use super::route::{RouteOffer, RoutesPayload};
 use super::{Body, Key, Kind, Lease, Record, RecordError, key_of_claim, key_of_confirmation, key_of_service};
 use crate::credential::verify_signature;
 use crate::service::{Protocol, Sharing, Version};
@@ -92,6 +93,13 @@ pub enum Content {
         node: NodeId,
         /// The name.
         name: Name,
+    },
+    /// The subnets that a node offers to be a router for.
+    Routes {
+        /// The node. Whether it is a member is for the reader to know: its own record says so.
+        node: NodeId,
+        /// Each prefix once, ascending.
+        offers: Vec<RouteOffer>,
     },
     /// What was said under a key is not so any more: a tombstone.
     Withdrawn {
@@ -204,6 +212,9 @@ impl Content {
                 let payload = ConfirmationPayload { node: *node };
                 (Kind::Confirmation, key_of_confirmation(*by, name).name, cbor::encode(&payload))
             }
+            Self::Routes { offers, .. } => {
+                (Kind::Routes, String::new(), cbor::encode(&RoutesPayload { offers: offers.clone() }))
+            }
             Self::Withdrawn { key } => (key.kind, key.name.clone(), vec![]),
         }
     }
@@ -298,6 +309,10 @@ impl Record {
                 let (service, _) = split_name(*kind, name)?;
                 let ConfirmationPayload { node } = cbor::decode(payload)?;
                 (Content::Confirmation { by: *owner, node, name: service }, true, name.clone())
+            }
+            Kind::Routes => {
+                let offers = cbor::decode::<RoutesPayload>(payload)?.offers()?;
+                (Content::Routes { node: *owner, offers }, true, String::new())
             }
             Kind::Reissue => {
                 let chain = chain(payload)?;
