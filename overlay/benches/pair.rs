@@ -120,6 +120,7 @@ impl Pair {
                 | Output::Persist { .. }
                 | Output::PingDone { .. }
                 | Output::Addresses(_)
+                | Output::Routes(_)
                 | Output::Zone(_)
                 | Output::Found { .. }
                 | Output::Event(_) => {}

@@ -190,13 +190,13 @@ fn reason_of(error: SessionError) -> DropReason {
 /// The source check: the inner source belongs to the sender, the inner destination to us.
 fn check(tables: &Tables, sender: usize, bytes: &[u8]) -> Result<Packet, DropReason> {
     let packet = Packet::parse(bytes).map_err(|_| DropReason::MalformedPacket)?;
-    if !tables.routes.table.permits(packet.source, sender) {
+    if !tables.routes.permits(packet.source, sender) {
         return Err(DropReason::SourceCheck);
     }
     if packet.forbidden().is_some() {
         return Err(DropReason::MalformedPacket);
     }
-    if tables.routes.own.contains(&packet.destination) { Ok(packet) } else { Err(DropReason::Destination) }
+    if tables.routes.is_ours(packet.destination) { Ok(packet) } else { Err(DropReason::Destination) }
 }
 
 /// Tells the Node once of a session's first use and of a peer's new address.

@@ -87,7 +87,7 @@ fn admit(tables: &Tables, packet: &[u8]) -> Result<Packet, DropReason> {
             return Err(DropReason::MalformedPacket);
         }
     }
-    if tables.routes.own.contains(&parsed.source) { Ok(parsed) } else { Err(DropReason::ForeignSource) }
+    if tables.routes.is_ours(parsed.source) { Ok(parsed) } else { Err(DropReason::ForeignSource) }
 }
 
 /// Who has an address, and how it is reached.

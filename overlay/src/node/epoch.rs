@@ -109,6 +109,7 @@ impl Node {
             | Content::Service { .. }
             | Content::Claim { .. }
             | Content::Confirmation { .. }
+            | Content::Routes { .. }
             | Content::Withdrawn { .. } => false,
         }
     }

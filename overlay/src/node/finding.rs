@@ -428,7 +428,8 @@ impl Node {
                 | Kind::Reissue
                 | Kind::LinkState
                 | Kind::Epoch
-                | Kind::Policy => 2,
+                | Kind::Policy
+                | Kind::Routes => 2,
             };
             (record.is_tombstone(), place, Some(body.owner) != holder)
         });

@@ -18,7 +18,7 @@ impl Node {
         match body.kind {
             Kind::Member | Kind::Revocation | Kind::Reissue | Kind::Epoch | Kind::Policy => false,
             // Whoever it is, its own record has not come yet; this one comes again.
-            Kind::LinkState => !is_of_member(),
+            Kind::LinkState | Kind::Routes => !is_of_member(),
             Kind::Confirmation if !self.is_admin(&body.owner) => true,
             Kind::Confirmation if !record.is_tombstone() => false,
             Kind::Service | Kind::Claim | Kind::Confirmation => {

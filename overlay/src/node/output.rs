@@ -2,6 +2,7 @@
 
 use crate::state::StateFile;
 use crate::tables::Tables;
+use ipnet::IpNet;
 use nat::{Remote, SocketId};
 use registry::Zone;
 use std::net::{IpAddr, SocketAddr};
@@ -86,6 +87,8 @@ pub enum Output {
     },
     /// Our own mesh addresses are others now.
     Addresses(Vec<IpAddr>),
+    /// The host is to route other subnets than before to the interface, or from it.
+    Routes(super::HostRoutes),
     /// Names mean something else now.
     Zone(Arc<Zone>),
     /// What a service name means that was asked for by [`super::Node::find`].
@@ -148,6 +151,8 @@ pub enum WaitReason {
     Confirmation,
     /// The zone is made anew.
     Zone,
+    /// Which router of a subnet is nearest.
+    Routers,
     /// State is written.
     Persist,
     /// An overlay ping has had no answer.
@@ -181,6 +186,8 @@ pub enum Event {
     RefusedBy(Name, wire::handshake::Refusal),
     /// New credentials were issued for a node.
     Reissued(NodeId, Name, IpAddr),
+    /// Packets for a subnet go to this router now.
+    Routed(IpNet, NodeId, Name),
     /// A service name that we publish under is another node's, and our instances do not count.
     NameLost(Name, NodeId, Name),
     /// Such a name has become ours.

@@ -14,6 +14,7 @@ mod mailbox;
 mod path_mtu;
 mod policy;
 mod record;
+mod route;
 mod service;
 mod session;
 mod share;

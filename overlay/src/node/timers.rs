@@ -37,6 +37,7 @@ impl Node {
         self.run_finding(now);
         self.run_confirming(now);
         self.run_zone_timer(now);
+        self.run_routers_timer(now);
         if self.unwritten.records.is_some_and(|at| now >= at) {
             self.persist_records();
         }
@@ -105,6 +106,7 @@ impl Node {
                         hop.paths.handle_local_change(now);
                     }
                     self.seek_circuit(node, now);
+                    self.router_changed(&node);
                 }
                 nat::Output::Lost => {
                     peer.seek(now);
@@ -112,6 +114,7 @@ impl Node {
                     self.close_circuits_by(node, now);
                     self.links_changed(now);
                     self.neighbour_unreachable(&node, now);
+                    self.router_changed(&node);
                     let name = self.name_of(&node);
                     self.outputs.push_back(Output::Event(Event::Lost(node, name)));
                 }
@@ -181,7 +184,7 @@ impl Node {
         self.persist(
             StateFile::Records,
             encode_records(
-                [Kind::Member, Kind::Revocation, Kind::Reissue, Kind::Epoch, Kind::Policy]
+                [Kind::Member, Kind::Revocation, Kind::Reissue, Kind::Epoch, Kind::Policy, Kind::Routes]
                     .into_iter()
                     .flat_map(|kind| self.registry.of_kind(kind)),
             ),
@@ -245,6 +248,7 @@ impl Node {
         consider(self.publishing.deadline(), WaitReason::Publication);
         consider(self.confirming.deadline(), WaitReason::Confirmation);
         consider(self.zone_deadline(), WaitReason::Zone);
+        consider(self.routers_deadline(), WaitReason::Routers);
         consider(self.unwritten.services, WaitReason::Persist);
         consider(self.unwritten.leases, WaitReason::Persist);
         consider(self.unwritten.records, WaitReason::Persist);
