@@ -26,6 +26,7 @@ mod publication;
 mod qr;
 mod reload;
 mod restore_host;
+mod route;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -91,6 +92,7 @@ enum Command {
     Assign(membership::Assign),
     Delegate(membership::Delegate),
     Revoke(membership::Revoke),
+    Route(route::Route),
     Publish(publication::Publish),
     Unpublish(publication::Unpublish),
     Services(service::Services),
@@ -143,6 +145,7 @@ fn dispatch(command: Command, context: &mut Context<'_>, err: &mut dyn Write) ->
         Command::Assign(command) => command.run(context),
         Command::Delegate(command) => command.run(context),
         Command::Revoke(command) => command.run(context),
+        Command::Route(command) => command.run(context),
         Command::Publish(command) => command.run(context),
         Command::Unpublish(command) => command.run(context),
         Command::Services(command) => command.run(context),

@@ -4,6 +4,7 @@ mod diagnosis;
 mod golden;
 mod live;
 mod people;
+mod routes;
 pub(super) mod services;
 mod usage;
 
