@@ -9,6 +9,10 @@
 //! **Must never** take a prefix on the word of its router alone, nor one that leads packets astray which this machine
 //! sends elsewhere: to the mesh, to its own networks, to the addresses of its peers.
 
+mod view;
+
+pub use view::{RouteView, RouterView};
+
 use super::{Event, Node, Output, is_private};
 use crate::limits::ROUND_TRIP_INTERVAL;
 use crate::peer::{Peer, Seeking};
@@ -28,30 +32,6 @@ pub struct HostRoutes {
     pub taken: Vec<IpNet>,
     /// Subnets that this machine is a router for.
     pub served: Vec<RouteOffer>,
-}
-
-/// A prefix that somebody is a router for, or wants to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RouteView {
-    /// The prefix.
-    pub prefix: IpNet,
-    /// What becomes of packets to it here.
-    pub state: RouteState,
-    /// Its routers, in order of id.
-    pub routers: Vec<RouterView>,
-}
-
-/// A router of a prefix.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RouterView {
-    /// The node.
-    pub node: NodeId,
-    /// Its name.
-    pub name: Name,
-    /// What it offers; nothing when it does not any more, or not yet.
-    pub offer: Option<RouteOffer>,
-    /// Whether an admin has approved it.
-    pub is_approved: bool,
 }
 
 /// What becomes of packets to a prefix.
@@ -150,9 +130,17 @@ impl Node {
         }
     }
 
+    /// Takes what a node offers. What nobody has approved changes nothing for the workers.
     pub(super) fn take_offers(&mut self, node: NodeId, offers: Vec<RouteOffer>) {
+        let claims = self.members.chain(&node).map(|chain| chain.claims());
+        let approved = |offers: &[RouteOffer]| -> Vec<RouteOffer> {
+            let is_approved =
+                |offer: &&RouteOffer| claims.is_some_and(|c| c.prefixes.contains(&offer.prefix));
+            offers.iter().filter(is_approved).copied().collect()
+        };
+        let before = self.subnets.offers.get(&node).map_or(&[][..], Vec::as_slice);
+        self.routes_are_old |= approved(before) != approved(&offers);
         self.subnets.offers.insert(node, offers);
-        self.routes_are_old = true;
     }
 
     /// Forgets what a node offers that is no member any more.
@@ -298,43 +286,6 @@ impl Node {
             routes.subnets.insert(*prefix, routes.routers.len());
             routes.routers.push(routers.get(prefix).into_iter().flatten().filter_map(position).collect());
         }
-    }
-
-    /// All prefixes that anybody offers or is approved for, in order.
-    #[must_use]
-    pub fn routes(&self) -> Vec<RouteView> {
-        let mut views = BTreeMap::<IpNet, Vec<RouterView>>::new();
-        for claims in self.members.members() {
-            let offered =
-                self.subnets.offers.get(&claims.node).into_iter().flatten().map(|offer| offer.prefix);
-            let mut prefixes: Vec<IpNet> = offered.chain(claims.routed_prefixes()).collect();
-            prefixes.sort_unstable();
-            prefixes.dedup();
-            for prefix in prefixes {
-                views.entry(prefix).or_default().push(RouterView {
-                    node: claims.node,
-                    name: claims.name.clone(),
-                    offer: self.subnets.offer(&claims.node, &prefix),
-                    is_approved: claims.prefixes.contains(&prefix),
-                });
-            }
-        }
-        let state = |prefix: &IpNet| self.subnets.judged.get(prefix).cloned().unwrap_or(RouteState::Waiting);
-        views
-            .into_iter()
-            .map(|(prefix, routers)| RouteView { state: state(&prefix), prefix, routers })
-            .collect()
-    }
-
-    /// A sentence for each approved prefix that is not taken for another reason than that people want it so.
-    pub(super) fn refused_routes(&self) -> impl Iterator<Item = String> {
-        self.subnets.judged.iter().filter_map(|(prefix, state)| match state {
-            RouteState::Refused(RouteRefusal::NotAccepted)
-            | RouteState::Taken(_)
-            | RouteState::Served
-            | RouteState::Waiting => None,
-            RouteState::Refused(refusal) => Some(format!("The route to {prefix} is not taken: {refusal}.")),
-        })
     }
 }
 
