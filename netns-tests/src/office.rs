@@ -62,13 +62,6 @@ impl Office {
         namespace.ip(&format!("link set {port} up"));
         (own4, own6)
     }
-
-    /// Narrows every cable of the office to packets of `mtu` bytes.
-    pub fn narrow(&self, machines: &[&Machine], links: &[&str], mtu: u16) {
-        for (machine, link) in machines.iter().zip(links) {
-            machine.ip(&format!("link set {link} mtu {mtu}"));
-        }
-    }
 }
 
 impl Machine {

@@ -1,7 +1,7 @@
 //! Subnets behind machines: an office with a printer that knows nothing of the mesh.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use netns_tests::{DEADLINE, Lab, Machine, Office, Up, hashed_transfer, wait_until};
@@ -94,7 +94,18 @@ fn an_office_is_reached_and_every_machine_is_left_as_it_was_found() {
         "a page crossed the wire in the open"
     );
 
-    // The kernel of the router counts hops, and says so from an address that members believe.
+    // The office is narrower than the mesh: the router's kernel says so, and whoever sends believes it.
+    let narrow = |mtu: u16| {
+        for (machine, link) in [(&printer, "eth0"), (&router, "eth1")] {
+            machine.ip(&format!("link set {link} mtu {mtu}"));
+        }
+    };
+    narrow(1300);
+    for address in addresses(&printer) {
+        hashed_transfer(&member, &printer, address, 1_000_000);
+    }
+    narrow(1500);
+    // It counts hops, and says so from an address that members believe.
     let expired =
         member.run(&["ping", "-n", "-c", "1", "-t", "1", "-W", "5", &addresses(&printer)[0].to_string()]);
     assert!(expired.stdout.contains("Time to live exceeded"), "{}{}", expired.stdout, expired.stderr);
@@ -270,7 +281,7 @@ fn send_slowly(listener: &TcpListener) {
     }
 }
 
-fn router_address(router: &Machine) -> std::net::Ipv4Addr {
+fn router_address(router: &Machine) -> Ipv4Addr {
     let told = router.run(&["ip", "-4", "-o", "addr", "show", "dev", "eth1"]).ok();
     let address = told.split_whitespace().find_map(|word| word.split_once('/')?.0.parse().ok());
     address.expect("it is plugged into the office")
@@ -290,7 +301,10 @@ fn two_offices_with_one_subnet_are_told_apart() {
     let offices = [("north", "10.50.1.0/24"), ("south", "10.50.2.0/24")].map(|(name, known_as)| {
         let (office, router) = (lab.office(name, [192, 168, 1]), lab.machine(&format!("r{name}")));
         let printer = office.machine(&format!("p{name}"));
-        office.plug(&router);
+        let (inside, _) = office.plug(&router);
+        if name == "south" {
+            forwards_already(&router, &printer, (inside, &founder));
+        }
         router.join(&founder.invite(&[]));
         serve(&founder, &router, &[(known_as, &[subnet, "--as", known_as])]);
         await_state(&member, known_as, "taken");
@@ -309,4 +323,17 @@ fn two_offices_with_one_subnet_are_told_apart() {
             (&router.name().into(), &subnet.into())
         );
     }
+    // Where the machine was a router before, it is one for the others as it was, and stays one.
+    let (router, printer, ..) = south;
+    printer.must_ping(founder.underlay4().expect("IPv4").into());
+    router.stop();
+    printer.must_ping(founder.underlay4().expect("IPv4").into());
+}
+
+/// Makes a machine a router between its office and the lab, of which the mesh knows nothing.
+fn forwards_already(router: &Machine, printer: &Machine, (inside, outside): (Ipv4Addr, &Machine)) {
+    let _ = router.run(&["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]).ok();
+    printer.ip(&format!("route add 192.0.2.0/24 via {inside}"));
+    outside.ip(&format!("route add 192.168.1.0/24 via {}", router.underlay4().expect("IPv4")));
+    printer.must_ping(outside.underlay4().expect("IPv4").into());
 }
