@@ -18,14 +18,17 @@ mod generated {
 
 pub use connect::{ConnectError, ControlClient, connect};
 pub use generated::{
-    AddGuestReply, AddGuestRequest, Anchor, AssignReply, AssignRequest, Attempt, ChangeKind, DelegateReply,
-    DelegateRequest, Dependence, Dht, DownReply, DownRequest, Guest, GuestsReply, GuestsRequest, Held,
-    Instance, Interface, InviteReply, InviteRequest, Ipv6, Lan, LeaveReply, LeaveRequest, MeshLink, MeshNode,
-    MeshReply, MeshRequest, MetricsReply, MetricsRequest, Names, NatProfile, NetcheckReply, NetcheckRequest,
-    Network, Node, Observed, Path, PathKind, Peer, PeerState, PingReply, PingRequest, PortMapping,
-    PortMappingState, Ports, Protocol, PublishReply, PublishRequest, Reach, ReloadReply, ReloadRequest,
-    RemoveGuestReply, RemoveGuestRequest, ResolveReply, ResolveRequest, RevokeReply, RevokeRequest, Role,
-    Service, ServicesReply, ServicesRequest, Sharing, StatusReply, StatusRequest, Title, UnpublishReply,
-    UnpublishRequest, WatchReply, WatchRequest, WhyReply, WhyRequest,
+    AddGuestReply, AddGuestRequest, AdvertiseRouteReply, AdvertiseRouteRequest, Anchor, ApproveRouteReply,
+    ApproveRouteRequest, AssignReply, AssignRequest, Attempt, ChangeKind, DelegateReply, DelegateRequest,
+    Dependence, Dht, DownReply, DownRequest, Guest, GuestsReply, GuestsRequest, Held, Instance, Interface,
+    InviteReply, InviteRequest, Ipv6, Lan, LeaveReply, LeaveRequest, MeshLink, MeshNode, MeshReply,
+    MeshRequest, MetricsReply, MetricsRequest, Names, NatProfile, NetcheckReply, NetcheckRequest, Network,
+    Node, Observed, Path, PathKind, Peer, PeerState, PingReply, PingRequest, PortMapping, PortMappingState,
+    Ports, Protocol, PublishReply, PublishRequest, Reach, RejectRouteReply, RejectRouteRequest, ReloadReply,
+    ReloadRequest, RemoveGuestReply, RemoveGuestRequest, ResolveReply, ResolveRequest, RevokeReply,
+    RevokeRequest, Role, Route, RouteState, RoutesReply, RoutesRequest, Service, ServicesReply,
+    ServicesRequest, Sharing, StatusReply, StatusRequest, SubnetRouter, Title, UnpublishReply,
+    UnpublishRequest, WatchReply, WatchRequest, WhyReply, WhyRequest, WithdrawRouteReply,
+    WithdrawRouteRequest,
 };
 pub use generated::{control_client, control_server};

@@ -17,10 +17,11 @@ pub enum Effect {
 }
 
 /// Keys, and whole tables, that a running node takes. Sockets, threads and devices of the others are made when it comes up.
-const AT_ONCE: [(&str, Option<&str>); 7] = [
+const AT_ONCE: [(&str, Option<&str>); 8] = [
     ("hop", None),
     ("addresses", None),
     ("session", None),
+    ("routes", None),
     ("log", None),
     ("dns", None),
     ("metrics", None),

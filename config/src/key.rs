@@ -71,6 +71,11 @@ pub const KEYS: &[Key] = &[
         "at most 8 hosts with ports, like [\"stun.example.org:3478\", \"[2001:db8::7]:3478\"]",
     ),
     key("registry", "full_replication_max", "a number of records from 1000 to 1000000"),
+    key(
+        "routes",
+        "accept",
+        "at most 64 prefixes without host bits, like [\"192.168.0.0/16\", \"fd00::/8\"], or [] for none",
+    ),
     key("dns", "enabled", "true or false"),
     key("dns", "suffix", "DNS labels with dots between, at most 63 characters, like \"internal\""),
     key("dns", "listen", "1 to 8 addresses with ports, like [\"127.0.0.1:5353\"]"),

@@ -22,7 +22,7 @@ pub use key::{KEYS, Key};
 pub use service::{Protocol, Service};
 pub use settings::{
     Addresses, Dht, Hop, Interface, Lan, Listen, Log, LogLevel, Metrics, Network, Node, PortMapping,
-    Registry, Session, Settings, Stream, Stun,
+    Registry, Routes, Session, Settings, Stream, Stun,
 };
 pub use value::{
     ADVERTISE_LENGTH_MAX, BOOTSTRAP_LENGTH_MAX, DNS_LISTEN_LENGTH_MAX, HEALTH_PATH_LENGTH_MAX,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use crate::dns::Dns;
@@ -44,6 +44,8 @@ pub struct Settings {
     pub stun: Stun,
     /// `[registry]`
     pub registry: Registry,
+    /// `[routes]`
+    pub routes: Routes,
     /// `[dns]`
     pub dns: Dns,
     /// `[metrics]`
@@ -65,6 +67,21 @@ impl Default for Registry {
     fn default() -> Self {
         // 50 MB of memory.
         Self { full_replication_max: 100_000 }
+    }
+}
+
+/// `[routes]`: subnets behind other nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Routes {
+    /// Prefixes in which routes that an admin has approved are taken.
+    #[serde(deserialize_with = "value::accept")]
+    pub accept: Vec<IpNet>,
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        Self { accept: ["0.0.0.0/0", "::/0"].map(|all| all.parse().expect("a prefix")).to_vec() }
     }
 }
 

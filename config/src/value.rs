@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::host::HostPort;
@@ -36,6 +36,8 @@ pub const BOOTSTRAP_LENGTH_MAX: usize = 8;
 
 /// Most STUN servers: three are enough to know a NAT by, and each is asked every 25 s.
 pub const STUN_SERVERS_LENGTH_MAX: usize = 8;
+/// Most prefixes in which routes are taken: each route is compared with all of them.
+const ACCEPT_LENGTH_MAX: usize = 64;
 /// Most addresses where names are answered: each is two sockets.
 pub const DNS_LISTEN_LENGTH_MAX: usize = 8;
 /// Fewest records that a node may be told to hold: with all that members may publish each record still has two holders.
@@ -84,6 +86,11 @@ pub(crate) fn mtu<'de, D: Deserializer<'de>>(input: D) -> Result<Option<u16>, D:
 pub(crate) fn workers<'de, D: Deserializer<'de>>(input: D) -> Result<Option<NonZeroUsize>, D::Error> {
     let workers = NonZeroUsize::deserialize(input)?;
     allowed(workers <= WORKERS_MAX, Some(workers))
+}
+
+pub(crate) fn accept<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<IpNet>, D::Error> {
+    let list: Vec<IpNet> = Vec::deserialize(input)?;
+    allowed(list.iter().all(|prefix| prefix.trunc() == *prefix) && list.len() <= ACCEPT_LENGTH_MAX, list)
 }
 
 pub(crate) fn full_replication_max<'de, D: Deserializer<'de>>(input: D) -> Result<usize, D::Error> {

@@ -65,6 +65,10 @@ impl Lab {
         Machine::crossover(names, &self.subnets[0], || self.number())
     }
 
+    pub(crate) fn ground(&self) -> &Arc<Ground> {
+        self.subnets[0].namespace.ground()
+    }
+
     fn number(&self) -> u32 {
         self.machines.fetch_add(1, Ordering::Relaxed) + 1
     }

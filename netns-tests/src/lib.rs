@@ -27,6 +27,7 @@ mod meter;
 mod nat_kind;
 mod node;
 mod observe;
+mod office;
 mod own_dht;
 mod own_etc;
 mod path;
@@ -55,6 +56,7 @@ pub use meter::{cpu_seconds, cpu_seconds_exact, median, peak_rss_kib, quantile, 
 pub use nat_kind::NatKind;
 pub use node::{DEADLINE, Up, drops, peer};
 pub use observe::{Dependence, Observed, Outside, Ports, gets_in, heard_until, hears, mapping};
+pub use office::Office;
 pub use own_dht::OwnDht;
 pub use own_etc::OwnEtc;
 pub use path::{PathKind, await_path, path_kind};

@@ -14,10 +14,11 @@ const KILLS: usize = 8;
 /// is up.
 const LIFE_MAX_MS: usize = 1600;
 /// Everything that the package, or a node, could leave on a host: each line of shell prints one kind.
-const HOST: [&str; 8] = [
+const HOST: [&str; 9] = [
     "ip -brief address",
     "ip route show table all; ip -6 route show table all; ip rule",
     "nft list ruleset",
+    "cat /proc/sys/net/ipv4/ip_forward",
     "ls -l /etc/resolv.conf; cat /etc/resolv.conf; resolvectl domain; resolvectl dns",
     "cat /etc/passwd /etc/group",
     "find /etc /usr /var/lib /run -name '*hopmesh*' | sort",
@@ -108,6 +109,7 @@ fn two_machines_install_it_and_forget_it() {
     it_comes_back(ada, bob);
     it_survives_being_killed(ada, bob);
     drop(server);
+    a_router_is_one_again_after_a_crash(ada);
 
     for machine in &machines {
         let _ = machine.shell("apt-get purge --yes hopmesh");
@@ -122,6 +124,25 @@ fn two_machines_install_it_and_forget_it() {
             assert!(left.iter().all(|line| line.starts_with("hopmesh:x:")), "`{line}` has kept {left:?}");
         }
     }
+}
+
+/// As a service, too, a node may switch forwarding on. That the package takes it back is told by the host's snapshot.
+fn a_router_is_one_again_after_a_crash(machine: &Booted) {
+    // systemd-nspawn lets nobody change what belongs to a network that it was given.
+    let _ = machine.shell("mount -o remount,bind,rw /proc/sys");
+    let forwards = || {
+        let told = machine.shell("cat /proc/sys/net/ipv4/ip_forward; nft list tables; hopmesh status --json");
+        (told.starts_with("1\n") && told.contains("inet hopmesh-home")).then_some(())
+    };
+    let _ = machine.shell("systemctl restart hopmesh@home");
+    let _ = machine.shell("hopmesh route advertise 192.168.9.0/24");
+    let _ = machine.shell("hopmesh route approve ada 192.168.9.0/24");
+    wait_until("the service forwards", DEADLINE, forwards);
+    let _ = machine.shell("systemctl kill --signal=KILL hopmesh@home");
+    wait_until("the node is back", BACK, || {
+        (machine.run(&["hopmesh", "status", "--json"]).code == Some(0)).then_some(())
+    });
+    wait_until("the service forwards again", DEADLINE, forwards);
 }
 
 /// After the installation there is a user, files of the package, and nothing else.

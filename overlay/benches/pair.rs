@@ -125,6 +125,7 @@ impl Pair {
                 | Output::PingDone { .. }
                 | Output::Addresses(_)
                 | Output::Guests(_)
+                | Output::Routes(_)
                 | Output::Zone(_)
                 | Output::Found { .. }
                 | Output::Event(_) => {}

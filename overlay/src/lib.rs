@@ -40,9 +40,10 @@ pub use membership::found;
 pub use nat::{HOPS_MAX, MTU_ASSUMED, MTU_MAX, MTU_MIN, Mtu, Remote, SocketId};
 pub use node::{
     AnchorView, Carriers, CommandError, DhtEvent, DhtRequest, DhtState, DhtView, DialStreams, Event,
-    HeldView, HintSource, HopParams, InviteRequest, Ipv6View, MeshNode, MeshView, Netcheck, Node, Observed,
-    Output, Params, PathView, PeerView, PortMappingView, PublishError, Reach, Selected, Side, Situation,
-    Standing, View, WaitReason, Why, WhyAttempt, advise, is_private, nat_words, reason,
+    HeldView, HintSource, HopParams, HostRoutes, InviteRequest, Ipv6View, MeshNode, MeshView, Netcheck, Node,
+    Observed, Output, Params, PathView, PeerView, PortMappingView, PublishError, Reach, RouteRefusal,
+    RouteState, RouteView, RouterView, Selected, Side, Situation, Standing, View, WaitReason, Why,
+    WhyAttempt, advise, is_private, nat_words, reason,
 };
 pub use peer::PeerState;
 pub use registry::claim::Title;

@@ -202,9 +202,26 @@ impl Membership {
     fn rebuild_book(&mut self) {
         let mut book = AddressBook::default();
         for claims in self.members() {
-            book.claim(claims.node, claims.serial, &claims.owned_prefixes());
+            book.claim(claims.node, claims.serial, &claims.exclusive_prefixes());
         }
         self.book = book;
+    }
+
+    /// Prefixes outside the network's own, and the nodes whose credentials make them routers of those, in order.
+    pub(crate) fn routers(&self) -> BTreeMap<IpNet, Vec<NodeId>> {
+        let mut routers = BTreeMap::<IpNet, Vec<NodeId>>::new();
+        for claims in self.members() {
+            for prefix in claims.routed_prefixes() {
+                routers.entry(prefix).or_default().push(claims.node);
+            }
+        }
+        routers
+    }
+
+    /// Which of the network's own prefixes a prefix has any address in common with.
+    pub(crate) fn network_met_by(&self, prefix: &IpNet) -> Option<IpNet> {
+        let own = [IpNet::V4(self.range()), IpNet::V6(ipv6_prefix(&self.id()))];
+        own.into_iter().find(|own| own.contains(prefix) || prefix.contains(own))
     }
 
     /// Prefixes and the nodes that own them.
@@ -229,7 +246,10 @@ impl Membership {
     pub(crate) fn losers(&self) -> Vec<NodeId> {
         let lost = |claims: &&Claims| {
             self.holder_of_name(&claims.name) != Some(claims.node)
-                || claims.owned_prefixes().iter().any(|prefix| self.book.owner(*prefix) != Some(claims.node))
+                || claims
+                    .exclusive_prefixes()
+                    .iter()
+                    .any(|prefix| self.book.owner(*prefix) != Some(claims.node))
         };
         self.members().filter(lost).map(|claims| claims.node).collect()
     }

@@ -9,9 +9,10 @@
 //! ```
 //!
 //! Bytes, time and a seed go in; bytes and deadlines come out. The files beside this one, in the order of a
-//! node's life: `handshake`, `established`, `control`, `records`, `epoch`, `policy`, `issuer`, `vouch`, `command`, `services`, `publishing`, `leases`, `share`, `finding`, `zone`, `review`,
+//! node's life: `handshake`, `established`, `control`, `records`, `epoch`, `policy`, `issuer`, `vouch`, `command`, `services`, `publishing`, `leases`, `share`, `finding`, `zone`, `review`, `routes`,
 //! `path_mtu`, `timers`, `view`, `diagnosis`.
 
+mod approval;
 mod circuit;
 mod command;
 mod company;
@@ -40,6 +41,7 @@ mod punching;
 mod reach;
 mod records;
 mod review;
+mod routes;
 mod services;
 mod share;
 mod snapshot;
@@ -62,6 +64,7 @@ pub use mesh::{MeshNode, MeshView};
 pub use output::{Event, Output, WaitReason};
 pub(crate) use punching::Punching;
 pub use reach::is_private;
+pub use routes::{HostRoutes, RouteRefusal, RouteState, RouteView, RouterView};
 pub use services::{PublishError, Standing};
 pub use stream::DialStreams;
 pub use transit::HopParams;
@@ -169,6 +172,7 @@ pub struct Node {
     guests: Guests,
     hosting: guests::Hosting,
     zone: zone::ZoneState,
+    subnets: routes::Subnets,
     peers: Peers,
     positions: Vec<Option<NodeId>>,
     indices: Indices,
@@ -243,6 +247,7 @@ impl Node {
             guests: Guests::default(),
             hosting: guests::Hosting::new(params.guests),
             zone: zone::ZoneState::new(zone, now),
+            subnets: routes::Subnets::new(now),
             members: Membership::new(params.network),
             registry: Registry::of_node(params.identity.node(), params.full_replication_max),
             peers: Peers::default(),

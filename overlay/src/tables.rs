@@ -7,6 +7,7 @@ use crate::forwarding::Labels;
 use crate::gates::Gates;
 use crate::hint_gate::HintGate;
 use crate::session::Session;
+use ipnet::IpNet;
 use nat::{Mtu, Remote};
 use routing::RouteTable;
 use std::collections::BTreeMap;
@@ -80,6 +81,31 @@ pub struct Routes {
     pub own: Vec<IpAddr>,
     /// Mesh addresses of our guests, and their positions.
     pub guests: BTreeMap<IpAddr, u32>,
+    /// Subnets that we are a router for.
+    pub served: Vec<IpNet>,
+    /// Of a subnet the place of its routers in the next field.
+    pub subnets: RouteTable<usize>,
+    /// All routers of each subnet: packets go to one, and come from any.
+    pub routers: Vec<Vec<usize>>,
+}
+
+impl Routes {
+    /// Whether an address is on our side: one of our own, or in a subnet that we are a router for.
+    #[must_use]
+    pub fn is_ours(&self, address: IpAddr) -> bool {
+        self.own.contains(&address) || self.served.iter().any(|prefix| prefix.contains(&address))
+    }
+
+    /// The source check: whether a packet with this inner source may come from the peer at a position. Of a subnet it may from
+    /// every router that an admin has approved, since the way back may be another than the way there.
+    #[must_use]
+    pub fn permits(&self, source: IpAddr, peer: usize) -> bool {
+        match self.table.lookup(source) {
+            Some(owner) if owner == peer => true,
+            Some(_) => self.subnets.lookup(source).is_some_and(|place| self.routers[place].contains(&peer)),
+            None => false,
+        }
+    }
 }
 
 /// The snapshot.
@@ -129,10 +155,7 @@ impl Tables {
         if let Some(position) = table.lookup(receiver) {
             table.insert(destination.into(), position);
         }
-        Self {
-            routes: Arc::new(Routes { table, own: vec![source], guests: BTreeMap::new() }),
-            ..self.clone()
-        }
+        Self { routes: Arc::new(Routes { table, own: vec![source], ..Routes::default() }), ..self.clone() }
     }
 
     pub(crate) fn peer(&self, position: usize) -> Option<&PeerRow> {

@@ -59,7 +59,8 @@ impl Guests {
             | Content::Claim { .. }
             | Content::Confirmation { .. }
             | Content::Epoch { .. }
-            | Content::Policy { .. } => false,
+            | Content::Policy { .. }
+            | Content::Routes { .. } => false,
         }
     }
 

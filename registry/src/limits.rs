@@ -89,7 +89,7 @@ pub fn quota(kind: Kind) -> Quota {
     let (per_owner, total) = match kind {
         Kind::Member => (OWNER_RECORDS_MAX, KIND_RECORDS_MAX),
         // The record has one name only, so its owner has one.
-        Kind::LinkState => (1, KIND_RECORDS_MAX),
+        Kind::LinkState | Kind::Routes => (1, KIND_RECORDS_MAX),
         Kind::Revocation | Kind::Reissue => (OWNER_VERDICTS_MAX, KIND_RECORDS_MAX),
         Kind::Epoch => (OWNER_EPOCHS_MAX, EPOCHS_MAX),
         Kind::Policy => (OWNER_POLICIES_MAX, POLICIES_MAX),
@@ -115,7 +115,8 @@ pub(crate) fn tenths(kind: Kind) -> usize {
         | Kind::LinkState
         | Kind::Epoch
         | Kind::Policy
-        | Kind::Guest => 0,
+        | Kind::Guest
+        | Kind::Routes => 0,
     }
 }
 

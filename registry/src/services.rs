@@ -78,7 +78,8 @@ impl Services {
             | Content::LinkState { .. }
             | Content::Epoch { .. }
             | Content::Guest { .. }
-            | Content::Policy { .. } => false,
+            | Content::Policy { .. }
+            | Content::Routes { .. } => false,
         }
     }
 
@@ -103,7 +104,8 @@ impl Services {
             | Kind::LinkState
             | Kind::Epoch
             | Kind::Guest
-            | Kind::Policy => false,
+            | Kind::Policy
+            | Kind::Routes => false,
         }
     }
 

@@ -27,6 +27,7 @@ mod publication;
 mod qr;
 mod reload;
 mod restore_host;
+mod route;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -93,6 +94,7 @@ enum Command {
     Delegate(membership::Delegate),
     Revoke(membership::Revoke),
     Guest(guest::Guest),
+    Route(route::Route),
     Publish(publication::Publish),
     Unpublish(publication::Unpublish),
     Services(service::Services),
@@ -146,6 +148,7 @@ fn dispatch(command: Command, context: &mut Context<'_>, err: &mut dyn Write) ->
         Command::Delegate(command) => command.run(context),
         Command::Revoke(command) => command.run(context),
         Command::Guest(command) => command.run(context),
+        Command::Route(command) => command.run(context),
         Command::Publish(command) => command.run(context),
         Command::Unpublish(command) => command.run(context),
         Command::Services(command) => command.run(context),

@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 /// Longest an invite may be good for; the daemon's own limit.
 const EXPIRES_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Times to live that a lease may have.
@@ -30,6 +32,14 @@ pub(super) fn guest_key(text: &str) -> Result<[u8; 32], String> {
     bytes
         .and_then(|bytes| bytes.try_into().ok())
         .ok_or_else(|| "a WireGuard key is 44 characters that end in =, as `wg pubkey` prints it".to_owned())
+}
+
+/// A prefix of a subnet, without host bits.
+pub(super) fn prefix(text: &str) -> Result<IpNet, String> {
+    let prefix: Option<IpNet> = text.parse().ok();
+    prefix
+        .filter(|prefix| prefix.trunc() == *prefix)
+        .ok_or_else(|| "write a subnet like 192.168.1.0/24 or fd00:1::/64, without host bits".to_owned())
 }
 
 /// A version of a service.

@@ -1,6 +1,7 @@
 //! The JSON that programs read: field names are a promise, later versions add and never rename.
 
 mod diagnosis;
+mod route;
 mod service;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use api::{PathKind, PeerState};
 use serde::Serialize;
 
 pub(super) use diagnosis::{Netcheck, Why, dependence_word, ports_word, reach_word};
+pub(super) use route::route_json;
 pub(super) use service::{Change, Instance, Service, protocol_word};
 
 /// `status`.

@@ -5,9 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use overlay::{GuestRequest, Publication, Zone};
 use tokio::sync::{broadcast, oneshot};
 use wire::Name;
+use wire::record::RouteOffer;
 use wire::service::Version;
 
 /// Requests that may wait for the control thread; more are refused at once, so that callers cannot
@@ -119,6 +121,27 @@ pub enum Command {
     Reload,
     /// What the node counts: answer [`Reply::Metrics`].
     Metrics,
+    /// A subnet that this node is to be a router for: answer [`Reply::Advertised`].
+    AdvertiseRoute {
+        /// The subnet, and how.
+        offer: RouteOffer,
+    },
+    /// No router any more: answer [`Reply::Done`].
+    WithdrawRoute {
+        /// For which subnet.
+        prefix: IpNet,
+    },
+    /// A router is approved, or is not any more: answer [`Reply::Approved`].
+    ApproveRoute {
+        /// Which node.
+        node: String,
+        /// For which subnet.
+        prefix: IpNet,
+        /// Whether it is.
+        is_approved: bool,
+    },
+    /// All subnets: answer [`Reply::Routes`].
+    Routes,
     /// Stop: answer [`Reply::Done`] once the host is left as it was found, before the process ends.
     Down,
     /// Stop and give up membership: answer [`Reply::Done`] as for `Down`.
@@ -176,7 +199,13 @@ pub enum Reply {
     Reloaded(api::ReloadReply),
     /// To [`Command::Metrics`]: the text format of Prometheus.
     Metrics(String),
-    /// To [`Command::Down`] and [`Command::Leave`].
+    /// To [`Command::AdvertiseRoute`].
+    Advertised(api::AdvertiseRouteReply),
+    /// To [`Command::ApproveRoute`]: name and id of the node.
+    Approved(String, String),
+    /// To [`Command::Routes`].
+    Routes(api::RoutesReply),
+    /// To [`Command::Down`], [`Command::Leave`] and [`Command::WithdrawRoute`].
     Done,
 }
 

@@ -6,9 +6,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use overlay::{GuestRequest, Zone};
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Request as Call, Response, Status};
+use wire::credential::is_routable;
+use wire::record::RouteOffer;
 
 use super::publication::{parse_publish, parse_unpublish};
 use super::request::{Command, Refusal, RefusalKind, Reply, Request, Role};
@@ -195,6 +198,51 @@ impl api::control_server::Control for Service {
         Ok(Response::new(api::MetricsReply { text }))
     }
 
+    async fn advertise_route(
+        &self,
+        call: Call<api::AdvertiseRouteRequest>,
+    ) -> Result<Response<api::AdvertiseRouteReply>, Status> {
+        let command = parse_offer(&call.into_inner())?;
+        let Reply::Advertised(reply) = self.ask(command).await? else { return Err(mismatch()) };
+        Ok(Response::new(reply))
+    }
+
+    async fn withdraw_route(
+        &self,
+        call: Call<api::WithdrawRouteRequest>,
+    ) -> Result<Response<api::WithdrawRouteReply>, Status> {
+        let command = Command::WithdrawRoute { prefix: parse_prefix(&call.into_inner().prefix)? };
+        let Reply::Done = self.ask(command).await? else { return Err(mismatch()) };
+        Ok(Response::new(api::WithdrawRouteReply {}))
+    }
+
+    async fn approve_route(
+        &self,
+        call: Call<api::ApproveRouteRequest>,
+    ) -> Result<Response<api::ApproveRouteReply>, Status> {
+        let api::ApproveRouteRequest { node, prefix } = call.into_inner();
+        let (node, prefix) = (parse_node(node)?, parse_prefix(&prefix)?);
+        let command = Command::ApproveRoute { node, prefix, is_approved: true };
+        let Reply::Approved(node, id) = self.ask(command).await? else { return Err(mismatch()) };
+        Ok(Response::new(api::ApproveRouteReply { node, id }))
+    }
+
+    async fn reject_route(
+        &self,
+        call: Call<api::RejectRouteRequest>,
+    ) -> Result<Response<api::RejectRouteReply>, Status> {
+        let api::RejectRouteRequest { node, prefix } = call.into_inner();
+        let (node, prefix) = (parse_node(node)?, parse_prefix(&prefix)?);
+        let command = Command::ApproveRoute { node, prefix, is_approved: false };
+        let Reply::Approved(node, id) = self.ask(command).await? else { return Err(mismatch()) };
+        Ok(Response::new(api::RejectRouteReply { node, id }))
+    }
+
+    async fn routes(&self, _: Call<api::RoutesRequest>) -> Result<Response<api::RoutesReply>, Status> {
+        let Reply::Routes(reply) = self.ask(Command::Routes).await? else { return Err(mismatch()) };
+        Ok(Response::new(reply))
+    }
+
     async fn down(&self, _: Call<api::DownRequest>) -> Result<Response<api::DownReply>, Status> {
         let Reply::Done = self.ask(Command::Down).await? else { return Err(mismatch()) };
         Ok(Response::new(api::DownReply {}))
@@ -244,6 +292,22 @@ fn parse_guest(request: &api::AddGuestRequest) -> Result<Command, Refusal> {
         key: wire::GuestKey(key),
         address: request.address.as_deref().map(parse_address).transpose()?,
     }))
+}
+
+fn parse_offer(request: &api::AdvertiseRouteRequest) -> Result<Command, Refusal> {
+    let prefix = parse_prefix(&request.prefix)?;
+    let behind = request.behind.as_deref().map(parse_prefix).transpose()?;
+    let offer = RouteOffer { prefix, behind, is_masqueraded: !request.no_snat };
+    if let Some(behind) = behind.filter(|_| is_routable(&prefix) && !offer.is_valid()) {
+        return Err(invalid(format!(
+            "{behind} cannot be known as {prefix}: both must be subnets of one family and length, and different"
+        )));
+    }
+    Ok(Command::AdvertiseRoute { offer })
+}
+
+fn parse_prefix(text: &str) -> Result<IpNet, Refusal> {
+    text.parse().map_err(|_| invalid(format!("{text:?} is no prefix: write one like 192.168.1.0/24")))
 }
 
 pub(super) fn parse_node(text: String) -> Result<String, Refusal> {

@@ -11,6 +11,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tonic::Code;
 use wire::NodeId;
+use wire::record::RouteOffer;
 
 use super::door::Admission;
 use super::server::{CONNECTIONS_MAX, converse};
@@ -64,6 +65,38 @@ macro_rules! call {
 
 fn node(node: &str) -> String {
     node.to_owned()
+}
+
+async fn routes_go_both_ways(house: &mut House) {
+    let (prefix, behind) = ("10.50.1.0/24", "192.168.1.0/24");
+    let offer =
+        RouteOffer { prefix: prefix.parse().unwrap(), behind: behind.parse().ok(), is_masqueraded: false };
+    let request =
+        api::AdvertiseRouteRequest { prefix: node(prefix), behind: Some(node(behind)), no_snat: true };
+    let advertised = api::AdvertiseRouteReply { node: node("b"), ..api::AdvertiseRouteReply::default() };
+    let (command, answer) = (Command::AdvertiseRoute { offer }, Ok(Reply::Advertised(advertised.clone())));
+    assert_eq!(call!(house, advertise_route, request, command, answer).unwrap(), advertised);
+    let approve = |is_approved| Command::ApproveRoute { node: node("b"), prefix: offer.prefix, is_approved };
+    let approved = || Ok(Reply::Approved(node("b"), node("abcd")));
+    let (request, command) =
+        (api::ApproveRouteRequest { node: node("b"), prefix: node(prefix) }, approve(true));
+    assert_eq!(call!(house, approve_route, request, command, approved()).unwrap().id, "abcd");
+    let (request, command) =
+        (api::RejectRouteRequest { node: node("b"), prefix: node(prefix) }, approve(false));
+    assert_eq!(call!(house, reject_route, request, command, approved()).unwrap().id, "abcd");
+    let request = api::WithdrawRouteRequest { prefix: node(prefix) };
+    let command = Command::WithdrawRoute { prefix: offer.prefix };
+    assert!(call!(house, withdraw_route, request, command, Ok(Reply::Done)).is_ok());
+    let routes = api::RoutesReply { routes: vec![api::Route::default()] };
+    let answer = Ok(Reply::Routes(routes.clone()));
+    assert_eq!(call!(house, routes, api::RoutesRequest {}, Command::Routes, answer).unwrap(), routes);
+    let mut client = house.client().await;
+    for (prefix, behind) in [("nonsense", None), (prefix, Some("10.0.0.0/8")), (prefix, Some(prefix))] {
+        let request =
+            api::AdvertiseRouteRequest { prefix: node(prefix), behind: behind.map(node), no_snat: false };
+        let refused = client.advertise_route(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{prefix} {behind:?}");
+    }
 }
 
 #[tokio::test]
@@ -121,6 +154,7 @@ async fn every_call_becomes_its_command_and_every_reply_its_message() {
     let reply = call!(house, revoke, request, command, Ok(Reply::Revoked(revoked.clone())));
     assert_eq!(reply.unwrap(), revoked);
 
+    routes_go_both_ways(&mut house).await;
     let netcheck = api::NetcheckReply { is_anchor: true, ..api::NetcheckReply::default() };
     let answer = Ok(Reply::Netcheck(Box::new(netcheck.clone())));
     let reply = call!(house, netcheck, api::NetcheckRequest {}, Command::Netcheck, answer);

@@ -28,6 +28,7 @@ use super::outside::Outside;
 use super::reload::Reload;
 use super::report::{self, Surroundings};
 use super::requests::{Answer, WaitingPing};
+use super::routes::Routes;
 use super::services::Services;
 use super::start::{Started, advertised, quick_suites};
 use super::state::{self, Loaded};
@@ -87,6 +88,8 @@ pub(super) struct Driver {
     pub(super) services: Services,
     /// Names for this machine's programs.
     pub(super) names: Names,
+    /// Subnets, others' and our own.
+    pub(super) routes: Routes,
     /// What has happened.
     pub(super) tally: Tally,
     /// The port where metrics are given.
@@ -123,7 +126,9 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     let [interrupt, terminate, hangup] = signals;
     let signals = [interrupt?, terminate?, hangup?];
     let door = wire::secret::guest_door_key(&loaded.identity.noise.to_bytes());
-    let node = make_node(loaded, &settings);
+    let routes = Routes::new(&loaded.network, &loaded.offers, &settings.routes);
+    let mut node = make_node(loaded, &settings);
+    node.handle_offers(routes.offers.clone(), clock::now());
     let (guests, knocks) = Guests::new(door, node.drops());
     let (to_node, from_worker) = channel::channel(SLOW_MAX);
     let (to_worker, from_node) = mpsc::sync_channel(RELEASED_MAX);
@@ -132,7 +137,7 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     let (requests, requested) = channel::channel(REQUESTS_MAX);
     let reload = Reload::new(settings.clone(), source, (ask, requests.clone()), tun.index());
     let mut driver = Driver::new(
-        (node, outside.sender(), guests.clone()),
+        (node, outside.sender(), guests.clone(), routes),
         udp,
         directory,
         to_worker,
@@ -143,6 +148,7 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     driver.start_names(&settings.dns).await;
     driver.exporter.follow(settings.metrics.listen, &requests).await;
     driver.discovery.look_at_links(&netlink).await;
+    driver.look_at_prefixes(&netlink).await;
     driver.look_at_addresses(&netlink).await;
     driver.node.handle_carriers(driver.discovery.carriers(), clock::now());
     outside.look_at_gateway(&netlink).await;
@@ -166,6 +172,7 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     driver.turn((&netlink, &mut outside), signals, from_worker, (requested, asked)).await?;
     driver.notifier.stopping();
     outside.close().await;
+    driver.routes.close(&netlink, &driver.directory).await;
     std::mem::take(&mut driver.names).close(&driver.directory).await;
     driver.keep_guest_places();
     guest_thread.stop();
@@ -208,7 +215,7 @@ pub(super) fn hop_params(settings: &config::Settings) -> overlay::HopParams {
 
 impl Driver {
     fn new(
-        (mut node, streams, guests): (Node, Option<StreamSender>, Arc<Guests>),
+        (mut node, streams, guests, routes): (Node, Option<StreamSender>, Arc<Guests>, Routes),
         udp: Udp,
         directory: StateDirectory,
         to_worker: mpsc::SyncSender<ToWorker>,
@@ -249,6 +256,7 @@ impl Driver {
             discovery,
             services: Services::new(),
             names: Names::default(),
+            routes,
             tally: Tally::default(),
             exporter: Exporter::default(),
             reload,
@@ -299,6 +307,7 @@ impl Driver {
                 }
                 Ok(()) = changes.next() => {
                     self.discovery.look_at_links(netlink).await;
+                    self.look_at_prefixes(netlink).await;
                     self.look_at_addresses(netlink).await;
                     outside.look_at_gateway(netlink).await;
                 }
@@ -317,6 +326,7 @@ impl Driver {
             }
             self.pump_outside(outside);
             self.follow_mtu(netlink).await;
+            self.follow_routes(netlink).await;
             self.run_reload(netlink).await;
             if std::mem::take(&mut self.new_addresses) {
                 self.readdress_host(netlink).await;
@@ -379,6 +389,7 @@ impl Driver {
                     self.new_addresses = true;
                 }
                 Output::Guests(hosted) => self.shared.guests.set(&hosted),
+                Output::Routes(routes) => self.routes.wanted = Some(routes),
                 Output::Zone(zone) => {
                     self.services.handle_zone(zone.clone());
                     self.zone.store(zone);
@@ -480,6 +491,7 @@ impl Driver {
         known
             .chain(self.service_problems())
             .chain(self.names.problems())
+            .chain(self.routes.problem.clone())
             .chain(self.exporter.problem())
             .chain(self.reload.problem())
             .collect()

@@ -15,6 +15,9 @@ pub(super) fn log(event: &Event) {
         Event::NameLost(name, _, holder) => tracing::warn!(
             %name, %holder, "the service name is another machine's, and what is published here under it does not count: publish it under another name, or have it shared or delegated"
         ),
+        Event::Routed(prefix, _, router) => {
+            tracing::info!(%prefix, %router, "packets for a subnet go to this router")
+        }
         Event::NameWon(name) => tracing::info!(%name, "the service name has become ours"),
         Event::RefusedBy(peer, why) => tracing::warn!(%peer, ?why, "refuses us: see `hopmesh status`"),
         Event::Epoch(number) => tracing::info!(number, "the network has a new secret"),

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use overlay::fastpath::GUEST_MTU;
-use overlay::{GuestRequest, GuestView, HostedGuest, PortMappingView, is_private};
+use overlay::{GuestRequest, GuestView, HostedGuest, PortMappingView, RouteState, RouteView, is_private};
 use wire::Name;
 use wire::address::ipv6_prefix;
 
@@ -136,6 +136,11 @@ impl Driver {
         };
         let dns: Vec<String> = mesh.iter().filter(is_answered).cloned().collect();
         let (endpoints, warning) = self.endpoints();
+        let mesh_prefixes = [own.ipv4.trunc().to_string(), ipv6_prefix(&own.network).to_string()];
+        // Subnets that are reached from here are reached by way of here.
+        let reached = |view: &RouteView| matches!(view.state, RouteState::Taken(_) | RouteState::Served);
+        let subnets = self.node.routes().into_iter().filter(reached).map(|view| view.prefix.to_string());
+        let allowed_ips = mesh_prefixes.into_iter().chain(subnets).collect();
         api::AddGuestReply {
             guest: Some(api::Guest {
                 name: guest.name.to_string(),
@@ -147,7 +152,7 @@ impl Driver {
             }),
             host_public_key: self.shared.guests.public_key().0.to_vec(),
             endpoints,
-            allowed_ips: vec![own.ipv4.trunc().to_string(), ipv6_prefix(&own.network).to_string()],
+            allowed_ips,
             domain: names.filter(|_| !dns.is_empty()).map_or_else(String::new, |names| names.domain),
             dns,
             mtu: GUEST_MTU.into(),

@@ -27,6 +27,7 @@ mod progress;
 mod reload;
 mod report;
 mod requests;
+mod routes;
 mod services;
 mod start;
 mod state;
@@ -42,6 +43,7 @@ use std::time::Duration;
 use anyhow::Context;
 use overlay::state::StateFile;
 
+use crate::forwarding;
 use crate::io::host;
 use crate::paths::Paths;
 use crate::resolver::{Host, restore};
@@ -173,6 +175,8 @@ pub fn leave_offline(state_dir: &Path, force: bool) -> anyhow::Result<()> {
             Some(_) | None => {}
         }
     }
+    // What a run that was killed has changed on the machine is written here and nowhere else.
+    undo_changes(&directory)?;
     let wiped = directory.wipe()?;
     if !wiped.left.is_empty() {
         tracing::warn!(left = ?wiped.left, "files in the state directory that are not ours were left");
@@ -189,9 +193,18 @@ pub fn restore_host(state_dir: &Path) -> anyhow::Result<bool> {
     if !state_dir.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
         return Ok(false);
     }
-    let directory = StateDirectory::open(state_dir)?;
+    undo_changes(&StateDirectory::open(state_dir)?)
+}
+
+/// Undoes what a run that was killed has changed on this machine, and says whether there was anything.
+fn undo_changes(directory: &StateDirectory) -> anyhow::Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(restore(&Host::default(), &directory))?)
+    runtime.block_on(async {
+        // Whatever one of them cannot undo, the other may.
+        let (names, routes) =
+            (restore(&Host::default(), directory).await, forwarding::restore(directory).await);
+        Ok(names? | routes?)
+    })
 }
 
 /// A sentence that begins with a capital letter.

@@ -92,6 +92,10 @@ impl Driver {
         if has("metrics") {
             self.exporter.follow(settings.metrics.listen, &self.reload.requests).await;
         }
+        if has("routes") {
+            self.routes.accept.clone_from(&settings.routes.accept);
+            self.look_at_prefixes(netlink).await;
+        }
         if has("service") {
             self.redeclare(settings.service.clone());
         }

@@ -1,6 +1,7 @@
 //! What the Node shows of itself, as the control protocol says it.
 
 mod diagnosis;
+mod route;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 pub(super) use diagnosis::{mesh, netcheck, why};
 use overlay::{DhtView, Drops, PathView, PeerState, PeerView, PortMappingView, Remote, View};
+pub(super) use route::routes;
 use wire::address::ipv6_prefix;
 use wire::credential::Claims;
 

@@ -70,6 +70,12 @@ impl Driver {
             Command::Watch => self.watch(),
             Command::Reload => return self.ask_reload(Some(reply)),
             Command::Metrics => Ok(Reply::Metrics(self.metrics())),
+            Command::AdvertiseRoute { offer } => self.advertise_route(offer),
+            Command::WithdrawRoute { prefix } => self.withdraw_route(prefix),
+            Command::ApproveRoute { node, prefix, is_approved } => {
+                self.approve_route(&node, prefix, is_approved)
+            }
+            Command::Routes => Ok(Reply::Routes(report::routes(&self.node.routes()))),
             Command::Down => return self.end(Ending::Down, Some(reply)),
             Command::Leave { force } => match self.node.leave(force, clock::now()) {
                 Ok(()) => return self.end(Ending::Leave, Some(reply)),
@@ -123,7 +129,7 @@ impl Driver {
         })
     }
 
-    fn answer_written(
+    pub(super) fn answer_written(
         &mut self,
         outcome: Result<Selected, CommandError>,
         reply: impl FnOnce(Selected) -> Reply,
@@ -195,12 +201,14 @@ impl Driver {
 
 pub(super) fn refusal(error: &CommandError) -> Refusal {
     let kind = match error {
-        CommandError::NoSuchNode(_) | CommandError::Ambiguous(_) | CommandError::NoSuchGuest(..) => {
-            RefusalKind::NotFound
-        }
-        CommandError::Expiry | CommandError::TooManyServices | CommandError::Policy => {
-            RefusalKind::InvalidArgument
-        }
+        CommandError::NoSuchNode(_)
+        | CommandError::Ambiguous(_)
+        | CommandError::NoSuchGuest(..)
+        | CommandError::NoSuchRoute(..) => RefusalKind::NotFound,
+        CommandError::Expiry
+        | CommandError::TooManyServices
+        | CommandError::Policy
+        | CommandError::Prefix(_) => RefusalKind::InvalidArgument,
         CommandError::NotAdmin
         | CommandError::NotRoot
         | CommandError::Revoked
@@ -211,6 +219,8 @@ pub(super) fn refusal(error: &CommandError) -> Refusal {
         | CommandError::TooManyGuests
         | CommandError::GuestKeyTaken(_)
         | CommandError::TooLong
+        | CommandError::TooManyRoutes(_)
+        | CommandError::PrefixOfNetwork(..)
         | CommandError::Oneself(_)
         | CommandError::LastRoot
         | CommandError::TooManyPings => RefusalKind::Precondition,

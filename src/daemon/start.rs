@@ -13,7 +13,7 @@ use wire::{Invite, Name};
 use super::discovery::dht_settings;
 use super::enrol::{DhtWay, Joined, Ways};
 use super::state::{self, Loaded};
-use super::{Launch, LaunchParams, Progress, Source, enrol, names, paths_of, worker};
+use super::{Launch, LaunchParams, Progress, Source, enrol, names, paths_of, routes, worker};
 use crate::control::Socket;
 use crate::io::multicast::Asker;
 use crate::io::netlink::Netlink;
@@ -49,7 +49,7 @@ pub(super) async fn start(params: LaunchParams, on_progress: &mut dyn FnMut(&Pro
     check_invite(&params, invite.as_ref())?;
     let paths = paths_of(&params, invite.as_ref().map(|invite| invite.network_name.as_str()));
     let directory = StateDirectory::open(&paths.state_dir)?;
-    names::restore_host(&directory).await;
+    restore_host(&directory).await;
     let loaded = state::load(&directory)?;
     if let Some(loaded) = &loaded {
         check_membership(&params, loaded, invite.as_ref())?;
@@ -110,6 +110,12 @@ pub(super) async fn start(params: LaunchParams, on_progress: &mut dyn FnMut(&Pro
         settings: params.settings,
         source: params.source,
     })
+}
+
+/// Undoes what a run that was killed has left on the host.
+async fn restore_host(directory: &StateDirectory) {
+    names::restore_host(directory).await;
+    routes::restore_host(directory).await;
 }
 
 fn check_invite(params: &LaunchParams, invite: Option<&Invite>) -> Result<()> {
@@ -267,6 +273,7 @@ fn fresh(identity: Identity, network: Network, contacts: Vec<Contact>) -> Loaded
         publications: vec![],
         guests: vec![],
         leases: overlay::state::Leases::default(),
+        offers: vec![],
         by_tcp: false,
     }
 }

@@ -5,12 +5,16 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use anyhow::{Context, Result, anyhow};
 use overlay::state::{self, Contact, IssuedInvite, Leases, Network, StateError};
 use overlay::{Guest, Identity, Publication};
+use wire::record::{ROUTE_OFFERS_MAX, RouteOffer};
 use wire::{Candidate, GuestKey, Record};
 
 use crate::store::{StateDirectory, StateFile, StoreError};
 
 /// The UDP port that was chosen at the first start.
 const LISTEN: StateFile = StateFile::rebuildable("listen");
+
+/// Subnets that this machine is to be a router for.
+const OFFERS: StateFile = StateFile::precious("offers");
 
 /// Nodes of the DHT, to enter it by again.
 const DHT: StateFile = StateFile::rebuildable("dht");
@@ -35,6 +39,8 @@ pub(super) struct Loaded {
     pub(super) publications: Vec<Publication>,
     pub(super) guests: Vec<Guest>,
     pub(super) leases: Leases,
+    /// Subnets that this machine is to be a router for.
+    pub(super) offers: Vec<RouteOffer>,
     /// Whether a moment ago only TCP led to anybody.
     pub(super) by_tcp: bool,
 }
@@ -86,8 +92,36 @@ pub(super) fn load(directory: &StateDirectory) -> Result<Option<Loaded>> {
     let leases = load_rebuildable(directory, state::StateFile::Leases, state::decode_leases)?;
     let records = load_rebuildable(directory, state::StateFile::Records, state::decode_records)?;
     let contacts = load_rebuildable(directory, state::StateFile::Contacts, state::decode_contacts)?;
+    let offers = load_offers(directory)?;
     let by_tcp = false;
-    Ok(Some(Loaded { identity, network, invites, records, contacts, publications, guests, leases, by_tcp }))
+    Ok(Some(Loaded {
+        identity,
+        network,
+        invites,
+        records,
+        contacts,
+        publications,
+        guests,
+        leases,
+        offers,
+        by_tcp,
+    }))
+}
+
+/// Reads what people have this machine offer.
+fn load_offers(directory: &StateDirectory) -> Result<Vec<RouteOffer>> {
+    let Some(bytes) = directory.read(OFFERS)? else { return Ok(vec![]) };
+    let offers: Vec<RouteOffer> =
+        wire::cbor::decode(&bytes).map_err(|error| unreadable(directory, "offers", error.into()))?;
+    if offers.len() > ROUTE_OFFERS_MAX || !offers.iter().all(RouteOffer::is_valid) {
+        return Err(unreadable(directory, "offers", StateError::Malformed));
+    }
+    Ok(offers)
+}
+
+/// Remembers the subnets that this machine offers to be a router for.
+pub(super) fn save_offers(directory: &StateDirectory, offers: &Vec<RouteOffer>) -> Result<(), StoreError> {
+    directory.write(OFFERS, &wire::cbor::encode(offers))
 }
 
 /// Reads the keys; `None` when none were made yet.
@@ -204,6 +238,8 @@ mod tests {
         put(state::StateFile::Services, &state::encode_services(&vec![]));
         put(state::StateFile::Guests, &state::encode_guests(&vec![]));
         put(state::StateFile::Leases, &state::encode_leases(&Leases::default()));
+        let (prefix, behind) = ("10.50.1.0/24".parse().unwrap(), "192.168.1.0/24".parse().ok());
+        save_offers(directory, &vec![RouteOffer { prefix, behind, is_masqueraded: true }]).unwrap();
         save_port(directory, 41_820).unwrap();
         let place = Candidate::new("192.0.2.9:51820".parse().unwrap()).unwrap();
         save_places(directory, &vec![(GuestKey([1; 32]), place)]).unwrap();
@@ -233,7 +269,7 @@ mod tests {
             state::StateFile::Guests,
             state::StateFile::Leases,
         ];
-        for stored in all.map(store_file).into_iter().chain([LISTEN, DHT]) {
+        for stored in all.map(store_file).into_iter().chain([OFFERS, LISTEN, DHT]) {
             let path = stored.path_in(directory.path());
             let whole = std::fs::read(&path).unwrap();
             for length in 0..whole.len() {

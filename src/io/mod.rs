@@ -11,6 +11,7 @@ pub mod host;
 pub mod inspect;
 pub mod lock;
 pub mod loopback;
+pub mod mark;
 pub mod multicast;
 pub mod netlink;
 pub mod notify;

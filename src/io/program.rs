@@ -6,6 +6,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
+
 use super::clock;
 
 /// Longest that a program may take.
@@ -27,18 +29,47 @@ pub fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
     run_within(program, arguments, TIME_MAX)
 }
 
+/// Has `program` read `input`, and says nothing when it succeeds; this thread does other things meanwhile.
+///
+/// # Errors
+/// A sentence for people.
+pub async fn feed(program: &str, arguments: &[&str], input: &str) -> Result<(), String> {
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).env("PATH", PATH).env("LC_ALL", "C").kill_on_drop(true);
+    let spawned = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let mut child = spawned.map_err(|error| not_run(program, &error))?;
+    let ended = tokio::time::timeout(TIME_MAX, async {
+        let mut stdin = child.stdin.take().expect("it was asked for");
+        // A program that reads nothing may be gone already; what counts is how it ends.
+        let _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        child.wait_with_output().await
+    });
+    match ended.await {
+        Ok(Ok(output)) if output.status.success() => Ok(()),
+        Ok(Ok(output)) => {
+            let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+            Err(format!("{program} failed: {}", first_words(&complaint, WORDS_LENGTH_MAX)))
+        }
+        Ok(Err(error)) => Err(not_run(program, &error)),
+        Err(_) => Err(format!("{program} did not end within {} s", TIME_MAX.as_secs())),
+    }
+}
+
+fn not_run(program: &str, error: &io::Error) -> String {
+    let is_absent = error.kind() == io::ErrorKind::NotFound;
+    if is_absent {
+        format!("{program} is not installed")
+    } else {
+        format!("{program} cannot be run: {error}")
+    }
+}
+
 fn run_within(program: &str, arguments: &[&str], time_max: Duration) -> Result<String, String> {
     let mut command = Command::new(program);
     command.args(arguments).env("PATH", PATH).env("LC_ALL", "C");
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = spawned.map_err(|error| {
-        let is_absent = error.kind() == io::ErrorKind::NotFound;
-        if is_absent {
-            format!("{program} is not installed")
-        } else {
-            format!("{program} cannot be run: {error}")
-        }
-    })?;
+    let mut child = spawned.map_err(|error| not_run(program, &error))?;
     let said = child.stdout.take().map(listen);
     let complaint = child.stderr.take().map(listen);
     let deadline = clock::now() + time_max;
@@ -90,6 +121,15 @@ mod tests {
         let failed = run("sh", &["-c", "echo; echo no such thing >&2; exit 3"]);
         assert_eq!(failed.unwrap_err(), "sh failed: no such thing");
         assert_eq!(run("no-such-program", &[]).unwrap_err(), "no-such-program is not installed");
+    }
+
+    #[tokio::test]
+    async fn a_program_is_fed_and_how_it_fails_is_heard() {
+        assert_eq!(feed("sh", &["-c", "read word; test $word = eaten"], "eaten\n").await, Ok(()));
+        let failed = feed("sh", &["-c", "cat >&2; exit 3"], "no such thing\n").await;
+        assert_eq!(failed.unwrap_err(), "sh failed: no such thing");
+        assert_eq!(feed("sh", &["-c", "true"], &"much\n".repeat(1 << 18)).await, Ok(()));
+        assert_eq!(feed("no-such-program", &[], "").await.unwrap_err(), "no-such-program is not installed");
     }
 
     #[test]

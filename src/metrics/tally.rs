@@ -59,6 +59,7 @@ impl Tally {
             | Event::SelfRevoked
             | Event::Reissued(..)
             | Event::NameLost(..)
+            | Event::Routed(..)
             | Event::NameWon(_) => {}
         }
     }

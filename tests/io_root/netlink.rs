@@ -259,6 +259,54 @@ fn a_wait_given_up_loses_no_change() {
 }
 
 #[test]
+fn who_gives_up_waiting_again_and_again_is_told_all_the_same() {
+    alone_with_netlink(|netlink| async move {
+        let mut changes = netlink.changes().unwrap();
+        add_interface("eth7");
+        let mut is_told = false;
+        for _ in 0..200 {
+            is_told |= timeout(Duration::from_millis(20), changes.next()).await.is_ok();
+        }
+        assert!(is_told, "each time the gathering began anew");
+    });
+}
+
+#[test]
+fn packets_are_diverted_to_a_table_unless_they_are_marked_and_no_more_when_that_is_over() {
+    const TABLE: u32 = 4_800_000;
+    alone_with_netlink(|netlink| async move {
+        ip("link set lo up");
+        add_interface("eth7");
+        let configured = netlink.configure("eth7", &prefixes(["192.0.2.1/24"]), &[], 1400, true).await;
+        assert!(configured.is_ok());
+        add_interface("hm-a");
+        let configured = netlink.configure("hm-a", &prefixes(["10.7.0.1/16"]), &[], 1400, true).await;
+        assert!(configured.is_ok());
+        let rules = || [ip("-4 rule"), ip("-6 rule")];
+        let before = rules();
+        let office = prefixes(["192.168.9.0/24", "fd09::/64", "192.0.2.128/25"]);
+        netlink.fill_table(TABLE, "hm-a", &office).await.unwrap();
+        for _ in 0..2 {
+            netlink.divert(TABLE, 7).await.unwrap();
+        }
+        for to in ["192.168.9.5", "192.0.2.200"] {
+            assert!(ip(&format!("route get {to}")).contains("dev hm-a"), "{to}");
+        }
+        assert!(ip("-6 route get fd09::5").contains("dev hm-a"));
+        assert!(ip("route get 192.0.2.200 mark 7").contains("dev eth7"), "what is marked goes its own way");
+        assert!(!netlink.routes_beside("hm-a").await.unwrap().contains(&office[0]));
+        assert!(netlink.routes_beside("eth7").await.unwrap().contains(&office[0]));
+        netlink.fill_table(TABLE, "hm-a", &office[..1]).await.unwrap();
+        assert!(ip("route get 192.0.2.200").contains("dev eth7"), "the other routes have gone");
+        assert!(ip("route get 192.168.9.5").contains("dev hm-a"), "and this has stayed");
+        for _ in 0..2 {
+            netlink.undivert(TABLE).await.unwrap();
+        }
+        assert_eq!(rules(), before);
+    });
+}
+
+#[test]
 fn without_the_right_the_answer_is_sudo() {
     alone_with_netlink(|_| async move {
         add_interface("hm-a");

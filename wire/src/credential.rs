@@ -6,7 +6,8 @@
 
 mod claims;
 
-pub use claims::{Claims, PREFIXES_MAX, Roles, SERVICES_MAX};
+pub use claims::{Claims, PREFIXES_MAX, Roles, SERVICES_MAX, is_routable};
+pub(crate) use claims::{parse_prefix, prefix_bytes};
 
 use crate::cbor::CborError;
 use crate::{NetworkId, NodeId};

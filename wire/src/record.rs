@@ -9,6 +9,7 @@ mod guest;
 mod labels;
 mod lease;
 mod policy;
+mod route;
 
 pub use content::{CANDIDATES_MAX, Content, LINKS_MAX, Link, LinkState, revocation_of_admin_message};
 pub use epoch::{EPOCH_NODES_MAX, Epoch};
@@ -18,6 +19,7 @@ pub use lease::{
     Lease, SHARED_NODES_MAX, TTL_S_MAX, TTL_S_MIN, key_of_claim, key_of_confirmation, key_of_service,
 };
 pub use policy::{MEDIA_TYPE_LENGTH_MAX, Policy};
+pub use route::{ROUTE_OFFERS_MAX, RouteOffer};
 
 use crate::credential::verify_signature;
 use crate::part::{POSITION_BITS, Position};
@@ -87,6 +89,9 @@ pub enum Kind {
     /// A `WireGuard` client that a member answers for.
     #[n(10)]
     Guest = 10,
+    /// The subnets that a node offers to be a router for.
+    #[n(11)]
+    Routes = 11,
 }
 
 impl Kind {
@@ -114,7 +119,8 @@ impl Kind {
             | Self::LinkState
             | Self::Epoch
             | Self::Policy
-            | Self::Guest => false,
+            | Self::Guest
+            | Self::Routes => false,
         }
     }
 }

@@ -18,7 +18,7 @@ use wire::hint::{self, Hint, HintBody, SealKey};
 use wire::invite::InviteRole;
 use wire::mailbox::{self, Slot};
 use wire::news::{NewsMessage, OFFER_MAX};
-use wire::record::{self, Content, Lease, Link, LinkState};
+use wire::record::{self, Content, Lease, Link, LinkState, RouteOffer};
 use wire::service::{Protocol, Sharing};
 use wire::view::{SAMPLE_MAX, Sampled, ViewMessage};
 use wire::{
@@ -145,6 +145,8 @@ fn constants_are_those_of_the_code() {
         ("GRANT_DELAY_S", record::GRANT_DELAY_S as usize),
         ("SHARED_NODES_MAX", record::SHARED_NODES_MAX),
         ("SERVICES_MAX", credential::SERVICES_MAX),
+        ("PREFIXES_MAX", credential::PREFIXES_MAX),
+        ("ROUTE_OFFERS_MAX", record::ROUTE_OFFERS_MAX),
         ("CANDIDATES_MAX", record::CANDIDATES_MAX),
         ("ADDRESSES_MAX", invite::ADDRESSES_MAX),
         ("HAVE_ENTRIES_MAX", HAVE_ENTRIES_MAX),
@@ -491,6 +493,20 @@ fn link_state_record() -> Record {
     Content::LinkState { node, state }.sign(1, 100, &root(), None).unwrap()
 }
 
+fn routes_record() -> Record {
+    let prefix = |text: &str| text.parse().unwrap();
+    let offers = vec![
+        RouteOffer {
+            prefix: prefix("10.50.1.0/24"),
+            behind: Some(prefix("192.168.1.0/24")),
+            is_masqueraded: true,
+        },
+        RouteOffer { prefix: prefix("2001:db8::/32"), behind: None, is_masqueraded: false },
+    ];
+    let node = NodeId(root().verifying_key().to_bytes());
+    Content::Routes { node, offers }.sign(1, 100, &root(), None).unwrap()
+}
+
 /// An epoch and a policy.
 fn decrees() -> [(&'static str, Record); 2] {
     let secret = NetworkSecret::new(2, SECRET);
@@ -576,6 +592,7 @@ fn examples_are_what_the_code_writes() {
         ("chain", hex(&chain().encode())),
         ("labelled header", hex(&labelled(2)[..datagram::LABEL_LENGTH])),
         ("link state record", hex(link_state_record().bytes())),
+        ("routes record", hex(routes_record().bytes())),
         ("member record", hex(member_record().bytes())),
         ("revocation by the root", hex(revocation.sign(2, 100, &root(), Some(&root())).unwrap().bytes())),
         ("invite", invite.to_string()),

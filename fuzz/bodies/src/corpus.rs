@@ -19,7 +19,7 @@ use wire::hint::{Hint, HintBody};
 use wire::icmp::{Unreachable, unreachable};
 use wire::invite::InviteRole;
 use wire::news::NewsMessage;
-use wire::record::{Content, Epoch, Lease, Link, LinkState, Policy, TTL_S_MAX};
+use wire::record::{Content, Epoch, Lease, Link, LinkState, Policy, RouteOffer, TTL_S_MAX};
 use wire::service::{Protocol, Sharing};
 use wire::view::{Sampled, ViewMessage};
 use wire::{
@@ -185,6 +185,13 @@ fn signed_records() -> Vec<(&'static str, u8, Record)> {
         document: b"package web".to_vec(),
     };
     let policy = Content::Policy { policy, by: policy_by };
+    let offer = |prefix: &str, behind: Option<&str>| RouteOffer {
+        prefix: prefix.parse().expect("a literal"),
+        behind: behind.map(|behind| behind.parse().expect("a literal")),
+        is_masqueraded: true,
+    };
+    let offers = vec![offer("10.50.1.0/24", Some("192.168.1.0/24")), offer("2001:db8::/32", None)];
+    let routes = Content::Routes { node: world::node(&member), offers };
     // The numbers are what the body of `content` picks kind, owner and name by.
     [
         ("member", 4, of_member, &member, None),
@@ -196,6 +203,7 @@ fn signed_records() -> Vec<(&'static str, u8, Record)> {
         ("link-state", 3 + 4, link_state, &member, None),
         ("epoch", 34 + 8, epoch, &admin, None),
         ("policy", 35 + 24, policy, &admin, None),
+        ("routes", 96 + 4, routes, &member, None),
     ]
     .map(|(name, choice, content, key, root)| {
         (name, choice, content.sign(1, world::NOT_BEFORE_S, key, root).expect("short enough"))

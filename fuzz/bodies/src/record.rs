@@ -4,7 +4,7 @@ use crate::world;
 use std::collections::BTreeMap;
 use wire::record::{
     Body, CANDIDATES_MAX, Content, EPOCH_NODES_MAX, LABELS_MAX, LINKS_MAX, Lease, MEDIA_TYPE_LENGTH_MAX,
-    NAME_LENGTH_MAX, RECORD_LENGTH_MAX, SHARED_NODES_MAX, TTL_S_MAX,
+    NAME_LENGTH_MAX, RECORD_LENGTH_MAX, ROUTE_OFFERS_MAX, SHARED_NODES_MAX, TTL_S_MAX,
 };
 use wire::service::Sharing;
 use wire::{Commitment, Kind, Record};
@@ -24,6 +24,7 @@ pub(crate) fn record(bytes: &[u8]) -> bool {
 pub(crate) fn content(bytes: &[u8]) -> bool {
     let Some((choice, payload)) = bytes.split_first() else { return false };
     let kind = match choice & 99 {
+        98.. => Kind::Routes,
         96.. => Kind::Guest,
         64.. => Kind::Confirmation,
         32 => Kind::Service,
@@ -92,6 +93,10 @@ fn judge(record: &Record) -> Option<Content> {
         }
         Content::Confirmation { by, .. } => assert!(*by == owner),
         Content::Guest { host, .. } => assert!(*host == owner),
+        Content::Routes { node, offers } => {
+            assert!(*node == owner && offers.len() <= ROUTE_OFFERS_MAX);
+            assert!(offers.iter().all(|offer| offer.prefix.prefix_len() > 0), "never the default route");
+        }
         Content::Withdrawn { key } => assert!(key.owner == owner && key.kind.is_lease()),
         Content::Epoch { epoch, by } => {
             assert!(by.claims().node == owner && by.claims().roles.admin);

@@ -41,7 +41,7 @@ pub fn from_guest(tables: &Tables, guest: u32, packet: &mut [u8]) -> Result<From
     if is_syn(&parsed, packet) {
         clamp_mss(&parsed, packet, GUEST_MTU, true);
     }
-    if !tables.routes.own.contains(&parsed.destination) {
+    if !tables.routes.is_ours(parsed.destination) {
         return Ok(FromGuest::Onward);
     }
     let transport = Transport::of(&parsed, packet);

@@ -197,13 +197,13 @@ fn reason_of(error: SessionError) -> DropReason {
 /// The source check: the inner source belongs to the sender, the inner destination to us, or to the guest of ours that is given.
 fn check(tables: &Tables, sender: usize, bytes: &[u8]) -> Result<(Packet, Option<u32>), DropReason> {
     let packet = Packet::parse(bytes).map_err(|_| DropReason::MalformedPacket)?;
-    if !tables.routes.table.permits(packet.source, sender) {
+    if !tables.routes.permits(packet.source, sender) {
         return Err(DropReason::SourceCheck);
     }
     if packet.forbidden().is_some() {
         return Err(DropReason::MalformedPacket);
     }
-    if tables.routes.own.contains(&packet.destination) {
+    if tables.routes.is_ours(packet.destination) {
         return Ok((packet, None));
     }
     let guest = tables.routes.guests.get(&packet.destination);

@@ -87,8 +87,7 @@ fn admit(tables: &Tables, packet: &[u8]) -> Result<Packet, DropReason> {
             return Err(DropReason::MalformedPacket);
         }
     }
-    let is_ours =
-        tables.routes.own.contains(&parsed.source) || tables.routes.guests.contains_key(&parsed.source);
+    let is_ours = tables.routes.is_ours(parsed.source) || tables.routes.guests.contains_key(&parsed.source);
     if is_ours { Ok(parsed) } else { Err(DropReason::ForeignSource) }
 }
 

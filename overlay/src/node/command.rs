@@ -6,7 +6,7 @@ use crate::limits::{
 };
 use crate::membership::serial;
 use crate::state::IssuedInvite;
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use routing::Taken;
 use routing::range::{AddressError, allocate_ipv4};
 use std::net::{IpAddr, Ipv4Addr};
@@ -59,6 +59,20 @@ pub enum CommandError {
         "a machine is given at most {SERVICES_MAX} service names, together at most {DELEGATED_LENGTH_MAX} characters long"
     )]
     TooManyServices,
+    /// A prefix that nobody can be a router for.
+    #[error(
+        "{0} cannot be routed: give a prefix of an IPv4 or IPv6 subnet without host bits, of length 8 (IPv6: 16) at least, such as 192.168.1.0/24"
+    )]
+    Prefix(IpNet),
+    /// A prefix that the mesh has itself.
+    #[error("{0} overlaps with this network's own addresses, {1}: it cannot be routed")]
+    PrefixOfNetwork(IpNet, IpNet),
+    /// A prefix that a credential has no room for.
+    #[error("{0} has as many routes as its credential has room for: reject one first")]
+    TooManyRoutes(Name),
+    /// Nothing to reject.
+    #[error("{0} is not approved as a router for {1}: `hopmesh route list` shows who is")]
+    NoSuchRoute(Name, IpNet),
     /// Too many open invites.
     #[error("there are {INVITES_MAX} open invites: wait until some are used or expire")]
     TooManyInvites,
@@ -262,7 +276,9 @@ impl Node {
         } else {
             self.members.own().extend(claims, &self.identity.signing)?
         };
-        if chain.encode().len() > CHAIN_LENGTH_MAX { Err(CommandError::TooLong) } else { Ok(chain) }
+        // An admin's own stands in those that it signs.
+        let length_max = if chain.claims().roles.admin { CHAIN_LENGTH_MAX / 2 } else { CHAIN_LENGTH_MAX };
+        if chain.encode().len() > length_max { Err(CommandError::TooLong) } else { Ok(chain) }
     }
 
     /// Gives a node an IPv4 mesh address.
@@ -300,14 +316,20 @@ impl Node {
     ) -> Result<Selected, CommandError> {
         self.must_be_admin()?;
         self.check_delegation(&services)?;
-        let selected = self.select(selector)?;
-        let no_such = || CommandError::NoSuchNode(selector.to_owned());
-        let mut claims = self.members.chain(&selected.node).ok_or_else(no_such)?.claims().clone();
+        let (selected, mut claims) = self.select_claims(selector)?;
         if claims.services != services {
             claims.services = services;
             self.reissue(&claims, claims.name.clone(), claims.ipv4.addr(), now)?;
         }
         Ok(selected)
+    }
+
+    /// The node that a person means, and what its credential says.
+    pub(super) fn select_claims(&self, selector: &str) -> Result<(Selected, Claims), CommandError> {
+        let selected = self.select(selector)?;
+        let no_such = || CommandError::NoSuchNode(selector.to_owned());
+        let claims = self.members.chain(&selected.node).ok_or_else(no_such)?.claims().clone();
+        Ok((selected, claims))
     }
 
     /// Issues new credentials for a member and sends them on their way; to ourselves at once.

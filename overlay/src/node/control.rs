@@ -165,6 +165,7 @@ impl Node {
         self.outputs.push_back(Output::Event(Event::Moved(node, name, remote)));
         self.close_circuits_by(node, now);
         self.links_changed(now);
+        self.path_changed(remote);
         self.release(node);
     }
 }

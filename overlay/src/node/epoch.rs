@@ -110,6 +110,7 @@ impl Node {
             | Content::Claim { .. }
             | Content::Confirmation { .. }
             | Content::Guest { .. }
+            | Content::Routes { .. }
             | Content::Withdrawn { .. } => false,
         }
     }

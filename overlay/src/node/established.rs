@@ -31,6 +31,8 @@ impl Node {
             self.outputs.push_back(Output::Event(Event::Connected(node, name, remote)));
         }
         if !was_connected {
+            self.router_changed(&node);
+            self.path_changed(remote);
             self.neighbour_connected(node, now);
         }
         self.release(node);
@@ -86,6 +88,7 @@ impl Node {
         self.tables_are_old = true;
         self.close_circuits_by(node, now);
         self.neighbour_unreachable(&node, now);
+        self.router_changed(&node);
         self.links_changed(now);
     }
 

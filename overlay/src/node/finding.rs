@@ -429,7 +429,8 @@ impl Node {
                 | Kind::LinkState
                 | Kind::Epoch
                 | Kind::Guest
-                | Kind::Policy => 2,
+                | Kind::Policy
+                | Kind::Routes => 2,
             };
             (record.is_tombstone(), place, Some(body.owner) != holder)
         });

@@ -18,7 +18,7 @@ impl Node {
         match body.kind {
             Kind::Member | Kind::Revocation | Kind::Reissue | Kind::Epoch | Kind::Policy => false,
             // Whoever it is, its own record has not come yet; this one comes again.
-            Kind::LinkState => !is_of_member(),
+            Kind::LinkState | Kind::Routes => !is_of_member(),
             Kind::Confirmation if !self.is_admin(&body.owner) => true,
             Kind::Confirmation if !record.is_tombstone() => false,
             Kind::Guest if !record.is_tombstone() => !is_of_member(),
@@ -61,7 +61,8 @@ impl Node {
             | Kind::Reissue
             | Kind::LinkState
             | Kind::Epoch
-            | Kind::Policy => self.publishing.handle_own_word(now),
+            | Kind::Policy
+            | Kind::Routes => self.publishing.handle_own_word(now),
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::guest::HostedGuests;
 use crate::state::StateFile;
 use crate::tables::Tables;
+use ipnet::IpNet;
 use nat::{Remote, SocketId};
 use registry::Zone;
 use std::net::{IpAddr, SocketAddr};
@@ -89,6 +90,8 @@ pub enum Output {
     Addresses(Vec<IpAddr>),
     /// These are our guests now: who runs the tunnels drops all others at once.
     Guests(HostedGuests),
+    /// The host is to route other subnets than before to the interface, or from it.
+    Routes(super::HostRoutes),
     /// Names mean something else now.
     Zone(Arc<Zone>),
     /// What a service name means that was asked for by [`super::Node::find`].
@@ -151,6 +154,8 @@ pub enum WaitReason {
     Confirmation,
     /// The zone is made anew.
     Zone,
+    /// Which router of a subnet is nearest.
+    Routers,
     /// State is written.
     Persist,
     /// An overlay ping has had no answer.
@@ -186,6 +191,8 @@ pub enum Event {
     RefusedBy(Name, wire::handshake::Refusal),
     /// New credentials were issued for a node.
     Reissued(NodeId, Name, IpAddr),
+    /// Packets for a subnet go to this router now.
+    Routed(IpNet, NodeId, Name),
     /// A service name that we publish under is another node's, and our instances do not count.
     NameLost(Name, NodeId, Name),
     /// Such a name has become ours.

@@ -90,9 +90,10 @@ impl Node {
             Content::Revocation { .. } | Content::Epoch { .. } => Some(now),
             // And what an admin was told is done, is done.
             Content::Reissue { .. } if from.is_none() => Some(now),
-            Content::Member { .. } | Content::Reissue { .. } | Content::Policy { .. } => {
-                Some(now + PERSIST_DELAY)
-            }
+            Content::Member { .. }
+            | Content::Reissue { .. }
+            | Content::Policy { .. }
+            | Content::Routes { .. } => Some(now + PERSIST_DELAY),
         };
         self.unwritten.records = self.unwritten.records.into_iter().chain(write_at).min();
         match &content {
@@ -108,13 +109,15 @@ impl Node {
             | Content::Claim { .. }
             | Content::Confirmation { .. }
             | Content::Guest { .. }
+            | Content::Routes { .. }
             | Content::Withdrawn { .. } => self.spread(news, from, now),
         }
         if !self.peers.is_alone() {
             self.sync.handle_news(now);
         }
         let is_our_old_word = from.is_some()
-            && matches!(&content, Content::Member { chain, .. } if chain.claims().node == self.identity.node());
+            && matches!(&content, Content::Member { .. } | Content::Routes { .. })
+            && key.owner == self.identity.node();
         if key.kind.is_lease() {
             self.apply_lease(&key, &content, was_there, now);
             self.fit(now);
@@ -127,6 +130,7 @@ impl Node {
         if is_our_old_word {
             // Said before our state was lost, or set back: say what holds now.
             self.announce(now);
+            self.announce_offers(now);
         }
     }
 
@@ -170,6 +174,7 @@ impl Node {
             // So that it is known whose it is when it is no admin any more.
             Content::Policy { by, .. } => self.learn_chain(*by),
             Content::LinkState { node, state } => self.take_link_state(node, state, now),
+            Content::Routes { node, offers } => self.take_offers(node, offers),
             // Leases are no matter of membership: see `apply_lease`.
             Content::Service { .. }
             | Content::Claim { .. }
@@ -249,6 +254,7 @@ impl Node {
         // has none, and records would differ for ever.
         self.registry.forget(&Key { kind: Kind::LinkState, owner: node, name: String::new() });
         self.topology.handle_state(node, None);
+        self.forget_offers(node);
         self.forget_leases(node, now);
         self.forget_decrees(node, now);
         if self.peers.contains_key(&node) {

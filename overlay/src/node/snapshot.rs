@@ -13,6 +13,7 @@ impl Node {
     #[must_use]
     pub fn snapshot(&mut self) -> Arc<Tables> {
         if self.routes_are_old {
+            self.judge_routes();
             self.routes = Arc::new(self.build_routes());
             // Who is a member, and how it is called, may be different.
             self.zone.is_old = true;
@@ -86,6 +87,7 @@ impl Node {
                 routes.table.insert(prefix, peer.position);
             }
         }
+        self.add_subnets(&mut routes);
         routes
     }
 }

@@ -15,6 +15,7 @@ mod mailbox;
 mod path_mtu;
 mod policy;
 mod record;
+mod route;
 mod service;
 mod session;
 mod share;

@@ -37,6 +37,7 @@ impl Node {
         self.run_finding(now);
         self.run_confirming(now);
         self.run_zone_timer(now);
+        self.run_routers_timer(now);
         if self.unwritten.records.is_some_and(|at| now >= at) {
             self.persist_records();
         }
@@ -107,6 +108,7 @@ impl Node {
                         hop.paths.handle_local_change(now);
                     }
                     self.seek_circuit(node, now);
+                    self.router_changed(&node);
                 }
                 nat::Output::Lost => {
                     peer.seek(now);
@@ -114,6 +116,7 @@ impl Node {
                     self.close_circuits_by(node, now);
                     self.links_changed(now);
                     self.neighbour_unreachable(&node, now);
+                    self.router_changed(&node);
                     let name = self.name_of(&node);
                     self.outputs.push_back(Output::Event(Event::Lost(node, name)));
                 }
@@ -184,7 +187,7 @@ impl Node {
         self.persist(
             StateFile::Records,
             encode_records(
-                [Kind::Member, Kind::Revocation, Kind::Reissue, Kind::Epoch, Kind::Policy]
+                [Kind::Member, Kind::Revocation, Kind::Reissue, Kind::Epoch, Kind::Policy, Kind::Routes]
                     .into_iter()
                     .flat_map(|kind| self.registry.of_kind(kind)),
             ),
@@ -249,6 +252,7 @@ impl Node {
         consider(self.confirming.deadline(), WaitReason::Confirmation);
         consider(self.hosting.deadline(), WaitReason::Grant);
         consider(self.zone_deadline(), WaitReason::Zone);
+        consider(self.routers_deadline(), WaitReason::Routers);
         consider(self.unwritten.services, WaitReason::Persist);
         consider(self.unwritten.guests, WaitReason::Persist);
         consider(self.unwritten.leases, WaitReason::Persist);

@@ -166,6 +166,7 @@ impl Node {
         }
         problems.extend(self.withheld_epoch(now).map(|number| format!("The network has a new secret, of epoch {number}, and no peer has given it to this machine: they have not got it themselves, or an admin has shut this machine out. Ask an admin.")));
         problems.extend(self.names_of_others());
+        problems.extend(self.refused_routes());
         if self.registry.overflows() {
             problems.push("More services are published than the machines of this network hold: some are not found. Raise `registry.full_replication_max` on all of them.".to_owned());
         }

@@ -149,6 +149,10 @@ impl World {
                 let (answered, not) = &mut self.machines[machine].pings;
                 *if outcome.is_some() { answered } else { not } += 1;
             }
+            Output::Routes(routes) => {
+                let text = format!("takes {} routes, serves {}", routes.taken.len(), routes.served.len());
+                self.trace.note(self.at, machine, &text, &[]);
+            }
             Output::Addresses(_) => self.trace.note(self.at, machine, "has new addresses", &[]),
             Output::Zone(zone) => {
                 let text = format!("sees {} services", zone.services.len());

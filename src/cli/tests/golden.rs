@@ -152,6 +152,10 @@ fn invite_assign_revoke_down_leave() {
         | Command::Zone
         | Command::Find { .. }
         | Command::Watch
+        | Command::AdvertiseRoute { .. }
+        | Command::WithdrawRoute { .. }
+        | Command::ApproveRoute { .. }
+        | Command::Routes
         | Command::Metrics
         | Command::Reload => Err(Refusal::new(RefusalKind::Internal, "not asked for")),
     });

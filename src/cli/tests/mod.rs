@@ -5,6 +5,7 @@ mod golden;
 mod guest;
 mod live;
 mod people;
+mod routes;
 pub(super) mod services;
 mod usage;
 

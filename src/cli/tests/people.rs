@@ -150,6 +150,10 @@ fn an_admins_commands_answer_in_one_line() {
         | Command::Zone
         | Command::Find { .. }
         | Command::Watch
+        | Command::AdvertiseRoute { .. }
+        | Command::WithdrawRoute { .. }
+        | Command::ApproveRoute { .. }
+        | Command::Routes
         | Command::Metrics
         | Command::Reload => Err(Refusal::new(RefusalKind::Internal, "not asked for")),
     });

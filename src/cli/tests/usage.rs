@@ -13,7 +13,7 @@ use super::{FakeDaemon, hopmesh};
 use crate::control::{Command, Reply, Role};
 
 /// Every command with the arguments it needs.
-const COMMANDS: [&[&str]; 31] = [
+const COMMANDS: [&[&str]; 32] = [
     &["up"],
     &["invite"],
     &["join", "hopmesh1x"],
@@ -31,6 +31,7 @@ const COMMANDS: [&[&str]; 31] = [
     &["delegate", "b", "web"],
     &["revoke", "b"],
     &["guest", "list"],
+    &["route", "list"],
     &["publish", "web", "--port", "80"],
     &["unpublish", "web"],
     &["services"],
@@ -136,6 +137,10 @@ fn mistakes_in_the_arguments_end_with_2() {
         &["assign", "b"],
         &["assign", "b", "300.1.1.1"],
         &["revoke", ""],
+        &["route"],
+        &["route", "advertise", "192.168.9.1/24"],
+        &["route", "advertise", "192.168.9.0/24", "--snat", "--no-snat"],
+        &["route", "approve", "192.168.9.0/24"],
         &["delegate"],
         &["delegate", "b", "a.b"],
         &["invite", "--service", "a b"],
@@ -211,7 +216,7 @@ fn a_configuration_that_is_missing_or_wrong_is_a_failure() {
 }
 
 /// Any answer of the right kind.
-fn some_answer(command: &Command) -> Reply {
+pub(super) fn some_answer(command: &Command) -> Reply {
     match command {
         Command::Invite { .. } => Reply::Invite(<_>::default()),
         Command::Ping { .. } => Reply::Ping(<_>::default()),
@@ -232,7 +237,10 @@ fn some_answer(command: &Command) -> Reply {
         Command::RemoveGuest { .. } => Reply::GuestRemoved(<_>::default()),
         Command::Find { .. } => panic!("the zone knows all"),
         Command::Watch => panic!("it would not end"),
-        Command::Down | Command::Leave { .. } => Reply::Done,
+        Command::AdvertiseRoute { .. } => Reply::Advertised(<_>::default()),
+        Command::ApproveRoute { .. } => Reply::Approved("b".to_owned(), "b0".to_owned()),
+        Command::Routes => Reply::Routes(<_>::default()),
+        Command::Down | Command::Leave { .. } | Command::WithdrawRoute { .. } => Reply::Done,
     }
 }
 

@@ -106,6 +106,7 @@ fn answer(node: &mut Node, socket: &UdpSocket) {
             | Output::CloseSockets { .. }
             | Output::Publish(_)
             | Output::Zone(_)
+            | Output::Routes(_)
             | Output::Found { .. }
             | Output::Release(_)
             | Output::Unreachable { .. }

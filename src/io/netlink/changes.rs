@@ -9,6 +9,7 @@ use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::time::Instant;
 
 /// `RTMGRP_*` of linux/rtnetlink.h: links, IPv4 addresses, IPv4 routes, IPv6 addresses, IPv6 routes.
 const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
@@ -21,6 +22,8 @@ const NOTICES_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct Changes {
     socket: AsyncFd<OwnedFd>,
+    /// When what comes with a notice that has come will have come too.
+    settled: Option<Instant>,
 }
 
 impl Changes {
@@ -33,17 +36,20 @@ impl Changes {
         // is dropped, which `Changes` does only together with the `AsyncFd`.
         #[expect(unsafe_code, reason = "tokio asks that the descriptor stays open while it is registered")]
         let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?;
-        Ok(Self { socket })
+        Ok(Self { socket, settled: None })
     }
 
     /// Waits for the next change, then a moment for what comes with it. May be dropped at any point without losing a
-    /// change.
+    /// change, nor the time that was waited.
     ///
     /// # Errors
     /// When the runtime is shutting down or the socket broke.
     pub async fn next(&mut self) -> io::Result<()> {
         let mut readable = self.socket.readable().await?;
-        tokio::time::sleep(SETTLE).await;
+        // Whoever has something else to do more often than that would else begin to wait again each time.
+        let settled = *self.settled.get_or_insert_with(|| Instant::now() + SETTLE);
+        tokio::time::sleep_until(settled).await;
+        self.settled = None;
         for _ in 0..NOTICES_MAX {
             // The content is of no interest, and what does not fit the buffer is thrown away by the kernel.
             let notice = readable

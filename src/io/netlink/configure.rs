@@ -155,7 +155,7 @@ impl Netlink {
 }
 
 /// What the kernel says to IPv6 settings where IPv6 is switched off: by sysctl, or from the command line.
-fn is_ipv6_off(prefix: &IpNet, error: &rtnetlink::Error) -> bool {
+pub(super) fn is_ipv6_off(prefix: &IpNet, error: &rtnetlink::Error) -> bool {
     let refused = [Errno::ACCESS, Errno::OPNOTSUPP, Errno::AFNOSUPPORT, Errno::NODEV];
     prefix.addr().is_ipv6() && errno(error).is_some_and(|errno| refused.contains(&errno))
 }

@@ -5,6 +5,7 @@
 
 mod changes;
 mod configure;
+mod diversion;
 mod gateway;
 mod links;
 
@@ -23,6 +24,8 @@ use tokio::task::JoinHandle;
 
 pub use changes::Changes;
 pub use configure::Applied;
+use configure::is_ipv6_off;
+use diversion::output_of;
 pub use gateway::DefaultGateway;
 
 /// An open netlink socket.
@@ -92,14 +95,25 @@ impl Netlink {
     /// # Errors
     /// [`NetlinkError`].
     pub async fn routes(&self) -> Result<Vec<IpNet>, NetlinkError> {
+        self.routes_unless(|_| false).await
+    }
+
+    /// Without those of an interface that `is_left_out` is true of, by its index.
+    async fn routes_unless(
+        &self,
+        is_left_out: impl Fn(Option<u32>) -> bool,
+    ) -> Result<Vec<IpNet>, NetlinkError> {
         let mut prefixes = BTreeSet::new();
-        for route in self.dump_routes().await? {
+        for route in self.dump_routes().await?.iter().filter(|route| !is_left_out(output_of(route))) {
             if !matches!(route.header.kind, RouteType::Broadcast | RouteType::Anycast | RouteType::Multicast)
             {
-                prefixes.extend(destination(&route));
+                prefixes.extend(destination(route));
             }
         }
         for message in self.dump_addresses().await? {
+            if is_left_out(Some(message.header.index)) {
+                continue;
+            }
             let prefix = address_of(&message)
                 .and_then(|address| IpNet::new(address, message.header.prefix_len).ok())
                 .map(|prefix| prefix.trunc());

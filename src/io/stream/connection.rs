@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use socket2::SockRef;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
@@ -22,6 +22,7 @@ use super::limits::{DATAGRAM_LENGTH_MAX, READ_SIZE, UNSENT_MAX, WRITE_SIZE};
 use super::outbound::Registered;
 use super::upgrade::{self, UpgradeError};
 use super::{CloseReason, Shared, StreamEvent};
+use crate::io::mark::mark;
 
 type Source = SplitStream<WebSocketStream<TcpStream>>;
 type Sink = SplitSink<WebSocketStream<TcpStream>, Message>;
@@ -74,7 +75,9 @@ pub(super) async fn dial(shared: Arc<Shared>, slot: Slot, registered: Registered
 }
 
 async fn connect(remote: SocketAddr) -> Result<(TcpStream, Vec<u8>), UpgradeError> {
-    let mut stream = TcpStream::connect(remote).await?;
+    let socket = if remote.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    mark(&socket)?;
+    let mut stream = socket.connect(remote).await?;
     prepare(&stream);
     let rest = upgrade::ask(&mut stream, remote).await?;
     Ok((stream, rest))

@@ -12,6 +12,7 @@ use super::admission::Slot;
 use super::connection;
 use super::limits::{ACCEPT_PAUSE, BACKLOG};
 use crate::io::clock;
+use crate::io::mark::mark;
 
 /// A TCP socket that waits for streams.
 pub struct StreamServer {
@@ -29,6 +30,7 @@ impl StreamServer {
         if local.is_ipv6() {
             socket.set_only_v6(!local.ip().is_unspecified())?;
         }
+        mark(&socket)?;
         // What is left of connections of an earlier start must not keep us from our port.
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;

@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::BindError;
 use super::fragmenting::{self, Fragmenting, Turn};
 use super::remote::canonical;
+use crate::io::mark::mark;
 
 /// Buffers of a socket that carries data: 4 MiB holds what 1 Gbit/s brings in 30 ms, which a busy worker may be away.
 pub(super) const SOCKET_BUFFER_SIZE: usize = 4 << 20;
@@ -106,6 +107,7 @@ impl Half {
         if local.is_ipv6() {
             socket.set_only_v6(true)?;
         }
+        mark(&socket)?;
         set_buffers(&socket, buffer_size);
         if use_of_port == Use::Shared {
             socket.set_reuse_port(true)?;

@@ -1,7 +1,7 @@
 //! The claim set of a credential and its CWT encoding.
 
 use super::CredentialError;
-use crate::address::ipv6_address;
+use crate::address::{ipv6_address, ipv6_prefix};
 use crate::packet::Forbidden;
 use crate::{Name, NetworkId, NodeId, NoisePublicKey};
 use coset::cbor::Value;
@@ -10,7 +10,7 @@ use coset::{CborSerializable, RegisteredLabelWithPrivate};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Most prefixes in one credential.
+/// Most prefixes in one credential, beyond the node's own addresses.
 pub const PREFIXES_MAX: usize = 8;
 /// Most tags in one credential.
 const TAGS_MAX: usize = 8;
@@ -102,6 +102,24 @@ impl Claims {
         })
     }
 
+    /// Whether a prefix is a part of the network's own: of its IPv4 range, or of its IPv6 prefix.
+    #[must_use]
+    pub fn is_of_network(&self, prefix: &IpNet) -> bool {
+        let own = [IpNet::V4(self.ipv4.trunc()), IpNet::V6(ipv6_prefix(&self.network))];
+        own.iter().any(|own| own.contains(prefix))
+    }
+
+    /// Prefixes of subnets behind the node, for which it is a router, as others may be.
+    pub fn routed_prefixes(&self) -> impl Iterator<Item = IpNet> + '_ {
+        self.prefixes.iter().copied().filter(|prefix| !self.is_of_network(prefix))
+    }
+
+    /// What belongs to the node and to no other: its two addresses, and its prefixes inside the network's own.
+    #[must_use]
+    pub fn exclusive_prefixes(&self) -> Vec<IpNet> {
+        self.owned_prefixes().into_iter().filter(|prefix| self.is_of_network(prefix)).collect()
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let bytes = |bytes: &[u8]| Value::Bytes(bytes.to_vec());
         let mut set = ClaimsSetBuilder::new()
@@ -172,7 +190,8 @@ fn is_host(address: Ipv4Net) -> bool {
 
 /// Whether a prefix can lie behind a node: not so short that a few of them make a default route (RFC 1122 has no
 /// network shorter than /8), and of a kind that is sent to.
-fn is_routable(prefix: &IpNet) -> bool {
+#[must_use]
+pub fn is_routable(prefix: &IpNet) -> bool {
     let length_min = if prefix.addr().is_ipv4() { 8 } else { 16 };
     prefix.trunc() == *prefix && prefix.prefix_len() >= length_min && Forbidden::of(prefix.addr()).is_none()
 }
@@ -210,7 +229,7 @@ fn set_array<T>(
     }
 }
 
-fn prefix_bytes(prefix: &IpNet) -> Vec<u8> {
+pub(crate) fn prefix_bytes(prefix: &IpNet) -> Vec<u8> {
     let mut bytes = match prefix {
         IpNet::V4(net) => net.addr().octets().to_vec(),
         IpNet::V6(net) => net.addr().octets().to_vec(),
@@ -219,7 +238,7 @@ fn prefix_bytes(prefix: &IpNet) -> Vec<u8> {
     bytes
 }
 
-fn parse_prefix(bytes: &[u8]) -> Option<IpNet> {
+pub(crate) fn parse_prefix(bytes: &[u8]) -> Option<IpNet> {
     let (length, address) = bytes.split_last()?;
     if let Ok(v4) = <[u8; 4]>::try_from(address) {
         return Ipv4Net::new(Ipv4Addr::from(v4), *length).ok().map(IpNet::V4);

@@ -4,6 +4,7 @@ use super::epoch::{Epoch, EpochPayload};
 use super::guest::GuestPayload;
 use super::lease::{ClaimPayload, ConfirmationPayload, ServicePayload, split_name};
 use super::policy::{Policy, PolicyPayload};
+use super::route::{RouteOffer, RoutesPayload};
 use super::{
     Body, Key, Kind, Lease, Record, RecordError, key_of_claim, key_of_confirmation, key_of_guest,
     key_of_service,
@@ -109,6 +110,13 @@ pub enum Content {
         /// Its IPv4 mesh address, or the one that is wished for; none when any will do. Whether it is the host's to give is for the
         /// reader to judge: the host's credentials say so.
         ipv4: Option<Ipv4Addr>,
+    },
+    /// The subnets that a node offers to be a router for.
+    Routes {
+        /// The node. Whether it is a member is for the reader to know: its own record says so.
+        node: NodeId,
+        /// Each prefix once, ascending.
+        offers: Vec<RouteOffer>,
     },
     /// What was said under a key is not so any more: a tombstone.
     Withdrawn {
@@ -224,6 +232,9 @@ impl Content {
             Self::Guest { host, name, key, ipv4 } => {
                 (Kind::Guest, key_of_guest(*host, name).name, GuestPayload::encode(key, *ipv4))
             }
+            Self::Routes { offers, .. } => {
+                (Kind::Routes, String::new(), cbor::encode(&RoutesPayload { offers: offers.clone() }))
+            }
             Self::Withdrawn { key } => (key.kind, key.name.clone(), vec![]),
         }
     }
@@ -323,6 +334,10 @@ impl Record {
                 let (guest, _) = split_name(*kind, name)?;
                 let (key, ipv4) = GuestPayload::decode(payload)?;
                 (Content::Guest { host: *owner, name: guest, key, ipv4 }, true, name.clone())
+            }
+            Kind::Routes => {
+                let offers = cbor::decode::<RoutesPayload>(payload)?.offers()?;
+                (Content::Routes { node: *owner, offers }, true, String::new())
             }
             Kind::Reissue => {
                 let chain = chain(payload)?;

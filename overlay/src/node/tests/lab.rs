@@ -153,6 +153,7 @@ impl Lab {
             events: vec![],
             pings: vec![],
             addresses: vec![],
+            host_routes: crate::HostRoutes::default(),
             dht: vec![],
             closed_streams: vec![],
             wake_ups: 0,

@@ -146,6 +146,7 @@ impl Lab {
                 },
                 Output::PingDone { ticket, outcome } => machine.pings.push((ticket, outcome)),
                 Output::Addresses(list) => machine.addresses.push(list),
+                Output::Routes(routes) => machine.host_routes = routes,
                 // The Node gives it to whoever asks.
                 Output::Zone(zone) => assert!(zone.serial == machine.node.zone().serial),
                 Output::Found { name, zone } => machine.found.push((name, zone)),

@@ -44,6 +44,8 @@ pub(crate) struct Machine {
     pub(crate) events: Vec<Event>,
     pub(crate) pings: Vec<(u64, Option<(Duration, Remote)>)>,
     pub(crate) addresses: Vec<Vec<IpAddr>>,
+    /// What the host was to do for subnets.
+    pub(crate) host_routes: crate::HostRoutes,
     /// What was asked of the DHT.
     pub(crate) dht: Vec<crate::DhtRequest>,
     pub(crate) closed_streams: Vec<u32>,
