@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod discovery;
 pub mod dns;
 pub mod doctor;
+pub mod front;
 pub mod health;
 pub mod io;
 pub mod metrics;

@@ -19,12 +19,12 @@ mod generated {
 pub use connect::{ConnectError, ControlClient, connect};
 pub use generated::{
     Anchor, AssignReply, AssignRequest, Attempt, ChangeKind, DelegateReply, DelegateRequest, Dependence, Dht,
-    DownReply, DownRequest, Held, Instance, Interface, InviteReply, InviteRequest, Ipv6, Lan, LeaveReply,
-    LeaveRequest, MeshLink, MeshNode, MeshReply, MeshRequest, MetricsReply, MetricsRequest, Names,
-    NatProfile, NetcheckReply, NetcheckRequest, Network, Node, Observed, Path, PathKind, Peer, PeerState,
-    PingReply, PingRequest, PortMapping, PortMappingState, Ports, Protocol, PublishReply, PublishRequest,
-    Reach, ReloadReply, ReloadRequest, ResolveReply, ResolveRequest, RevokeReply, RevokeRequest, Role,
-    Service, ServicesReply, ServicesRequest, Sharing, StatusReply, StatusRequest, Title, UnpublishReply,
-    UnpublishRequest, WatchReply, WatchRequest, WhyReply, WhyRequest,
+    DownReply, DownRequest, Front, Held, Instance, Interface, InviteReply, InviteRequest, Ipv6, Lan,
+    LeaveReply, LeaveRequest, MeshLink, MeshNode, MeshReply, MeshRequest, MetricsReply, MetricsRequest,
+    Names, NatProfile, NetcheckReply, NetcheckRequest, Network, Node, Observed, Path, PathKind, Peer,
+    PeerState, PingReply, PingRequest, PortMapping, PortMappingState, Ports, Protocol, PublishReply,
+    PublishRequest, Reach, ReloadReply, ReloadRequest, ResolveReply, ResolveRequest, RevokeReply,
+    RevokeRequest, Role, Service, ServicesReply, ServicesRequest, Sharing, StatusReply, StatusRequest, Title,
+    UnpublishReply, UnpublishRequest, WatchReply, WatchRequest, WhyReply, WhyRequest,
 };
 pub use generated::{control_client, control_server};

@@ -27,7 +27,23 @@ pub(super) struct Status<'a> {
     /// Absent where the daemon is older.
     #[serde(skip_serializing_if = "Option::is_none")]
     held: Option<Held>,
+    /// Only where this machine passes on for other hosts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fronts: Vec<Front<'a>>,
     problems: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+struct Front<'a> {
+    name: &'a str,
+    version: Option<&'a str>,
+    protocol: &'static str,
+    port: u32,
+    to: &'a str,
+    connections: u32,
+    passed: u64,
+    refused: u64,
+    unreached: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -140,7 +156,24 @@ impl<'a> From<&'a api::StatusReply> for Status<'a> {
                 parts: held.parts,
                 is_complete: held.is_complete,
             }),
+            fronts: reply.fronts.iter().map(Front::from).collect(),
             problems: &reply.problems,
+        }
+    }
+}
+
+impl<'a> From<&'a api::Front> for Front<'a> {
+    fn from(front: &'a api::Front) -> Self {
+        Self {
+            name: &front.name,
+            version: front.version.as_deref(),
+            protocol: protocol_word(front.protocol()),
+            port: front.port,
+            to: &front.to,
+            connections: front.connections,
+            passed: front.passed,
+            refused: front.refused,
+            unreached: front.unreached,
         }
     }
 }

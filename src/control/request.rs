@@ -1,11 +1,12 @@
 //! What passes between the server and the control thread.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use overlay::{Publication, Zone};
+use overlay::{Publication, Target, Zone};
 use tokio::sync::{broadcast, oneshot};
 use wire::Name;
 use wire::service::Version;
@@ -96,6 +97,8 @@ pub enum Command {
         /// Only of this version.
         version: Option<Version>,
     },
+    /// All services: answer [`Reply::Services`].
+    Services,
     /// What names mean: answer [`Reply::Zone`].
     Zone,
     /// What a name means that the zone does not know, by asking who does: answer [`Reply::Zone`] with that service, or without any
@@ -153,6 +156,8 @@ pub enum Reply {
     Published(api::PublishReply),
     /// To [`Command::Unpublish`].
     Unpublished(api::UnpublishReply),
+    /// To [`Command::Services`]: what names mean, and where this node passes on what comes for its own.
+    Services(Arc<Zone>, Targets),
     /// To [`Command::Zone`] and [`Command::Find`].
     Zone(Arc<Zone>),
     /// To [`Command::Watch`].
@@ -164,6 +169,9 @@ pub enum Reply {
     /// To [`Command::Down`] and [`Command::Leave`].
     Done,
 }
+
+/// Targets of this node's publications, by name and version.
+pub type Targets = BTreeMap<(Name, Option<Version>), Target>;
 
 /// A zone, and all that follow it.
 #[derive(Debug)]

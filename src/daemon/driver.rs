@@ -224,10 +224,10 @@ impl Driver {
             write_failure: None,
             directory,
             shared: Arc::new(shared),
-            zone,
+            zone: zone.clone(),
             outside: report::Outside::default(),
             discovery,
-            services: Services::new(),
+            services: Services::new(interface, zone),
             names: Names::default(),
             tally: Tally::default(),
             exporter: Exporter::default(),
@@ -287,6 +287,7 @@ impl Driver {
                 _ = wall_clock.tick() => {
                     self.node.handle_wall_clock(clock::unix_s(), clock::now());
                     self.declare_again();
+                    self.open_fronts_again();
                 }
                 () = beat(&mut heartbeat) => self.tell_supervisor(Notifier::tick),
                 () = tokio::time::sleep_until(deadline) => self.pump(),
@@ -445,6 +446,7 @@ impl Driver {
             outside: &self.outside(),
             problems: self.problems(&view),
             names: self.names.view(),
+            fronts: self.services.fronts.views().map(report::front).collect(),
         };
         report::status(&view, around)
     }

@@ -63,6 +63,7 @@ impl Driver {
             Command::Publish { publication, sharing_nodes } => self.publish(*publication, &sharing_nodes),
             Command::Unpublish { name, version } => self.unpublish(&name, version.as_ref()),
             Command::Find { name } => return self.find_place(name, reply),
+            Command::Services => Ok(self.services_view()),
             Command::Zone => Ok(Reply::Zone(self.node.zone())),
             Command::Watch => self.watch(),
             Command::Reload => return self.ask_reload(Some(reply)),

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use overlay::{HealthCheck, Publication, PublishError, Sharing, Standing, Zone};
+use arc_swap::ArcSwap;
+use overlay::{HealthCheck, Publication, PublishError, Sharing, Standing, Target, Zone};
 use tokio::sync::broadcast;
 use wire::service::{Protocol, Version};
 use wire::{Name, NodeId};
@@ -12,6 +13,7 @@ use wire::{Name, NodeId};
 use super::driver::Driver;
 use super::requests::refusal;
 use crate::control::{Refusal, RefusalKind, Reply, WATCHERS_MAX, Watching, ZONES_MAX};
+use crate::front::{FrontError, Fronts, Reach, ReachError};
 use crate::health::{Checker, Identity, Verdict};
 use crate::io::clock;
 
@@ -22,6 +24,8 @@ const ANY: &str = "any";
 pub(super) struct Services {
     /// Whether what we publish is well.
     pub(super) health: Checker,
+    /// What we listen to for other hosts.
+    pub(super) fronts: Fronts,
     /// What the configuration declares, and is published.
     declared: BTreeSet<Identity>,
     /// What it declares and is not: it is tried again.
@@ -31,9 +35,11 @@ pub(super) struct Services {
 }
 
 impl Services {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(interface: &str, zone: Arc<ArcSwap<Zone>>) -> Self {
         let (zones, _nobody) = broadcast::channel(ZONES_MAX);
-        Self { health: Checker::new(), declared: BTreeSet::new(), failed: vec![], zones }
+        let reach = Reach::new(zone);
+        let (health, fronts) = (Checker::new(reach.clone()), Fronts::new(interface, reach));
+        Self { health, fronts, declared: BTreeSet::new(), failed: vec![], zones }
     }
 
     /// Tells all who watch; nobody is waited for.
@@ -51,6 +57,7 @@ impl Driver {
     ) -> Result<Reply, Refusal> {
         self.write_failure = None;
         let (identity, port) = (identity(&publication), publication.port);
+        let to = publication.target.as_ref().map(ToString::to_string);
         self.offer(publication, sharing_nodes, false)?;
         self.services.declared.remove(&identity);
         self.look_after_services();
@@ -61,6 +68,7 @@ impl Driver {
             name: name.to_string(),
             version: version.map(|version| version.to_string()),
             addresses: addresses.iter().map(ToString::to_string).collect(),
+            to,
         }))
     }
 
@@ -99,6 +107,12 @@ impl Driver {
             return Err(Refusal::new(RefusalKind::Exhausted, message));
         }
         Ok(Reply::Watching(Watching { zone: self.node.zone(), zones: self.services.zones.subscribe() }))
+    }
+
+    /// What names mean, and where we pass on what comes for ours.
+    pub(super) fn services_view(&self) -> Reply {
+        let targets = self.services.fronts.views().map(|front| ((front.name, front.version), front.target));
+        Reply::Services(self.node.zone(), targets.collect())
     }
 
     /// Publishes what the configuration declares, beside what was published before the restart. The Node does not write
@@ -157,7 +171,7 @@ impl Driver {
         self.look_after_services();
     }
 
-    /// Gives a publication to the Node. What is to be checked counts as unhealthy until it was: a name never leads to
+    /// Gives a publication to the Node, once we listen for its target, if it has one. What is to be checked counts as unhealthy until it was: a name never leads to
     /// what nobody has seen well.
     fn offer(
         &mut self,
@@ -176,11 +190,19 @@ impl Driver {
         let is_new =
             !self.node.publications().any(|ours| (&ours.name, &ours.version) == (&identity.0, &identity.1));
         let now = clock::now();
-        let published = match is_declared {
-            true => self.node.publish_configured(publication, now),
-            false => self.node.publish(publication, now),
+        let addresses = self.mesh_addresses();
+        let offered = match self.services.fronts.open(&publication, &addresses) {
+            Err(error) => Err(cannot_pass_on(&error)),
+            Ok(()) if is_declared => {
+                self.node.publish_configured(publication, now).map_err(|error| no(&error))
+            }
+            Ok(()) => self.node.publish(publication, now).map_err(|error| no(&error)),
         };
-        published.map_err(|error| no(&error))?;
+        if offered.is_err() {
+            // What was published before under that name and version still is.
+            self.services.fronts.keep(self.node.publications(), &addresses);
+        }
+        offered?;
         if is_new || !is_checked {
             self.node.handle_health(&identity.0, identity.1.as_ref(), !is_checked, now);
         }
@@ -192,13 +214,35 @@ impl Driver {
     pub(super) fn look_after_services(&mut self) {
         self.pump();
         let addresses = self.mesh_addresses();
+        self.services.fronts.keep(self.node.publications(), &addresses);
         self.services.health.keep(self.node.publications(), &addresses);
+        self.judge_fronts();
+    }
+
+    /// Listens once more for what could not be passed on: whoever had the port may have gone.
+    pub(super) fn open_fronts_again(&mut self) {
+        if self.services.fronts.views().any(|front| front.problem.is_some()) {
+            self.look_after_services();
+        }
+    }
+
+    /// What is not passed on is not well, however its target is; what is, and is not checked, is well.
+    fn judge_fronts(&mut self) {
+        let judged = self.node.publications().filter(|ours| ours.target.is_some()).filter_map(|ours| {
+            let is_open = self.services.fronts.is_open(&identity(ours));
+            (!is_open || ours.health == HealthCheck::None).then(|| (identity(ours), is_open))
+        });
+        for ((name, version), is_well) in judged.collect::<Vec<_>>() {
+            self.node.handle_health(&name, version.as_ref(), is_well, clock::now());
+        }
+        self.pump();
     }
 
     /// Tells the Node how a publication fares.
     pub(super) fn take_verdict(&mut self, verdict: &Verdict) {
-        let Verdict { identity: (name, version), is_healthy } = verdict;
-        self.node.handle_health(name, version.as_ref(), *is_healthy, clock::now());
+        let Verdict { identity: ours @ (name, version), is_healthy } = verdict;
+        let is_passed_on = self.services.fronts.is_open(ours) || self.target(ours).is_none();
+        self.node.handle_health(name, version.as_ref(), *is_healthy && is_passed_on, clock::now());
         self.pump();
     }
 
@@ -206,6 +250,10 @@ impl Driver {
     pub(super) fn service_problems(&self) -> Vec<String> {
         let mut problems: Vec<String> =
             self.services.failed.iter().map(|(_, problem)| problem.clone()).collect();
+        problems.extend(self.services.fronts.views().filter_map(|front| {
+            let problem = front.problem?;
+            Some(format!("Service {} is not passed on to {}: {problem}.", front.name, front.target))
+        }));
         let names: BTreeSet<&Name> = self.node.publications().map(|ours| &ours.name).collect();
         for name in names {
             match self.node.standing(name) {
@@ -220,6 +268,11 @@ impl Driver {
             }
         }
         problems
+    }
+
+    fn target(&self, (name, version): &Identity) -> Option<&Target> {
+        let mut ours = self.node.publications();
+        ours.find(|ours| (&ours.name, &ours.version) == (name, version))?.target.as_ref()
     }
 
     fn called(&self, node: &NodeId) -> String {
@@ -257,20 +310,42 @@ fn publication(service: &config::Service) -> Result<(Publication, Vec<String>), 
         with => (Sharing::Nodes(vec![]), with.to_vec()),
     };
     let version = service.version.as_ref().map(|version| version.parse());
+    let target: Option<Target> = match &service.to {
+        Some(to) => Some(to.to_string().parse().map_err(|error: overlay::TargetError| error.to_string())?),
+        None => None,
+    };
+    let protocol = match service.protocol {
+        config::Protocol::Tcp => Protocol::Tcp,
+        config::Protocol::Udp => Protocol::Udp,
+    };
     let publication = Publication {
         name: service.name.parse().map_err(|error: wire::NameError| error.to_string())?,
         version: version.transpose().map_err(|error: wire::service::VersionError| error.to_string())?,
-        protocol: match service.protocol {
-            config::Protocol::Tcp => Protocol::Tcp,
-            config::Protocol::Udp => Protocol::Udp,
-        },
+        protocol,
         port: service.port,
         labels: service.labels.clone(),
         ttl_s: service.ttl_s,
         sharing,
-        health: service.health.parse().map_err(|error: overlay::HealthCheckError| error.to_string())?,
+        health: match &service.health {
+            Some(health) => health.parse().map_err(|error: overlay::HealthCheckError| error.to_string())?,
+            None => HealthCheck::usual(protocol, target.as_ref()),
+        },
+        target,
     };
     Ok((publication, nodes))
+}
+
+fn cannot_pass_on(error: &FrontError) -> Refusal {
+    let kind = match error {
+        FrontError::Reach(ReachError::Node(_)) => RefusalKind::InvalidArgument,
+        FrontError::Thread(_) => RefusalKind::Internal,
+        FrontError::Reach(_)
+        | FrontError::InUse { .. }
+        | FrontError::NotPermitted { .. }
+        | FrontError::TooMany
+        | FrontError::Os { .. } => RefusalKind::Precondition,
+    };
+    Refusal::new(kind, error.to_string())
 }
 
 fn no(error: &PublishError) -> Refusal {

@@ -170,6 +170,20 @@ pub(super) fn status() -> api::StatusReply {
             parts: 4,
             is_complete: true,
         }),
+        fronts: vec![
+            api::Front {
+                name: text("printer"),
+                version: Some(text("2")),
+                protocol: api::Protocol::Tcp.into(),
+                port: 631,
+                to: text("192.168.1.9:80"),
+                connections: 3,
+                passed: 40,
+                refused: 7,
+                unreached: 0,
+            };
+            4
+        ],
         problems: vec![text("UDP is blocked: open port 41641")],
     }
 }
