@@ -34,7 +34,7 @@ use super::supervisor::beat;
 use super::worker::{self, Crew, RELEASED_MAX, SLOW_MAX, Shared, ToNode, ToWorker};
 use super::{FIRST_INVITE_LIFE, Ready};
 use crate::control::{self, REQUESTS_MAX, Reply, Request};
-use crate::dns::{ASKS_MAX, Ask};
+use crate::dns::{ASKS_MAX, Ask, Forwarding};
 use crate::io::netlink::Netlink;
 use crate::io::notify::Notifier;
 use crate::io::poll::Wake;
@@ -81,6 +81,8 @@ pub(super) struct Driver {
     pub(super) services: Services,
     /// Names for this machine's programs.
     pub(super) names: Names,
+    /// Whose questions about names of others are passed on. It outlives the server, which is started anew with its settings.
+    pub(super) forwarding: Forwarding,
     /// What has happened.
     pub(super) tally: Tally,
     /// The port where metrics are given.
@@ -229,6 +231,7 @@ impl Driver {
             discovery,
             services: Services::new(interface, zone),
             names: Names::default(),
+            forwarding: Forwarding::default(),
             tally: Tally::default(),
             exporter: Exporter::default(),
             reload,
