@@ -16,6 +16,7 @@ use crate::control::{Refusal, RefusalKind, Reply, WATCHERS_MAX, Watching, ZONES_
 use crate::front::{FrontError, Fronts, Reach, ReachError};
 use crate::health::{Checker, Identity, Verdict};
 use crate::io::clock;
+use crate::metrics::Fronted;
 
 /// The word of the configuration that shares a name with every member.
 const ANY: &str = "any";
@@ -40,6 +41,13 @@ impl Services {
         let reach = Reach::new(zone);
         let (health, fronts) = (Checker::new(reach.clone()), Fronts::new(interface, reach));
         Self { health, fronts, declared: BTreeSet::new(), failed: vec![], zones }
+    }
+
+    /// What is passed on, for metrics.
+    pub(super) fn fronted(&self) -> Fronted {
+        let (connections, clients) = self.fronts.taken();
+        let fronts = self.fronts.views().count();
+        Fronted { fronts, connections: connections + clients, counted: self.fronts.counted() }
     }
 
     /// Tells all who watch; nobody is waited for.

@@ -68,6 +68,12 @@ fn connect(address: IpAddr, port: u16) -> TcpStream {
     stream
 }
 
+/// Says a word, so that both are known to be connected to each other.
+fn talk(client: &mut TcpStream, there: &mut TcpStream) {
+    client.write_all(b"x").unwrap();
+    there.read_exact(&mut [0]).unwrap();
+}
+
 fn udp(address: &str) -> UdpSocket {
     let socket = UdpSocket::bind(address).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -135,11 +141,10 @@ fn what_is_withdrawn_ends_with_its_connections_and_gives_its_port_back() {
     let printer = service("printer", Protocol::Tcp, port, address);
     fronts.keep([&printer].into_iter(), &[MESH]);
     let (mut client, mut there) = (connect(MESH, port), accept(&listener));
-    client.write_all(b"x").unwrap();
-    there.read_exact(&mut [0]).unwrap();
+    talk(&mut client, &mut there);
+    // Who is kept is not interrupted.
     fronts.keep([&printer].into_iter(), &[MESH]);
-    client.write_all(b"y").unwrap();
-    there.read_exact(&mut [0]).expect("who is kept is not interrupted");
+    talk(&mut client, &mut there);
     fronts.keep([].into_iter(), &[MESH]);
     assert!(is_reset(&mut client) && is_reset(&mut there));
     until("nobody listens", || TcpStream::connect((MESH, port)).is_err());
@@ -156,10 +161,12 @@ fn another_target_and_other_addresses_are_followed() {
     let ((first, to_first), (second, to_second), port) = (target(), target(), free_port());
     let mut fronts = fronts();
     fronts.open(&service("printer", Protocol::Tcp, port, to_first), &[MESH]).unwrap();
-    let (mut before, _there) = (connect(MESH, port), accept(&first));
+    let (mut before, mut there) = (connect(MESH, port), accept(&first));
+    talk(&mut before, &mut there);
     fronts.open(&service("printer", Protocol::Tcp, port, to_second), &[MESH]).unwrap();
     assert!(is_reset(&mut before), "nobody stays with the old one");
     let (mut client, mut there) = (connect(MESH, port), accept(&second));
+    talk(&mut client, &mut there);
     let moved = IpAddr::from([127, 0, 0, 3]);
     fronts.keep([&service("printer", Protocol::Tcp, port, to_second)].into_iter(), &[moved]);
     assert!(is_reset(&mut client) && is_reset(&mut there), "the old address is nobody's any more");
