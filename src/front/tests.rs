@@ -52,6 +52,8 @@ fn free_port() -> u16 {
 
 fn target() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // It counts for connections that do not come.
+    socket2::SockRef::from(&listener).set_read_timeout(Some(PATIENCE)).unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }

@@ -86,15 +86,15 @@ fn what_a_guest_asks_passes_untouched_but_for_the_id() {
     let (dns, server, _) = server(&[&upstream], PATIENCE);
     let guest = client(GUEST, server);
     let mut seen = BTreeSet::new();
-    for id in 1..=20 {
-        let asked = question(id, "www.Example.org");
+    for _ in 1..=20 {
+        let asked = question(7, "www.Example.org");
         guest.send(&asked).unwrap();
         let (heard, from) = hear(&upstream);
         assert_eq!(heard[2..], asked[2..], "options and case too");
         let said = answer(&heard, NXDOMAIN);
         upstream.send_to(&said, from).unwrap();
         let (got, _) = hear(&guest);
-        assert_eq!((&got[..2], &got[2..]), (&id.to_be_bytes()[..], &said[2..]));
+        assert_eq!((&got[..2], &got[2..]), (&[0, 7][..], &said[2..]));
         seen.insert((heard[..2].to_vec(), from.port()));
     }
     let ids: BTreeSet<_> = seen.iter().map(|(id, _)| id).collect();
@@ -210,6 +210,8 @@ fn nobody_is_permitted_unless_somebody_says_so_and_this_machine_never() {
 fn by_tcp_it_is_asked_by_tcp() {
     let upstream = upstream();
     let listener = TcpListener::bind(upstream.local_addr().unwrap()).unwrap();
+    // It counts for connections that do not come.
+    socket2::SockRef::from(&listener).set_read_timeout(Some(PATIENCE)).unwrap();
     let (dns, server, _) = server(&[&upstream], PATIENCE);
     let guest = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     guest.bind(&GUEST.parse::<SocketAddr>().unwrap().into()).unwrap();
