@@ -66,12 +66,15 @@ impl Target {
 /// # Errors
 /// When it is no machine's: unspecified, multicast, broadcast, or without a meaning off its link.
 pub fn machine_address(address: IpAddr) -> Result<IpAddr, TargetError> {
-    match address.to_canonical() {
-        address if address.is_unspecified() || address.is_multicast() => Err(TargetError::NoMachine(address)),
-        address @ IpAddr::V4(Ipv4Addr::BROADCAST) => Err(TargetError::NoMachine(address)),
-        address @ IpAddr::V6(v6) if v6.is_unicast_link_local() => Err(TargetError::LinkLocal(address)),
-        address => Ok(address),
+    let address = address.to_canonical();
+    let is_broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    if address.is_unspecified() || address.is_multicast() || is_broadcast {
+        return Err(TargetError::NoMachine(address));
     }
+    if matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
+        return Err(TargetError::LinkLocal(address));
+    }
+    Ok(address)
 }
 
 impl FromStr for Target {

@@ -355,28 +355,10 @@ fn arguments_of_publish_reach_the_daemon() {
         health: "http:/up".parse().unwrap(),
         ..plain.clone()
     };
-    let full_words = [
-        "publish",
-        "Web",
-        "--port",
-        "80",
-        "--protocol",
-        "udp",
-        "--version",
-        "2",
-        "--label",
-        "a=1",
-        "--label",
-        "b=x=y",
-        "--health",
-        "http:/up",
-        "--ttl",
-        "5m",
-        "--with",
-        "b",
-        "--with",
-        "10.7.0.3",
-    ];
+    let full_words: Vec<_> = "publish Web --port 80 --protocol udp --version 2 --label a=1 --label b=x=y \
+        --health http:/up --ttl 5m --with b --with 10.7.0.3"
+        .split_whitespace()
+        .collect();
     let any = Publication { sharing: Sharing::Members, ..plain.clone() };
     let target = Some("printer.office:80".parse().unwrap());
     let passed_on = Publication { target, health: overlay::HealthCheck::Tcp, ..plain.clone() };
