@@ -1,5 +1,7 @@
 //! Services, for the control thread: what people and the configuration publish, how it fares, and who watches.
 
+mod declared;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -7,7 +9,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use overlay::{HealthCheck, Publication, PublishError, Sharing, Standing, Target, Zone};
 use tokio::sync::broadcast;
-use wire::service::{Protocol, Version};
+use wire::service::Version;
 use wire::{Name, NodeId};
 
 use super::driver::Driver;
@@ -17,9 +19,6 @@ use crate::front::{FrontError, Fronts, Reach, ReachError};
 use crate::health::{Checker, Identity, Verdict};
 use crate::io::clock;
 use crate::metrics::Fronted;
-
-/// The word of the configuration that shares a name with every member.
-const ANY: &str = "any";
 
 /// What the Node does not know of services.
 pub(super) struct Services {
@@ -121,62 +120,6 @@ impl Driver {
     pub(super) fn services_view(&self) -> Reply {
         let targets = self.services.fronts.views().map(|front| ((front.name, front.version), front.target));
         Reply::Services(self.node.zone(), targets.collect())
-    }
-
-    /// Publishes what the configuration declares, beside what was published before the restart. The Node does not write
-    /// it, and withdraws what it no longer hears of.
-    pub(super) fn declare(&mut self, declared: Vec<config::Service>) {
-        let kept: Vec<(Identity, bool)> =
-            self.node.publications().map(|ours| (identity(ours), ours.health == HealthCheck::None)).collect();
-        for ((name, version), is_healthy) in kept {
-            self.node.handle_health(&name, version.as_ref(), is_healthy, clock::now());
-        }
-        self.declare_each(declared);
-    }
-
-    /// Publishes what the configuration declares by now, and withdraws what it declares no more.
-    pub(super) fn redeclare(&mut self, declared: Vec<config::Service>) {
-        let wanted: BTreeSet<Identity> = declared
-            .iter()
-            .filter_map(|service| publication(service).ok())
-            .map(|(publication, _)| identity(&publication))
-            .collect();
-        let (kept, gone) = std::mem::take(&mut self.services.declared)
-            .into_iter()
-            .partition::<BTreeSet<_>, _>(|declared| wanted.contains(declared));
-        self.services.declared = kept;
-        for (name, version) in gone {
-            // Somebody may have withdrawn it meanwhile.
-            let _not_there = self.node.unpublish(&name, version.as_ref(), clock::now());
-        }
-        self.services.failed.clear();
-        self.declare_each(declared);
-    }
-
-    /// Tries again what could not be published, such as what is shared with a node that nobody had told us of.
-    pub(super) fn declare_again(&mut self) {
-        if !self.services.failed.is_empty() {
-            let failed = std::mem::take(&mut self.services.failed);
-            self.declare_each(failed.into_iter().map(|(service, _)| service).collect());
-        }
-    }
-
-    fn declare_each(&mut self, services: Vec<config::Service>) {
-        for service in services {
-            let declared = publication(&service).and_then(|(publication, nodes)| {
-                let identity = identity(&publication);
-                self.offer(publication, &nodes, true).map_err(|refusal| refusal.message)?;
-                self.services.declared.insert(identity);
-                Ok(())
-            });
-            if let Err(error) = declared {
-                let problem =
-                    format!("Service {} of the configuration is not published: {error}.", service.name);
-                tracing::warn!("{problem}");
-                self.services.failed.push((service, problem));
-            }
-        }
-        self.look_after_services();
     }
 
     /// Gives a publication to the Node, once we listen for its target, if it has one. What is to be checked counts as unhealthy until it was: a name never leads to
@@ -308,39 +251,6 @@ impl Driver {
 
 fn identity(publication: &Publication) -> Identity {
     (publication.name.clone(), publication.version.clone())
-}
-
-/// A declaration as a publication, and the nodes that share its name.
-fn publication(service: &config::Service) -> Result<(Publication, Vec<String>), String> {
-    let (sharing, nodes) = match &service.with[..] {
-        [] => (Sharing::Owner, vec![]),
-        with if with.iter().any(|node| node == ANY) => (Sharing::Members, vec![]),
-        with => (Sharing::Nodes(vec![]), with.to_vec()),
-    };
-    let version = service.version.as_ref().map(|version| version.parse());
-    let target: Option<Target> = match &service.to {
-        Some(to) => Some(to.to_string().parse().map_err(|error: overlay::TargetError| error.to_string())?),
-        None => None,
-    };
-    let protocol = match service.protocol {
-        config::Protocol::Tcp => Protocol::Tcp,
-        config::Protocol::Udp => Protocol::Udp,
-    };
-    let publication = Publication {
-        name: service.name.parse().map_err(|error: wire::NameError| error.to_string())?,
-        version: version.transpose().map_err(|error: wire::service::VersionError| error.to_string())?,
-        protocol,
-        port: service.port,
-        labels: service.labels.clone(),
-        ttl_s: service.ttl_s,
-        sharing,
-        health: match &service.health {
-            Some(health) => health.parse().map_err(|error: overlay::HealthCheckError| error.to_string())?,
-            None => HealthCheck::usual(protocol, target.as_ref()),
-        },
-        target,
-    };
-    Ok((publication, nodes))
 }
 
 fn cannot_pass_on(error: &FrontError) -> Refusal {

@@ -164,8 +164,14 @@ impl Client {
     /// To the target. Whether there is a client any more.
     async fn outwards(&self, target: &UdpSocket, datagram: Option<Waiting>) -> bool {
         let Some((datagram, _share)) = datagram else { return false };
-        // What the socket does not take is lost, and so is the target's word that nobody listens there.
-        let _lost = target.send(&datagram).await;
+        let is_refused = |sent: &io::Result<usize>| {
+            sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+        };
+        // The target's word that nobody listened to an earlier datagram comes in place of sending this one. What the socket does
+        // not take otherwise is lost.
+        if is_refused(&target.send(&datagram).await) {
+            let _lost = target.send(&datagram).await;
+        }
         true
     }
 
