@@ -8,6 +8,7 @@ pub mod discovery;
 pub mod dns;
 pub mod doctor;
 pub mod forwarding;
+pub mod front;
 mod guests;
 pub mod health;
 pub mod io;

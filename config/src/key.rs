@@ -83,6 +83,7 @@ pub const KEYS: &[Key] = &[
     key("metrics", "listen", "a loopback address with a port, like \"127.0.0.1:9469\" or \"[::1]:9469\""),
     key(LIST, "name", "one DNS label: 1 to 63 letters, digits and inner hyphens"),
     key(LIST, "port", "a port from 1 to 65535"),
+    key(LIST, "to", "a host with a port, like \"192.168.1.9:631\" or \"nas.office:445\""),
     key(LIST, "protocol", "\"tcp\" or \"udp\""),
     key(LIST, "version", "1 to 16 letters, digits, dots and hyphens"),
     key(

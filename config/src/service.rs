@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
 use crate::error::{self, ConfigError};
+use crate::host::HostPort;
 use crate::key::{self, KEYS};
 use crate::value;
 
@@ -19,6 +20,9 @@ pub struct Service {
     /// The port that it listens to.
     #[serde(deserialize_with = "value::port")]
     pub port: u16,
+    /// Where this machine passes on what comes to that port; `None`: it runs here.
+    #[serde(default)]
+    pub to: Option<HostPort>,
     /// What it speaks.
     #[serde(default)]
     pub protocol: Protocol,
@@ -28,9 +32,9 @@ pub struct Service {
     /// What it says of itself.
     #[serde(default, deserialize_with = "value::labels")]
     pub labels: BTreeMap<String, String>,
-    /// How its health is checked: `none`, `tcp`, or `http:` and a path.
-    #[serde(default = "no_check", deserialize_with = "value::health")]
-    pub health: String,
+    /// How its health is checked: `none`, `tcp`, or `http:` and a path. `None`: as is usual.
+    #[serde(default, deserialize_with = "value::health")]
+    pub health: Option<String>,
     /// After how many seconds without a word from this machine others forget it.
     #[serde(default = "ttl_s", deserialize_with = "value::ttl_s")]
     pub ttl_s: u32,
@@ -48,10 +52,6 @@ pub enum Protocol {
     Tcp,
     /// Datagrams.
     Udp,
-}
-
-fn no_check() -> String {
-    "none".to_owned()
 }
 
 /// A crash is forgotten within a minute, and renewals cost next to nothing.

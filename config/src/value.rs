@@ -176,13 +176,14 @@ pub(crate) fn labels<'de, D: Deserializer<'de>>(input: D) -> Result<BTreeMap<Str
     allowed(good && labels.len() <= LABELS_LENGTH_MAX, labels)
 }
 
-pub(crate) fn health<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
+pub(crate) fn health<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error> {
     let text = String::deserialize(input)?;
     let is_path = |path: &str| {
         let inner = path.bytes().all(|b| b.is_ascii_graphic());
         path.starts_with('/') && path.len() <= HEALTH_PATH_LENGTH_MAX && inner
     };
-    allowed(["none", "tcp"].contains(&&*text) || text.strip_prefix("http:").is_some_and(is_path), text)
+    let is_check = ["none", "tcp"].contains(&&*text) || text.strip_prefix("http:").is_some_and(is_path);
+    allowed(is_check, Some(text))
 }
 
 pub(crate) fn ttl_s<'de, D: Deserializer<'de>>(input: D) -> Result<u32, D::Error> {

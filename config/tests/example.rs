@@ -57,6 +57,7 @@ fn the_values_that_are_off_would_be_accepted() {
     assert_eq!(settings.network.ipv4_range.unwrap().to_string(), "10.77.0.0/16");
     let [service] = &settings.service[..] else { panic!("{:?}", settings.service) };
     assert_eq!((service.name.as_str(), service.port, service.with.len()), ("web", 8080, 1));
+    assert_eq!(service.to.as_ref().map(ToString::to_string).as_deref(), Some("192.168.1.9:80"));
 }
 
 /// `Off: VALUE.` of each key is what a service has that leaves it out.
@@ -65,9 +66,9 @@ fn what_a_service_leaves_out_is_what_the_example_says() {
     let settings = parse("[[service]]\nname = 'web'\nport = 80\n").unwrap();
     let service = &settings.service[0];
     assert_eq!((service.protocol, service.version.as_deref()), (Protocol::Tcp, None));
-    assert_eq!((service.health.as_str(), service.ttl_s), ("none", 60));
+    assert_eq!((service.health.as_deref(), service.to.as_ref(), service.ttl_s), (None, None, 60));
     assert!(service.labels.is_empty() && service.with.is_empty());
-    for words in ["Off: \"tcp\".", "Off: \"none\".", "Off: 60."] {
+    for words in ["Off: \"tcp\".", "Off: \"none\"; with `to`", "Off: 60."] {
         assert_eq!(EXAMPLE.matches(words).count(), 1, "{words}");
     }
 }

@@ -44,7 +44,10 @@ fn every_key_is_read() {
     let [web, other] = &settings.service[..] else { panic!("{:?}", settings.service) };
     assert_eq!((web.name.as_str(), web.port, web.protocol), ("web", 80, Protocol::Udp));
     assert_eq!((web.version.as_deref(), web.labels["zone"].as_str()), (Some("2"), "eu"));
-    assert_eq!((web.health.as_str(), web.ttl_s, &web.with[..]), ("http:/up", 5, &["any".to_owned()][..]));
+    assert_eq!(
+        (web.health.as_deref(), web.ttl_s, &web.with[..]),
+        (Some("http:/up"), 5, &["any".to_owned()][..])
+    );
     assert_eq!((other.port, &other.version), (81, &None));
 }
 
@@ -234,6 +237,10 @@ fn a_service_has_its_limits_too() {
         (
             "labels = {}|labels = { a = '' }|labels = { 'a.b_c-1' = 'x = y' }",
             "labels = { A = 'x' }|labels = { a = \"\\u001b\" }|labels = { a = 1 }|labels = 'a=b'|labels = { '' = 'x' }",
+        ),
+        (
+            "to = '192.168.1.9:631'|to = '[fd00::9]:1'|to = 'nas.office:65535'",
+            "to = ''|to = '192.168.1.9'|to = 'nas:0'|to = '0.0.0.0:1'|to = '224.0.0.1:1'|to = 1",
         ),
         (
             "health = 'none'|health = 'tcp'|health = 'http:/'",

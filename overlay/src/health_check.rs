@@ -1,9 +1,11 @@
 //! How a publisher finds out whether its instance is well. The Node keeps it; who carries it out is the daemon's business.
 
 use crate::limits::HEALTH_PATH_LENGTH_MAX;
+use crate::target::Target;
 use minicbor::{Decode, Encode};
 use std::fmt;
 use std::str::FromStr;
+use wire::service::Protocol;
 
 /// A check of an instance. Its text is `none`, `tcp`, or `http:` and a path.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,6 +34,18 @@ pub enum HealthCheckError {
         "the path of a health check begins with / and has at most {HEALTH_PATH_LENGTH_MAX} visible ASCII characters"
     )]
     Path,
+}
+
+impl HealthCheck {
+    /// The check of whoever asks for none in particular. What a host beside us takes only that host knows, so it is asked,
+    /// where a connection says anything about it.
+    #[must_use]
+    pub fn usual(protocol: Protocol, target: Option<&Target>) -> Self {
+        match (protocol, target) {
+            (Protocol::Tcp, Some(_)) => Self::Tcp,
+            (Protocol::Udp, Some(_)) | (_, None) => Self::None,
+        }
+    }
 }
 
 impl HttpPath {
@@ -106,6 +120,14 @@ mod tests {
             let bytes = wire::cbor::encode(&check);
             assert_eq!(wire::cbor::decode::<HealthCheck>(&bytes), Ok(check));
         }
+    }
+
+    #[test]
+    fn only_a_target_that_takes_connections_is_checked_unasked() {
+        let target: Target = "printer:631".parse().unwrap();
+        assert_eq!(HealthCheck::usual(Protocol::Tcp, Some(&target)), HealthCheck::Tcp);
+        assert_eq!(HealthCheck::usual(Protocol::Udp, Some(&target)), HealthCheck::None);
+        assert_eq!(HealthCheck::usual(Protocol::Tcp, None), HealthCheck::None);
     }
 
     #[test]

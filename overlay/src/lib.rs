@@ -30,6 +30,7 @@ mod service;
 pub mod session;
 pub mod state;
 mod tables;
+mod target;
 
 pub use drops::{DropReason, Drops};
 pub use guest::{Guest, GuestRequest, GuestView, HostedGuest, HostedGuests};
@@ -56,4 +57,5 @@ pub use secrets::Secrets;
 pub use sent::{Handshakes, Sent, Tally};
 pub use service::Publication;
 pub use tables::{PeerRow, PeerShared, Routes, Tables};
+pub use target::{Host, Target, TargetError, machine_address};
 pub use wire::service::Sharing;

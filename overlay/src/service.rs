@@ -1,6 +1,7 @@
 //! What a node offers to the others: publications, as people and the configuration state them.
 
 use crate::health_check::HealthCheck;
+use crate::target::Target;
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 use wire::Name;
@@ -34,4 +35,8 @@ pub struct Publication {
     /// How this node finds out whether it is well.
     #[n(7)]
     pub health: HealthCheck,
+    /// Where this node passes on what comes for it; `None`: it runs here. Nobody else is told. It came later than the rest:
+    /// a file without it says `None`.
+    #[n(8)]
+    pub target: Option<Target>,
 }

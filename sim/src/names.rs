@@ -118,6 +118,7 @@ pub fn numbered(name: &str, number: u64, sharing: Sharing) -> Publication {
         ttl_s: 60,
         sharing,
         health: HealthCheck::None,
+        target: None,
     }
 }
 

@@ -19,6 +19,8 @@ use super::view;
 const STATUS_PEERS_MAX: usize = 4;
 /// Problems that `status` shows, for the same reason.
 const STATUS_PROBLEMS_MAX: usize = 4;
+/// What is passed on for other hosts that `status` shows, so that it fits a line.
+const STATUS_FRONTS_MAX: usize = 2;
 /// Drop reasons that `status` shows, the most frequent first.
 const STATUS_DROPS_MAX: usize = 4;
 /// From one look of `status --watch` to the next: people read no faster.
@@ -103,7 +105,9 @@ pub(super) fn status_lines(reply: &StatusReply, peers_command: &str) -> Vec<Stri
     lines.extend(summary(reply));
     if !reply.peers.is_empty() {
         lines.push(String::new());
-        lines.extend(peers_on_status(&reply.peers, peers_command));
+        // What is passed on takes a line.
+        let room = STATUS_PEERS_MAX - usize::from(!reply.fronts.is_empty());
+        lines.extend(peers_on_status(&reply.peers, room, peers_command));
     }
     lines
 }
@@ -131,6 +135,9 @@ fn summary(reply: &StatusReply) -> Vec<String> {
         row("records", records(held));
     }
     row("up", format!("{}  version {}", text::duration(Duration::from_secs(reply.uptime_s)), reply.version));
+    if !reply.fronts.is_empty() {
+        row("passed on", passed_on(&reply.fronts));
+    }
     row("peers", peer_counts(&reply.peers));
     if !reply.guests.is_empty() {
         row("guests", guest_counts(&reply.guests));
@@ -139,6 +146,28 @@ fn summary(reply: &StatusReply) -> Vec<String> {
         row("drops", drops(reply));
     }
     table.lines()
+}
+
+/// `printer to 192.168.1.9:631, 2 more; 5 connections, 7 refused`.
+fn passed_on(fronts: &[api::Front]) -> String {
+    let one = |front: &api::Front| {
+        let version = front.version.as_ref().map_or_else(String::new, |version| format!(" {version}"));
+        format!("{}{version} to {}", front.name, front.to)
+    };
+    let mut said: Vec<_> = fronts.iter().take(STATUS_FRONTS_MAX).map(one).collect();
+    if let Some(more @ 1..) = fronts.len().checked_sub(STATUS_FRONTS_MAX) {
+        said.push(format!("{more} more"));
+    }
+    let sum = |count: fn(&api::Front) -> u64| fronts.iter().map(count).sum::<u64>();
+    let counts = [
+        (sum(|front| front.connections.into()), "connections"),
+        (sum(|front| front.refused), "refused"),
+        (sum(|front| front.unreached), "not reached"),
+    ];
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<_> = counts.map(|(count, word)| format!("{count} {word}")).collect();
+    let separator = if counts.is_empty() { "" } else { "; " };
+    format!("{}{separator}{}", said.join(", "), counts.join(", "))
 }
 
 fn records(held: &api::Held) -> String {
@@ -192,12 +221,12 @@ fn drops(reply: &StatusReply) -> String {
 }
 
 /// The peers that matter most now, within the screen.
-fn peers_on_status(peers: &[Peer], peers_command: &str) -> Vec<String> {
+fn peers_on_status(peers: &[Peer], room: usize, peers_command: &str) -> Vec<String> {
     let mut shown: Vec<&Peer> = peers.iter().collect();
     shown.sort_by_key(|peer| peer.state);
-    shown.truncate(STATUS_PEERS_MAX);
+    shown.truncate(room);
     let mut lines = peer_table(&shown, false);
-    if let Some(more @ 1..) = peers.len().checked_sub(STATUS_PEERS_MAX) {
+    if let Some(more @ 1..) = peers.len().checked_sub(room) {
         lines.push(format!("and {more} more: `{peers_command}`"));
     }
     lines

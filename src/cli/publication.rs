@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use overlay::HealthCheck;
+use overlay::{HealthCheck, Target};
 use serde_json::json;
 
 use super::client::{ANSWER_TIMEOUT, Daemon};
@@ -15,19 +15,25 @@ use super::value;
 /// The word that shares a name with every member.
 const ANY: &str = "any";
 
-/// Publish a service that runs on this machine under a name that all others find
+/// Publish a service that runs on this machine, or on a host beside it, under a name that all others find
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  hopmesh publish web --port 8080 --health http:/healthz\n  \
-    hopmesh publish db --port 5432 --version 16 --label zone=eu --with laptop\n\n\
+    hopmesh publish db --port 5432 --version 16 --label zone=eu --with laptop\n  \
+    hopmesh publish printer --port 631 --to 192.168.1.9:631\n\n\
     It stays published, also after a restart, until `hopmesh unpublish`. The service must listen at the mesh \
-    address of this machine, not at 127.0.0.1 alone; checks go there.")]
+    address of this machine, not at 127.0.0.1 alone; checks go there. With --to this machine listens there itself and \
+    passes on to a host that runs nothing of ours, such as a printer; checks go to that host, and nobody else is told \
+    where it is.")]
 pub(super) struct Publish {
     /// Name of the service
     #[arg(value_name = "NAME", value_parser = value::label)]
     name: String,
-    /// Port that the service listens to
+    /// Port at the mesh address of this machine, where others find it
     #[arg(long, value_name = "P", value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
+    /// Pass on to this host, by address or name: 192.168.1.9:631, [fd00::9]:631, nas.office:445
+    #[arg(long, value_name = "HOST:PORT")]
+    to: Option<Target>,
     /// What it speaks
     #[arg(long, value_enum, default_value_t = Protocol::Tcp)]
     protocol: Protocol,
@@ -37,9 +43,9 @@ pub(super) struct Publish {
     /// What it says of itself, for `resolve --label`; may be given several times
     #[arg(long, value_name = "K=V", value_parser = value::pair)]
     label: Vec<(String, String)>,
-    /// How its health is checked: tcp, http:PATH or none
-    #[arg(long, value_name = "CHECK", default_value_t = HealthCheck::None)]
-    health: HealthCheck,
+    /// How its health is checked: tcp, http:PATH or none (default: none; with --to, where it speaks TCP: tcp)
+    #[arg(long, value_name = "CHECK")]
+    health: Option<HealthCheck>,
     /// After which time without a word from this machine the others forget it: 30s, 5m
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = value::ttl)]
     ttl: Duration,
@@ -73,14 +79,19 @@ impl Publish {
         let reply =
             Daemon::reach(context)?.ask(ANSWER_TIMEOUT, async |client| client.publish(request).await)?;
         if context.json() {
-            return context.print_json(&json!({
+            let mut said = json!({
                 "name": reply.name,
                 "version": reply.version,
                 "addresses": reply.addresses,
-            }));
+            });
+            if let Some(to) = reply.to {
+                said["to"] = to.into();
+            }
+            return context.print_json(&said);
         }
         let version = reply.version.map_or_else(String::new, |version| format!(" version {version}"));
-        context.say(format!("{}{version} is published at {}", reply.name, reply.addresses.join(" and ")))
+        let to = reply.to.map_or_else(String::new, |to| format!(" and passed on to {to}"));
+        context.say(format!("{}{version} is published at {}{to}", reply.name, reply.addresses.join(" and ")))
     }
 
     fn request(self) -> Result<api::PublishRequest, Failure> {
@@ -99,10 +110,11 @@ impl Publish {
             protocol: protocol.into(),
             port: self.port.into(),
             labels: labels(self.label)?,
-            health: self.health.to_string(),
+            health: self.health.map_or_else(String::new, |health| health.to_string()),
             ttl_s: u32::try_from(self.ttl.as_secs()).expect("the parser allows no more than an hour"),
             sharing: sharing.into(),
             sharing_nodes,
+            to: self.to.map(|to| to.to_string()),
         })
     }
 }

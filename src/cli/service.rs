@@ -67,13 +67,15 @@ impl Services {
         }
         if reply.parts != 1 {
             context.say_all(service_table(&reply.services))?;
+            context.say_all(target_lines(&reply.services))?;
             return context.say(part_line(reply.parts));
         }
         if reply.services.is_empty() {
             let publish = context.command_line("publish NAME --port P");
             return context.say(format!("no services yet: `{publish}` makes one"));
         }
-        context.say_all(service_table(&reply.services))
+        context.say_all(service_table(&reply.services))?;
+        context.say_all(target_lines(&reply.services))
     }
 }
 
@@ -157,6 +159,16 @@ fn service_table(services: &[Service]) -> Vec<String> {
         }
     }
     table.lines()
+}
+
+/// `web 2 of this machine is passed on to 192.168.1.9:80`, for each instance that is.
+fn target_lines(services: &[Service]) -> impl Iterator<Item = String> {
+    let instances = services.iter().flat_map(|service| service.instances.iter().map(move |i| (service, i)));
+    instances.filter_map(|(Service { name, .. }, instance)| {
+        let version = instance.version.as_ref().map_or_else(String::new, |version| format!(" {version}"));
+        let to = instance.to.as_ref()?;
+        Some(text::clean(&format!("{name}{version} of this machine is passed on to {to}")))
+    })
 }
 
 /// `ADDRESS:PORT` by the first address.

@@ -32,6 +32,9 @@ pub(super) struct Status<'a> {
     /// WireGuard clients of all nodes; left out where there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     guests: Vec<Guest<'a>>,
+    /// Only where this machine passes on for other hosts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fronts: Vec<Front<'a>>,
     problems: &'a [String],
 }
 
@@ -54,6 +57,19 @@ pub(super) struct GuestTunnel<'a> {
     last_handshake_s: Option<f64>,
     rx_bytes: u64,
     tx_bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Front<'a> {
+    name: &'a str,
+    version: Option<&'a str>,
+    protocol: &'static str,
+    port: u32,
+    to: &'a str,
+    connections: u32,
+    passed: u64,
+    refused: u64,
+    unreached: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -167,6 +183,7 @@ impl<'a> From<&'a api::StatusReply> for Status<'a> {
                 is_complete: held.is_complete,
             }),
             guests: reply.guests.iter().map(Guest::from).collect(),
+            fronts: reply.fronts.iter().map(Front::from).collect(),
             problems: &reply.problems,
         }
     }
@@ -185,6 +202,22 @@ impl<'a> From<&'a api::Guest> for Guest<'a> {
                 rx_bytes: guest.rx_bytes,
                 tx_bytes: guest.tx_bytes,
             }),
+        }
+    }
+}
+
+impl<'a> From<&'a api::Front> for Front<'a> {
+    fn from(front: &'a api::Front) -> Self {
+        Self {
+            name: &front.name,
+            version: front.version.as_deref(),
+            protocol: protocol_word(front.protocol()),
+            port: front.port,
+            to: &front.to,
+            connections: front.connections,
+            passed: front.passed,
+            refused: front.refused,
+            unreached: front.unreached,
         }
     }
 }

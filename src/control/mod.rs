@@ -25,7 +25,8 @@ mod watch;
 mod zone;
 
 pub use request::{
-    Command, REQUESTS_MAX, Refusal, RefusalKind, Reply, Request, Role, WATCHERS_MAX, Watching, ZONES_MAX,
+    Command, REQUESTS_MAX, Refusal, RefusalKind, Reply, Request, Role, Targets, WATCHERS_MAX, Watching,
+    ZONES_MAX,
 };
 pub use server::serve;
 pub use socket::{Socket, SocketError};

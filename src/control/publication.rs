@@ -1,7 +1,7 @@
 //! What is to be published or withdrawn, from a caller's words to values that are valid by themselves. Whether the
 //! network allows it is the Node's to say.
 
-use overlay::{HealthCheck, Publication, Sharing};
+use overlay::{HealthCheck, Publication, Sharing, Target};
 use wire::record::SHARED_NODES_MAX;
 use wire::service::{Protocol, Version};
 
@@ -14,8 +14,9 @@ pub(super) fn parse_publish(request: api::PublishRequest) -> Result<Command, Ref
     let (protocol, sharing) = (protocol(request.protocol()), sharing(&request)?);
     let nodes = request.sharing_nodes.into_iter().map(parse_node).collect::<Result<_, _>>()?;
     let port = u16::try_from(request.port).ok().filter(|port| *port != 0);
+    let target: Option<Target> = request.to.as_deref().map(str::parse).transpose().map_err(invalid)?;
     let health = match request.health.as_str() {
-        "" => HealthCheck::None,
+        "" => HealthCheck::usual(protocol, target.as_ref()),
         text => text.parse().map_err(invalid)?,
     };
     let publication = Publication {
@@ -27,6 +28,7 @@ pub(super) fn parse_publish(request: api::PublishRequest) -> Result<Command, Ref
         ttl_s: if request.ttl_s == 0 { TTL_S_DEFAULT } else { request.ttl_s },
         sharing,
         health,
+        target,
     };
     Ok(Command::Publish { publication: Box::new(publication), sharing_nodes: nodes })
 }

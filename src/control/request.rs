@@ -1,12 +1,13 @@
 //! What passes between the server and the control thread.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use overlay::{GuestRequest, Publication, Zone};
+use overlay::{GuestRequest, Publication, Target, Zone};
 use tokio::sync::{broadcast, oneshot};
 use wire::Name;
 use wire::record::RouteOffer;
@@ -107,6 +108,8 @@ pub enum Command {
         /// Its name.
         name: Name,
     },
+    /// All services: answer [`Reply::Services`].
+    Services,
     /// What names mean: answer [`Reply::Zone`].
     Zone,
     /// What a name means that the zone does not know, by asking who does: answer [`Reply::Zone`] with that service, or without any
@@ -191,6 +194,8 @@ pub enum Reply {
     Guests(api::GuestsReply),
     /// To [`Command::RemoveGuest`].
     GuestRemoved(api::RemoveGuestReply),
+    /// To [`Command::Services`]: what names mean, and where this node passes on what comes for its own.
+    Services(Arc<Zone>, Targets),
     /// To [`Command::Zone`] and [`Command::Find`].
     Zone(Arc<Zone>),
     /// To [`Command::Watch`].
@@ -208,6 +213,9 @@ pub enum Reply {
     /// To [`Command::Down`], [`Command::Leave`] and [`Command::WithdrawRoute`].
     Done,
 }
+
+/// Targets of this node's publications, by name and version.
+pub type Targets = BTreeMap<(Name, Option<Version>), Target>;
 
 /// A zone, and all that follow it.
 #[derive(Debug)]

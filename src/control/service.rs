@@ -160,8 +160,10 @@ impl api::control_server::Control for Service {
     }
 
     async fn services(&self, _: Call<api::ServicesRequest>) -> Result<Response<api::ServicesReply>, Status> {
-        let Reply::Zone(zone) = self.ask(Command::Zone).await? else { return Err(mismatch()) };
-        Ok(Response::new(zone::services(&zone)))
+        let Reply::Services(zone, targets) = self.ask(Command::Services).await? else {
+            return Err(mismatch());
+        };
+        Ok(Response::new(zone::services(&zone, &targets)))
     }
 
     async fn resolve(&self, call: Call<api::ResolveRequest>) -> Result<Response<api::ResolveReply>, Status> {

@@ -203,7 +203,13 @@ async fn services_go_both_ways(house: &mut House) {
     zone.services
         .insert(name(), ZoneService { owner: NodeId([1; 32]), title: Title::Confirmed, instances: vec![] });
     let zone = Arc::new(zone);
-    let reply = call!(house, services, api::ServicesRequest {}, Command::Zone, Ok(Reply::Zone(zone.clone())));
+    let reply = call!(
+        house,
+        services,
+        api::ServicesRequest {},
+        Command::Services,
+        Ok(Reply::Services(zone.clone(), <_>::default()))
+    );
     assert_eq!(reply.unwrap().services[0].name, "web");
     let request = api::ResolveRequest { name: "web".to_owned(), ..api::ResolveRequest::default() };
     let reply = call!(house, resolve, request, Command::Zone, Ok(Reply::Zone(zone)));

@@ -8,17 +8,17 @@ use wire::service::{Protocol, Version};
 use wire::{Name, NodeId, Part};
 
 use super::publication::parse_version;
-use super::request::{Refusal, RefusalKind};
+use super::request::{Refusal, RefusalKind, Targets};
 use super::service::invalid;
 
-/// All services, by name.
-pub(super) fn services(zone: &Zone) -> api::ServicesReply {
+/// All services, by name; our own instances with their targets.
+pub(super) fn services(zone: &Zone, targets: &Targets) -> api::ServicesReply {
     let owners = names_of(zone);
     let service = |(name, service): (&Name, &ZoneService)| api::Service {
         name: name.to_string(),
         owner: owners.get(&service.owner).map_or_else(String::new, ToString::to_string),
         owner_id: service.owner.to_string(),
-        instances: service.instances.iter().map(instance).collect(),
+        instances: service.instances.iter().map(|one| with_target(zone, targets, name, one)).collect(),
         title: title(service.title).into(),
     };
     api::ServicesReply {
@@ -40,6 +40,11 @@ pub(super) fn names_of(zone: &Zone) -> BTreeMap<NodeId, &Name> {
     zone.nodes.iter().map(|(name, node)| (node.node, name)).collect()
 }
 
+fn with_target(zone: &Zone, targets: &Targets, name: &Name, ours: &Instance) -> api::Instance {
+    let target = targets.get(&(name.clone(), ours.version.clone())).filter(|_| ours.node == zone.own);
+    api::Instance { to: target.map(ToString::to_string), ..instance(ours) }
+}
+
 /// An instance, as others see it.
 pub(super) fn instance(instance: &Instance) -> api::Instance {
     let protocol = match instance.protocol {
@@ -57,6 +62,7 @@ pub(super) fn instance(instance: &Instance) -> api::Instance {
         is_healthy: instance.is_healthy,
         rtt_ms: instance.round_trip.map(|round_trip| round_trip.as_secs_f64() * 1000.0),
         ttl_s: instance.ttl_s,
+        to: None,
     }
 }
 

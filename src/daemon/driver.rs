@@ -36,7 +36,7 @@ use super::supervisor::beat;
 use super::worker::{self, Crew, RELEASED_MAX, SLOW_MAX, Shared, ToNode, ToWorker};
 use super::{FIRST_INVITE_LIFE, Ready};
 use crate::control::{self, REQUESTS_MAX, Reply, Request};
-use crate::dns::{ASKS_MAX, Ask};
+use crate::dns::{ASKS_MAX, Ask, Forwarding};
 use crate::guests::{GuestThread, Guests};
 use crate::io::netlink::Netlink;
 use crate::io::notify::Notifier;
@@ -90,6 +90,8 @@ pub(super) struct Driver {
     pub(super) names: Names,
     /// Subnets, others' and our own.
     pub(super) routes: Routes,
+    /// Whose questions about names of others are passed on. It outlives the server, which is started anew with its settings.
+    pub(super) forwarding: Forwarding,
     /// What has happened.
     pub(super) tally: Tally,
     /// The port where metrics are given.
@@ -145,6 +147,7 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
         (tun.name(), paths.socket),
     )?;
     driver.configure_host(&netlink).await?;
+    driver.house(&driver.node.hosted_guests());
     driver.start_names(&settings.dns).await;
     driver.exporter.follow(settings.metrics.listen, &requests).await;
     driver.discovery.look_at_links(&netlink).await;
@@ -236,7 +239,6 @@ impl Driver {
                 .collect::<std::io::Result<_>>()?,
             stop: AtomicBool::new(false),
         };
-        shared.guests.set(&node.hosted_guests());
         let now = clock::now();
         let zone = Arc::new(ArcSwap::new(node.zone()));
         let discovery = Discovery::start(settings, state::load_dht(&directory));
@@ -251,12 +253,13 @@ impl Driver {
             write_failure: None,
             directory,
             shared: Arc::new(shared),
-            zone,
+            zone: zone.clone(),
             outside: report::Outside::default(),
             discovery,
-            services: Services::new(),
+            services: Services::new(interface, zone),
             names: Names::default(),
             routes,
+            forwarding: Forwarding::default(),
             tally: Tally::default(),
             exporter: Exporter::default(),
             reload,
@@ -317,6 +320,7 @@ impl Driver {
                     self.node.handle_wall_clock(clock::unix_s(), clock::now());
                     self.declare_again();
                     self.keep_guest_places();
+                    self.open_fronts_again();
                 }
                 () = beat(&mut heartbeat) => self.tell_supervisor(Notifier::tick),
                 () = tokio::time::sleep_until(deadline) => self.pump(),
@@ -388,7 +392,7 @@ impl Driver {
                     tracing::info!(?addresses, "an admin has given this machine other mesh addresses");
                     self.new_addresses = true;
                 }
-                Output::Guests(hosted) => self.shared.guests.set(&hosted),
+                Output::Guests(hosted) => self.house(&hosted),
                 Output::Routes(routes) => self.routes.wanted = Some(routes),
                 Output::Zone(zone) => {
                     self.services.handle_zone(zone.clone());
@@ -480,6 +484,7 @@ impl Driver {
             problems: self.problems(&view),
             names: self.names.view(),
             guests: self.guest_views(),
+            fronts: self.services.fronts.views().map(report::front).collect(),
         };
         report::status(&view, around)
     }

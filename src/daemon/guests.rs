@@ -3,8 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use overlay::fastpath::GUEST_MTU;
-use overlay::{GuestRequest, GuestView, HostedGuest, PortMappingView, RouteState, RouteView, is_private};
+use overlay::{
+    GuestRequest, GuestView, HostedGuest, HostedGuests, PortMappingView, RouteState, RouteView, is_private,
+};
 use wire::Name;
 use wire::address::ipv6_prefix;
 
@@ -43,6 +46,16 @@ impl Driver {
             Err(refusal) => drop(reply.send(Err(refusal))),
         }
         self.pump();
+    }
+
+    /// Takes who our guests are by now: only they have tunnels, and as they may know no other server their questions about names of
+    /// others are passed on.
+    pub(super) fn house(&mut self, hosted: &HostedGuests) {
+        self.shared.guests.set(hosted);
+        let addresses = hosted.values().flat_map(|guest| {
+            guest.v4.map(IpAddr::V4).into_iter().chain([IpAddr::V6(guest.v6)]).map(IpNet::from)
+        });
+        self.forwarding.permit(&addresses.collect::<Vec<_>>());
     }
 
     pub(super) fn remove_guest(&mut self, name: &Name) -> Result<Reply, Refusal> {

@@ -62,6 +62,7 @@ impl Driver {
             handshakes: self.node.handshakes(),
             tally: &self.tally,
             dns: self.names.counted(),
+            fronts: self.services.fronted(),
             services: self.node.zone().services.len(),
             problems: view.problems.len() + self.problems(&view).len(),
             mtu: self.mtu,

@@ -143,6 +143,7 @@ pub fn prepare(params: LaunchParams, on_progress: &mut dyn FnMut(&Progress)) -> 
 /// Does what needs the node's keys, on this thread.
 fn to_its_end(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     host::protect_memory().context("cannot keep keys out of core files")?;
+    host::raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(work);
     // A look-up of a name that nobody answers would hold us up for half a minute.

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use wire::address::ipv6_prefix;
 use wire::credential::Claims;
 
-use crate::dns::{Ask, Counted, Dns, Domain, loopback_address};
+use crate::dns::{Ask, Counted, Dns, Domain, Forwarding, loopback_address};
 use crate::resolver::{Host, Kind, Plan, Resolver, Zone, restore};
 use crate::store::StateDirectory;
 
@@ -42,7 +42,7 @@ impl Names {
     /// Answers names, and has the host ask for them, once the interface has its addresses.
     pub(super) async fn start(
         settings: &config::Dns,
-        (zone, asks): (Arc<ArcSwap<overlay::Zone>>, mpsc::Sender<Ask>),
+        (zone, asks, forwarding): (Arc<ArcSwap<overlay::Zone>>, mpsc::Sender<Ask>, Forwarding),
         own: &Claims,
         (interface, index): (&str, u32),
         state: &StateDirectory,
@@ -58,8 +58,8 @@ impl Names {
             .map_err(|error| error.to_string())
             .and_then(|domain| {
                 let name = domain.name();
-                let dns =
-                    Dns::start_asking(zone, domain, addresses, asks).map_err(|error| error.to_string())?;
+                let dns = Dns::start_asking(zone, domain, addresses, (asks, forwarding))
+                    .map_err(|error| error.to_string())?;
                 Ok((dns, name))
             });
         let (dns, domain) = match started {

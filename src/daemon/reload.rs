@@ -114,7 +114,8 @@ impl Driver {
     pub(super) async fn start_names(&mut self, settings: &config::Dns) {
         let (own, zone, asks) = (self.own(), self.zone.clone(), self.reload.asks.clone());
         let link = (self.interface.as_str(), self.reload.link);
-        self.names = Names::start(settings, (zone, asks), &own, link, &self.directory).await;
+        let forwarding = self.forwarding.clone();
+        self.names = Names::start(settings, (zone, asks, forwarding), &own, link, &self.directory).await;
     }
 }
 

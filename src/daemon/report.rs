@@ -12,6 +12,9 @@ use overlay::{DhtView, Drops, PathView, PeerState, PeerView, PortMappingView, Re
 pub(super) use route::routes;
 use wire::address::ipv6_prefix;
 use wire::credential::Claims;
+use wire::service::Protocol;
+
+use crate::front::FrontView;
 
 /// What of a status the Node does not know.
 pub(super) struct Surroundings<'a> {
@@ -24,6 +27,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) problems: Vec<String>,
     pub(super) names: Option<api::Names>,
     pub(super) guests: Vec<api::Guest>,
+    pub(super) fronts: Vec<api::Front>,
 }
 
 /// What of paths the Node does not know; the default is that nobody knows it.
@@ -71,6 +75,26 @@ pub(super) fn status(view: &View, around: Surroundings<'_>) -> api::StatusReply 
             parts: view.held.parts,
             is_complete: view.held.is_complete,
         }),
+        fronts: around.fronts,
+    }
+}
+
+/// What is passed on for another host.
+pub(super) fn front(front: FrontView) -> api::Front {
+    let protocol = match front.protocol {
+        Protocol::Tcp => api::Protocol::Tcp,
+        Protocol::Udp => api::Protocol::Udp,
+    };
+    api::Front {
+        name: front.name.to_string(),
+        version: front.version.map(|version| version.to_string()),
+        protocol: protocol.into(),
+        port: front.port.into(),
+        to: front.target.to_string(),
+        connections: u32::try_from(front.connections).unwrap_or(u32::MAX),
+        passed: front.counted.passed,
+        refused: front.counted.refused,
+        unreached: front.counted.unreached,
     }
 }
 

@@ -66,6 +66,7 @@ impl Driver {
             Command::AddGuest(request) => return self.add_guest(request, reply),
             Command::Guests => Ok(Reply::Guests(api::GuestsReply { guests: self.guest_views() })),
             Command::RemoveGuest { name } => self.remove_guest(&name),
+            Command::Services => Ok(self.services_view()),
             Command::Zone => Ok(Reply::Zone(self.node.zone())),
             Command::Watch => self.watch(),
             Command::Reload => return self.ask_reload(Some(reply)),

@@ -1,27 +1,31 @@
 //! Services, for the control thread: what people and the configuration publish, how it fares, and who watches.
 
+mod declared;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use overlay::{HealthCheck, Publication, PublishError, Sharing, Standing, Zone};
+use arc_swap::ArcSwap;
+use overlay::{HealthCheck, Publication, PublishError, Sharing, Standing, Target, Zone};
 use tokio::sync::broadcast;
-use wire::service::{Protocol, Version};
+use wire::service::Version;
 use wire::{Name, NodeId};
 
 use super::driver::Driver;
 use super::requests::refusal;
 use crate::control::{Refusal, RefusalKind, Reply, WATCHERS_MAX, Watching, ZONES_MAX};
+use crate::front::{FrontError, Fronts, Reach, ReachError};
 use crate::health::{Checker, Identity, Verdict};
 use crate::io::clock;
-
-/// The word of the configuration that shares a name with every member.
-const ANY: &str = "any";
+use crate::metrics::Fronted;
 
 /// What the Node does not know of services.
 pub(super) struct Services {
     /// Whether what we publish is well.
     pub(super) health: Checker,
+    /// What we listen to for other hosts.
+    pub(super) fronts: Fronts,
     /// What the configuration declares, and is published.
     declared: BTreeSet<Identity>,
     /// What it declares and is not: it is tried again.
@@ -31,9 +35,18 @@ pub(super) struct Services {
 }
 
 impl Services {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(interface: &str, zone: Arc<ArcSwap<Zone>>) -> Self {
         let (zones, _nobody) = broadcast::channel(ZONES_MAX);
-        Self { health: Checker::new(), declared: BTreeSet::new(), failed: vec![], zones }
+        let reach = Reach::new(zone);
+        let (health, fronts) = (Checker::new(reach.clone()), Fronts::new(interface, reach));
+        Self { health, fronts, declared: BTreeSet::new(), failed: vec![], zones }
+    }
+
+    /// What is passed on, for metrics.
+    pub(super) fn fronted(&self) -> Fronted {
+        let (connections, clients) = self.fronts.taken();
+        let fronts = self.fronts.views().count();
+        Fronted { fronts, connections: connections + clients, counted: self.fronts.counted() }
     }
 
     /// Tells all who watch; nobody is waited for.
@@ -51,6 +64,7 @@ impl Driver {
     ) -> Result<Reply, Refusal> {
         self.write_failure = None;
         let (identity, port) = (identity(&publication), publication.port);
+        let to = publication.target.as_ref().map(ToString::to_string);
         self.offer(publication, sharing_nodes, false)?;
         self.services.declared.remove(&identity);
         self.look_after_services();
@@ -61,6 +75,7 @@ impl Driver {
             name: name.to_string(),
             version: version.map(|version| version.to_string()),
             addresses: addresses.iter().map(ToString::to_string).collect(),
+            to,
         }))
     }
 
@@ -101,63 +116,13 @@ impl Driver {
         Ok(Reply::Watching(Watching { zone: self.node.zone(), zones: self.services.zones.subscribe() }))
     }
 
-    /// Publishes what the configuration declares, beside what was published before the restart. The Node does not write
-    /// it, and withdraws what it no longer hears of.
-    pub(super) fn declare(&mut self, declared: Vec<config::Service>) {
-        let kept: Vec<(Identity, bool)> =
-            self.node.publications().map(|ours| (identity(ours), ours.health == HealthCheck::None)).collect();
-        for ((name, version), is_healthy) in kept {
-            self.node.handle_health(&name, version.as_ref(), is_healthy, clock::now());
-        }
-        self.declare_each(declared);
+    /// What names mean, and where we pass on what comes for ours.
+    pub(super) fn services_view(&self) -> Reply {
+        let targets = self.services.fronts.views().map(|front| ((front.name, front.version), front.target));
+        Reply::Services(self.node.zone(), targets.collect())
     }
 
-    /// Publishes what the configuration declares by now, and withdraws what it declares no more.
-    pub(super) fn redeclare(&mut self, declared: Vec<config::Service>) {
-        let wanted: BTreeSet<Identity> = declared
-            .iter()
-            .filter_map(|service| publication(service).ok())
-            .map(|(publication, _)| identity(&publication))
-            .collect();
-        let (kept, gone) = std::mem::take(&mut self.services.declared)
-            .into_iter()
-            .partition::<BTreeSet<_>, _>(|declared| wanted.contains(declared));
-        self.services.declared = kept;
-        for (name, version) in gone {
-            // Somebody may have withdrawn it meanwhile.
-            let _not_there = self.node.unpublish(&name, version.as_ref(), clock::now());
-        }
-        self.services.failed.clear();
-        self.declare_each(declared);
-    }
-
-    /// Tries again what could not be published, such as what is shared with a node that nobody had told us of.
-    pub(super) fn declare_again(&mut self) {
-        if !self.services.failed.is_empty() {
-            let failed = std::mem::take(&mut self.services.failed);
-            self.declare_each(failed.into_iter().map(|(service, _)| service).collect());
-        }
-    }
-
-    fn declare_each(&mut self, services: Vec<config::Service>) {
-        for service in services {
-            let declared = publication(&service).and_then(|(publication, nodes)| {
-                let identity = identity(&publication);
-                self.offer(publication, &nodes, true).map_err(|refusal| refusal.message)?;
-                self.services.declared.insert(identity);
-                Ok(())
-            });
-            if let Err(error) = declared {
-                let problem =
-                    format!("Service {} of the configuration is not published: {error}.", service.name);
-                tracing::warn!("{problem}");
-                self.services.failed.push((service, problem));
-            }
-        }
-        self.look_after_services();
-    }
-
-    /// Gives a publication to the Node. What is to be checked counts as unhealthy until it was: a name never leads to
+    /// Gives a publication to the Node, once we listen for its target, if it has one. What is to be checked counts as unhealthy until it was: a name never leads to
     /// what nobody has seen well.
     fn offer(
         &mut self,
@@ -176,11 +141,19 @@ impl Driver {
         let is_new =
             !self.node.publications().any(|ours| (&ours.name, &ours.version) == (&identity.0, &identity.1));
         let now = clock::now();
-        let published = match is_declared {
-            true => self.node.publish_configured(publication, now),
-            false => self.node.publish(publication, now),
+        let addresses = self.mesh_addresses();
+        let offered = match self.services.fronts.open(&publication, &addresses) {
+            Err(error) => Err(cannot_pass_on(&error)),
+            Ok(()) if is_declared => {
+                self.node.publish_configured(publication, now).map_err(|error| no(&error))
+            }
+            Ok(()) => self.node.publish(publication, now).map_err(|error| no(&error)),
         };
-        published.map_err(|error| no(&error))?;
+        if offered.is_err() {
+            // What was published before under that name and version still is.
+            self.services.fronts.keep(self.node.publications(), &addresses);
+        }
+        offered?;
         if is_new || !is_checked {
             self.node.handle_health(&identity.0, identity.1.as_ref(), !is_checked, now);
         }
@@ -192,13 +165,35 @@ impl Driver {
     pub(super) fn look_after_services(&mut self) {
         self.pump();
         let addresses = self.mesh_addresses();
+        self.services.fronts.keep(self.node.publications(), &addresses);
         self.services.health.keep(self.node.publications(), &addresses);
+        self.judge_fronts();
+    }
+
+    /// Listens once more for what could not be passed on: whoever had the port may have gone.
+    pub(super) fn open_fronts_again(&mut self) {
+        if self.services.fronts.views().any(|front| front.problem.is_some()) {
+            self.look_after_services();
+        }
+    }
+
+    /// What is not passed on is not well, however its target is; what is, and is not checked, is well.
+    fn judge_fronts(&mut self) {
+        let judged = self.node.publications().filter(|ours| ours.target.is_some()).filter_map(|ours| {
+            let is_open = self.services.fronts.is_open(&identity(ours));
+            (!is_open || ours.health == HealthCheck::None).then(|| (identity(ours), is_open))
+        });
+        for ((name, version), is_well) in judged.collect::<Vec<_>>() {
+            self.node.handle_health(&name, version.as_ref(), is_well, clock::now());
+        }
+        self.pump();
     }
 
     /// Tells the Node how a publication fares.
     pub(super) fn take_verdict(&mut self, verdict: &Verdict) {
-        let Verdict { identity: (name, version), is_healthy } = verdict;
-        self.node.handle_health(name, version.as_ref(), *is_healthy, clock::now());
+        let Verdict { identity: ours @ (name, version), is_healthy } = verdict;
+        let is_passed_on = self.services.fronts.is_open(ours) || self.target(ours).is_none();
+        self.node.handle_health(name, version.as_ref(), *is_healthy && is_passed_on, clock::now());
         self.pump();
     }
 
@@ -206,6 +201,10 @@ impl Driver {
     pub(super) fn service_problems(&self) -> Vec<String> {
         let mut problems: Vec<String> =
             self.services.failed.iter().map(|(_, problem)| problem.clone()).collect();
+        problems.extend(self.services.fronts.views().filter_map(|front| {
+            let problem = front.problem?;
+            Some(format!("Service {} is not passed on to {}: {problem}.", front.name, front.target))
+        }));
         let names: BTreeSet<&Name> = self.node.publications().map(|ours| &ours.name).collect();
         for name in names {
             match self.node.standing(name) {
@@ -220,6 +219,11 @@ impl Driver {
             }
         }
         problems
+    }
+
+    fn target(&self, (name, version): &Identity) -> Option<&Target> {
+        let mut ours = self.node.publications();
+        ours.find(|ours| (&ours.name, &ours.version) == (name, version))?.target.as_ref()
     }
 
     fn called(&self, node: &NodeId) -> String {
@@ -249,28 +253,17 @@ fn identity(publication: &Publication) -> Identity {
     (publication.name.clone(), publication.version.clone())
 }
 
-/// A declaration as a publication, and the nodes that share its name.
-fn publication(service: &config::Service) -> Result<(Publication, Vec<String>), String> {
-    let (sharing, nodes) = match &service.with[..] {
-        [] => (Sharing::Owner, vec![]),
-        with if with.iter().any(|node| node == ANY) => (Sharing::Members, vec![]),
-        with => (Sharing::Nodes(vec![]), with.to_vec()),
+fn cannot_pass_on(error: &FrontError) -> Refusal {
+    let kind = match error {
+        FrontError::Reach(ReachError::Node(_)) => RefusalKind::InvalidArgument,
+        FrontError::Thread(_) => RefusalKind::Internal,
+        FrontError::Reach(_)
+        | FrontError::InUse { .. }
+        | FrontError::NotPermitted { .. }
+        | FrontError::TooMany
+        | FrontError::Os { .. } => RefusalKind::Precondition,
     };
-    let version = service.version.as_ref().map(|version| version.parse());
-    let publication = Publication {
-        name: service.name.parse().map_err(|error: wire::NameError| error.to_string())?,
-        version: version.transpose().map_err(|error: wire::service::VersionError| error.to_string())?,
-        protocol: match service.protocol {
-            config::Protocol::Tcp => Protocol::Tcp,
-            config::Protocol::Udp => Protocol::Udp,
-        },
-        port: service.port,
-        labels: service.labels.clone(),
-        ttl_s: service.ttl_s,
-        sharing,
-        health: service.health.parse().map_err(|error: overlay::HealthCheckError| error.to_string())?,
-    };
-    Ok((publication, nodes))
+    Refusal::new(kind, error.to_string())
 }
 
 fn no(error: &PublishError) -> Refusal {

@@ -62,6 +62,11 @@ impl Authority {
         Arc::ptr_eq(&self.zone, zone)
     }
 
+    /// Whether a name is ours to answer, there or not.
+    pub(super) fn is_ours(&self, name: &Name) -> bool {
+        self.place(name).is_some()
+    }
+
     /// Whether what is not in the zone is nowhere.
     pub(super) fn knows_all(&self) -> bool {
         self.zone.known == Part::WHOLE

@@ -29,6 +29,16 @@ pub struct Counted {
     pub strangers: u64,
     /// Connections that were one too many.
     pub connections_refused: u64,
+    /// Questions that were passed on to the host's resolvers.
+    pub forwarded: u64,
+    /// Those of them that an upstream has answered.
+    pub forward_answered: u64,
+    /// Those that none has answered in time (SERVFAIL).
+    pub forward_failed: u64,
+    /// Those that were one too many (SERVFAIL).
+    pub forward_refused: u64,
+    /// What came in place of an answer of an upstream and was none.
+    pub forward_unfit: u64,
 }
 
 /// The counters, written by one thread and read by any.
@@ -44,6 +54,11 @@ pub(super) struct Counters {
     unsent: AtomicU64,
     strangers: AtomicU64,
     connections_refused: AtomicU64,
+    forwarded: AtomicU64,
+    forward_answered: AtomicU64,
+    forward_failed: AtomicU64,
+    forward_refused: AtomicU64,
+    forward_unfit: AtomicU64,
 }
 
 impl Counters {
@@ -78,6 +93,26 @@ impl Counters {
         count(&self.connections_refused);
     }
 
+    pub(super) fn forwarded(&self) {
+        count(&self.forwarded);
+    }
+
+    pub(super) fn forward_answered(&self) {
+        count(&self.forward_answered);
+    }
+
+    pub(super) fn forward_failed(&self) {
+        count(&self.forward_failed);
+    }
+
+    pub(super) fn forward_refused(&self) {
+        count(&self.forward_refused);
+    }
+
+    pub(super) fn forward_unfit(&self) {
+        count(&self.forward_unfit);
+    }
+
     pub(super) fn counted(&self) -> Counted {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counted {
@@ -91,6 +126,11 @@ impl Counters {
             unsent: of(&self.unsent),
             strangers: of(&self.strangers),
             connections_refused: of(&self.connections_refused),
+            forwarded: of(&self.forwarded),
+            forward_answered: of(&self.forward_answered),
+            forward_failed: of(&self.forward_failed),
+            forward_refused: of(&self.forward_refused),
+            forward_unfit: of(&self.forward_unfit),
         }
     }
 }

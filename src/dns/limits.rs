@@ -27,6 +27,20 @@ pub(crate) const ASKS_MAX: usize = 256;
 /// How long one waits at most: the control thread says it after 2 s, unless it is busy. Resolvers ask again after 5 s.
 pub(super) const ASK_PATIENCE: Duration = Duration::from_millis(2500);
 
+/// Questions that are passed on at the same time: each is a descriptor.
+pub(super) const FORWARDS_MAX: usize = 128;
+/// Of them, those of one source: a browser that opens a page full of strangers' names asks some dozens at once.
+pub(super) const FORWARDS_PER_SOURCE_MAX: usize = 48;
+/// How long an upstream may take before the next one is asked: all three have had their turn before a resolver that asks again
+/// after 5 s has given up.
+pub(super) const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(2);
+/// Upstreams that are asked, one after the other: as many as the C library asks of a resolv.conf.
+pub(super) const UPSTREAMS_MAX: usize = 3;
+/// Longest answer of an upstream over UDP, in bytes: what resolvers have offered at most since EDNS.
+pub(super) const UPSTREAM_ANSWER_LENGTH_MAX: usize = 4096;
+/// Answers of one upstream that are to other questions, until it is given up: somebody is guessing (RFC 5452 section 9.3).
+pub(super) const UNFIT_ANSWERS_MAX: usize = 8;
+
 /// Instances named in one answer, the nearest: nobody tries more, and as many TXT records of full length fit a
 /// message of 64 KiB.
 pub(super) const INSTANCES_MAX: usize = 32;

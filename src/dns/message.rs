@@ -34,6 +34,8 @@ pub(super) struct Outcome {
 struct Request {
     metadata: Metadata,
     question: Query,
+    /// Where the question ends in the message, in bytes.
+    end: usize,
     edns: Option<Edns>,
 }
 
@@ -68,11 +70,26 @@ pub(super) fn respond(
 
 /// Puts into `answer` that we cannot say; `None` when there is to be no answer.
 pub(super) fn respond_unable(request: &[u8], answer: &mut Vec<u8>) -> Option<Outcome> {
+    respond_empty(request, ResponseCode::ServFail, answer)
+}
+
+/// Puts into `answer` that there is no such name, without a word on how long that may be kept, so that nobody keeps it
+/// (RFC 2308 section 5); `None` when there is to be no answer.
+pub(super) fn respond_nowhere(request: &[u8], answer: &mut Vec<u8>) -> Option<Outcome> {
+    respond_empty(request, ResponseCode::NXDomain, answer)
+}
+
+fn respond_empty(request: &[u8], code: ResponseCode, answer: &mut Vec<u8>) -> Option<Outcome> {
     let request = parse(request)?.ok()?;
-    let metadata = response(&request.metadata, ResponseCode::ServFail);
-    let (unable, edns) = (Answer::empty(ResponseCode::ServFail), request.edns.as_ref());
-    let edns = edns.map(|_| own_edns(ResponseCode::ServFail));
-    encode(metadata, Some(&request.question), &unable, edns.as_ref(), UDP_ANSWER_LENGTH_MIN, answer).ok()
+    let metadata = response(&request.metadata, code);
+    let (empty, edns) = (Answer::empty(code), request.edns.as_ref().map(|_| own_edns(code)));
+    encode(metadata, Some(&request.question), &empty, edns.as_ref(), UDP_ANSWER_LENGTH_MIN, answer).ok()
+}
+
+/// The question of a request, and where it ends in the message, in bytes.
+pub(super) fn parse_question_of(request: &[u8]) -> Option<(Query, usize)> {
+    let request = parse(request)?.ok()?;
+    Some((request.question, request.end))
 }
 
 /// The service that the answer to `request` depends on, when the zone does not know it.
@@ -123,8 +140,9 @@ fn parse(bytes: &[u8]) -> Option<Result<Request, Fault>> {
         return fault(ResponseCode::FormErr);
     }
     let Some(question) = parse_question(&mut decoder) else { return fault(ResponseCode::FormErr) };
+    let end = decoder.index();
     match Message::read_records(&mut decoder, usize::from(counts.additionals), true, OpCode::Query) {
-        Ok((_, edns, _)) => Some(Ok(Request { metadata, question, edns })),
+        Ok((_, edns, _)) => Some(Ok(Request { metadata, question, end, edns })),
         Err(_) => fault(ResponseCode::FormErr),
     }
 }

@@ -5,7 +5,9 @@
 //! ```
 //!
 //! The first two are pure; the server is a thread of its own, so that a flood of questions takes nothing from the control
-//! thread. Only names of our own [`Domain`] are answered, all others are refused, and nothing is ever forwarded.
+//! thread. Only names of our own [`Domain`] are answered, to this machine and to the mesh; all others are refused. For whom the
+//! daemon names by [`Forwarding::permit`], and for nobody else, other names are passed on to the host's own resolvers (`forward`,
+//! which says who is answered what).
 //!
 //! | name, below `<network>.<suffix>` | what is there |
 //! |---|---|
@@ -55,6 +57,7 @@ mod ask;
 mod authority;
 mod counters;
 mod domain;
+mod forward;
 mod limits;
 mod message;
 mod reverse;
@@ -80,6 +83,7 @@ use server::{Listening, Shared, Sockets};
 pub use ask::ask;
 pub use counters::Counted;
 pub use domain::{Domain, DomainError, loopback_address};
+pub use forward::Forwarding;
 pub(crate) use limits::ASKS_MAX;
 
 /// A name of a service that the zone does not know.
@@ -114,10 +118,11 @@ impl Dns {
     ) -> io::Result<Self> {
         // Nobody takes it: what the zone does not know nobody knows.
         let (nobody, _) = mpsc::channel(1);
-        Self::start_asking(zone, domain, addresses, nobody)
+        Self::start_asking(zone, domain, addresses, (nobody, Forwarding::default()))
     }
 
-    /// As [`Dns::start`], and who knows more than the zone is asked through `asks`.
+    /// As [`Dns::start`], and who knows more than the zone is asked through `asks`; other names go to others as `forwarding`
+    /// says.
     ///
     /// # Errors
     /// When there can be no thread.
@@ -125,10 +130,11 @@ impl Dns {
         zone: Arc<ArcSwap<Zone>>,
         domain: Domain,
         addresses: impl IntoIterator<Item = SocketAddr>,
-        asks: mpsc::Sender<Ask>,
+        (asks, forwarding): (mpsc::Sender<Ask>, Forwarding),
     ) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
-        let shared = Arc::new(Shared { domain: Arc::new(domain), zone, asks, counters: Default::default() });
+        let (domain, counters) = (Arc::new(domain), Default::default());
+        let shared = Arc::new(Shared { domain, zone, asks, forwarding, counters });
         let (listening, to_thread) = watch::channel(Listening::new());
         let (handle, of_thread) = (runtime.handle().clone(), shared.clone());
         let thread = std::thread::Builder::new().name("dns".to_owned());
@@ -150,6 +156,7 @@ impl Dns {
                 Err(problem) => self.problems.push(problem),
             }
         }
+        self.shared.forwarding.set_own(listening.keys().copied());
         self.listening.send_replace(listening);
     }
 

@@ -1,5 +1,6 @@
 //! The thread that answers: one task for each address, and what they share.
 
+mod seats;
 mod tcp;
 mod udp;
 
@@ -20,8 +21,13 @@ use super::Ask;
 use super::authority::Authority;
 use super::counters::Counters;
 use super::domain::Domain;
-use super::limits::{ASK_PATIENCE, ASKS_MAX, TCP_CONNECTIONS_MAX, TCP_CONNECTIONS_PER_SOURCE};
-use super::message::{Outcome, Transport, respond, respond_unable, unknown};
+use super::forward::{Foreign, Forwarder, Forwarding, foreign};
+use super::limits::{
+    ASK_PATIENCE, ASKS_MAX, FORWARDS_MAX, FORWARDS_PER_SOURCE_MAX, TCP_CONNECTIONS_MAX,
+    TCP_CONNECTIONS_PER_SOURCE,
+};
+use super::message::{Outcome, Transport, respond, respond_nowhere, respond_unable, unknown};
+use seats::{Seat, Seats};
 
 /// Where to answer: replaced as a whole, so that whoever changes it never waits for the thread.
 pub(super) type Listening = BTreeMap<SocketAddr, Arc<Sockets>>;
@@ -39,6 +45,7 @@ pub(super) struct Shared {
     pub(super) domain: Arc<Domain>,
     pub(super) zone: Arc<ArcSwap<Zone>>,
     pub(super) asks: mpsc::Sender<Ask>,
+    pub(super) forwarding: Forwarding,
     pub(super) counters: Counters,
 }
 
@@ -90,28 +97,46 @@ struct Server {
     shared: Arc<Shared>,
     /// Made of the latest zone that was asked.
     authority: RefCell<Rc<Authority>>,
-    /// Connections by source.
-    connections: RefCell<BTreeMap<IpAddr, usize>>,
-    /// Questions that wait.
+    connections: Rc<Seats>,
+    /// Questions that are passed on.
+    forwards: Rc<Seats>,
+    forwarder: Forwarder,
+    /// Questions that wait for what members know.
     waiting: Cell<usize>,
 }
 
 /// What becomes of a question.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Response {
     /// There is an answer.
     Answer,
     /// There is none to be.
     Nothing,
-    /// It depends on a service that the zone does not know.
+    /// It depends on what others say.
+    Later(Later),
+}
+
+/// On whose word an answer depends.
+#[derive(Debug)]
+enum Later {
+    /// Members', about a service that the zone does not know.
     Unknown(wire::Name),
+    /// The host's resolvers', about a name that is not ours: so many bytes of the message have the question, and this is its place
+    /// among those that are passed on, if there was one.
+    Foreign(usize, Option<Seat>),
 }
 
 impl Server {
     fn new(shared: Arc<Shared>) -> Self {
         let authority = Authority::new(shared.domain.clone(), shared.zone.load_full());
-        let authority = RefCell::new(Rc::new(authority));
-        Self { shared, authority, connections: RefCell::default(), waiting: Cell::new(0) }
+        Self {
+            authority: RefCell::new(Rc::new(authority)),
+            connections: Seats::new(TCP_CONNECTIONS_MAX, TCP_CONNECTIONS_PER_SOURCE),
+            forwards: Seats::new(FORWARDS_MAX, FORWARDS_PER_SOURCE_MAX),
+            forwarder: Forwarder::new(shared.forwarding.clone()),
+            waiting: Cell::new(0),
+            shared,
+        }
     }
 
     fn authority(&self) -> Rc<Authority> {
@@ -131,27 +156,60 @@ impl Server {
         request: &[u8],
         answer: &mut Vec<u8>,
     ) -> Response {
-        if !self.shared.domain.may_ask(source) {
+        let is_permitted = self.shared.forwarding.is_permitted(source);
+        if !is_permitted && !self.shared.domain.may_ask(source) {
             self.shared.counters.stranger();
             return Response::Nothing;
         }
         self.shared.counters.question();
         let authority = self.authority();
         if let Some(name) = unknown(request, &authority) {
-            return Response::Unknown(name);
+            return Response::Later(Later::Unknown(name));
         }
-        self.count(respond(request, transport, &authority, answer))
+        match is_permitted.then(|| foreign(request, &authority)).flatten() {
+            Some(Foreign::Passes(end)) => Response::Later(Later::Foreign(end, self.forwards.take(source))),
+            Some(Foreign::Stays) => self.counted(respond_nowhere(request, answer)),
+            None => self.counted(respond(request, transport, &authority, answer)),
+        }
     }
 
-    fn count(&self, outcome: Option<Outcome>) -> Response {
-        let Some(outcome) = outcome else { return Response::Nothing };
-        self.shared.counters.answered(outcome);
-        Response::Answer
+    fn counted(&self, outcome: Option<Outcome>) -> Response {
+        if self.count(outcome) { Response::Answer } else { Response::Nothing }
     }
 
-    /// Asks for what the zone does not know, and puts the answer to `request` into `answer`: it is that we cannot say when
-    /// nobody says it in time, or too many wait. Whether there is an answer.
+    /// Counts an answer, and says whether there is one.
+    fn count(&self, outcome: Option<Outcome>) -> bool {
+        outcome.is_some_and(|outcome| {
+            self.shared.counters.answered(outcome);
+            true
+        })
+    }
+
+    /// Puts the answer to `request` into `answer`, once others have had their say: it is that we cannot say when nobody says it in
+    /// time, or too many wait. Whether there is an answer.
     async fn respond_later(
+        &self,
+        later: Later,
+        transport: Transport,
+        request: &[u8],
+        answer: &mut Vec<u8>,
+    ) -> bool {
+        let counters = &self.shared.counters;
+        match later {
+            Later::Unknown(name) => self.respond_known(name, transport, request, answer).await,
+            Later::Foreign(_, None) => {
+                counters.forward_refused();
+                self.count(respond_unable(request, answer))
+            }
+            Later::Foreign(end, Some(_seat)) => {
+                self.forwarder.forward((request, end), transport, counters, answer).await
+                    || self.count(respond_unable(request, answer))
+            }
+        }
+    }
+
+    /// Asks members for what the zone does not know. Whether there is an answer.
+    async fn respond_known(
         &self,
         name: wire::Name,
         transport: Transport,
@@ -173,7 +231,7 @@ impl Server {
             }
             None => respond_unable(request, answer),
         };
-        self.count(outcome) == Response::Answer
+        self.count(outcome)
     }
 
     async fn ask(&self, name: wire::Name) -> Option<Arc<Zone>> {
@@ -183,20 +241,16 @@ impl Server {
     }
 
     /// Admits a connection, unless the source may not ask or there are too many.
-    fn admit(self: &Rc<Self>, source: IpAddr) -> Option<Seat> {
-        if !self.shared.domain.may_ask(source) {
+    fn admit(&self, source: IpAddr) -> Option<Seat> {
+        if !self.shared.domain.may_ask(source) && !self.shared.forwarding.is_permitted(source) {
             self.shared.counters.stranger();
             return None;
         }
-        let mut connections = self.connections.borrow_mut();
-        let of_source = connections.get(&source).copied().unwrap_or(0);
-        let all: usize = connections.values().sum();
-        if of_source >= TCP_CONNECTIONS_PER_SOURCE || all >= TCP_CONNECTIONS_MAX {
+        let seat = self.connections.take(source);
+        if seat.is_none() {
             self.shared.counters.connection_refused();
-            return None;
         }
-        connections.insert(source, of_source + 1);
-        Some(Seat { server: self.clone(), source })
+        seat
     }
 }
 
@@ -206,23 +260,5 @@ struct Waiting<'a>(&'a Cell<usize>);
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get().saturating_sub(1));
-    }
-}
-
-/// One connection's right to be there; given back on drop.
-struct Seat {
-    server: Rc<Server>,
-    source: IpAddr,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut connections = self.server.connections.borrow_mut();
-        if let Some(count) = connections.get_mut(&self.source) {
-            *count -= 1;
-            if *count == 0 {
-                connections.remove(&self.source);
-            }
-        }
     }
 }

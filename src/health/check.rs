@@ -1,13 +1,15 @@
 //! One check of one instance: a connection, or an HTTP request on it.
 
 use std::io;
-use std::net::SocketAddr;
 
 use overlay::{HealthCheck, HttpPath};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, sink};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::front::{Reach, ReachError};
+
+use super::Place;
 use super::limits::{CHECK_TIMEOUT, HEAD_LENGTH_MAX, REST_LENGTH_MAX, REST_TIMEOUT};
 
 /// What an answer may have as its status: success, or a redirection, which is as much alive.
@@ -19,6 +21,9 @@ pub(super) enum CheckFailure {
     /// No connection, or one that broke.
     #[error("{0}")]
     Connection(#[from] io::Error),
+    /// The target cannot be reached.
+    #[error("{0}")]
+    Target(#[from] ReachError),
     /// Nothing came in time.
     #[error("no answer within {} s", CHECK_TIMEOUT.as_secs())]
     Timeout,
@@ -30,18 +35,21 @@ pub(super) enum CheckFailure {
     Status(u16),
 }
 
-/// Carries out a check at the first of `addresses` that takes a connection.
-pub(super) async fn check(health: &HealthCheck, addresses: &[SocketAddr]) -> Result<(), CheckFailure> {
+/// Carries out a check.
+pub(super) async fn check(health: &HealthCheck, at: &Place, reach: &Reach) -> Result<(), CheckFailure> {
     let path = match health {
         HealthCheck::None => return Ok(()),
         HealthCheck::Tcp => None,
         HealthCheck::Http(path) => Some(path),
     };
     let checked = async {
-        let stream = TcpStream::connect(addresses).await?;
+        let (stream, host) = match at {
+            Place::Own(addresses) => (TcpStream::connect(&addresses[..]).await?, None),
+            Place::Target(target) => (reach.connect(target).await?, Some(target.to_string())),
+        };
         match path {
             None => Ok(None),
-            Some(path) => status(stream, path).await.map(Some),
+            Some(path) => status(stream, host, path).await.map(Some),
         }
     };
     match timeout(CHECK_TIMEOUT, checked).await.map_err(|_| CheckFailure::Timeout)?? {
@@ -53,9 +61,18 @@ pub(super) async fn check(health: &HealthCheck, addresses: &[SocketAddr]) -> Res
     }
 }
 
-/// Asks for `path`, and reads no further than to the status of the answer.
-async fn status(mut stream: TcpStream, path: &HttpPath) -> Result<(u16, TcpStream), CheckFailure> {
-    let (path, host, version) = (path.as_str(), stream.peer_addr()?, env!("CARGO_PKG_VERSION"));
+/// Asks for `path` of a host, which is called as its address where it has no name, and reads no further than to the status of
+/// the answer.
+async fn status(
+    mut stream: TcpStream,
+    host: Option<String>,
+    path: &HttpPath,
+) -> Result<(u16, TcpStream), CheckFailure> {
+    let host = match host {
+        Some(host) => host,
+        None => stream.peer_addr()?.to_string(),
+    };
+    let (path, version) = (path.as_str(), env!("CARGO_PKG_VERSION"));
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: hopmesh/{version}\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     );

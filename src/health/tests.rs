@@ -27,11 +27,22 @@ fn publication(name: &str, port: u16, health: &str) -> Publication {
         ttl_s: 60,
         sharing: Sharing::Owner,
         health: health.parse().unwrap(),
+        target: None,
     }
 }
 
 fn verdict(name: &str, is_healthy: bool) -> Verdict {
     Verdict { identity: (name.parse().unwrap(), None), is_healthy }
+}
+
+/// The way to targets in a network without nodes.
+fn reach() -> Reach {
+    let zone = overlay::Zone::empty("home".parse().unwrap(), wire::NodeId([1; 32]));
+    Reach::new(Arc::new(arc_swap::ArcSwap::from_pointee(zone)))
+}
+
+async fn at(health: &HealthCheck, addresses: &[SocketAddr]) -> Result<(), CheckFailure> {
+    check(health, &Place::Own(addresses.to_vec()), &reach()).await
 }
 
 async fn listener() -> (TcpListener, SocketAddr) {
@@ -60,7 +71,7 @@ async fn serve(answer: &'static [u8]) -> (SocketAddr, mpsc::Receiver<String>) {
 
 async fn http(answer: &'static [u8]) -> Result<(), CheckFailure> {
     let (address, _requests) = serve(answer).await;
-    check(&"http:/healthz".parse().unwrap(), &[address]).await
+    at(&"http:/healthz".parse().unwrap(), &[address]).await
 }
 
 #[tokio::test]
@@ -90,7 +101,7 @@ async fn an_endless_answer_is_not_read_to_its_end() {
 #[tokio::test]
 async fn the_request_is_one_that_servers_understand() {
     let (address, mut requests) = serve(b"HTTP/1.1 200 OK\r\n\r\n").await;
-    check(&"http:/up?x=1".parse().unwrap(), &[address]).await.unwrap();
+    at(&"http:/up?x=1".parse().unwrap(), &[address]).await.unwrap();
     let request = requests.recv().await.unwrap();
     assert!(
         request.starts_with(&format!("GET /up?x=1 HTTP/1.1\r\nHost: {address}\r\nUser-Agent: hopmesh/")),
@@ -105,16 +116,16 @@ async fn the_second_address_is_tried_where_the_first_refuses() {
     drop(closed);
     let (_open, taken) = listener().await;
     let tcp = HealthCheck::Tcp;
-    assert!(matches!(check(&tcp, &[refused]).await, Err(CheckFailure::Connection(_))));
-    assert!(check(&tcp, &[refused, taken]).await.is_ok());
-    assert!(check(&HealthCheck::None, &[refused]).await.is_ok());
+    assert!(matches!(at(&tcp, &[refused]).await, Err(CheckFailure::Connection(_))));
+    assert!(at(&tcp, &[refused, taken]).await.is_ok());
+    assert!(at(&HealthCheck::None, &[refused]).await.is_ok());
 }
 
 #[tokio::test]
 async fn who_does_not_answer_fails_after_the_timeout() {
     // Nobody accepts: the kernel completes the connection all the same, and the request is never answered.
     let (_listener, address) = listener().await;
-    let outcome = check(&"http:/".parse().unwrap(), &[address]).await;
+    let outcome = at(&"http:/".parse().unwrap(), &[address]).await;
     assert!(matches!(outcome, Err(CheckFailure::Timeout)), "{outcome:?}");
 }
 
@@ -128,7 +139,7 @@ fn who_dies_is_noticed_within_the_promise() {
 async fn a_service_that_stops_becomes_unhealthy_and_one_that_comes_back_healthy() {
     let (server, address) = listener().await;
     let web = publication("web", address.port(), "tcp");
-    let mut checker = Checker::every(QUICK);
+    let mut checker = Checker::every(QUICK, reach());
     checker.keep([&web].into_iter(), &LOCAL);
     assert_eq!(checker.next().await, verdict("web", true));
     drop(server);
@@ -142,7 +153,7 @@ async fn what_is_not_kept_is_not_checked_any_more() {
     let (_server, address) = listener().await;
     let [web, db] = ["web", "db"].map(|name| publication(name, address.port(), "tcp"));
     let unchecked = publication("plain", 9, "none");
-    let mut checker = Checker::every(QUICK);
+    let mut checker = Checker::every(QUICK, reach());
     checker.keep([&web, &db, &unchecked].into_iter(), &LOCAL);
     let mut seen = BTreeSet::new();
     while seen.len() < 2 {
@@ -162,7 +173,7 @@ async fn another_port_and_a_new_publication_are_checked_at_once() {
     let (closed, refused) = listener().await;
     drop(closed);
     let (_server, address) = listener().await;
-    let mut checker = Checker::every(Duration::from_secs(3600));
+    let mut checker = Checker::every(Duration::from_secs(3600), reach());
     checker.keep([&publication("web", refused.port(), "tcp")].into_iter(), &LOCAL);
     assert_eq!(checker.next().await, verdict("web", false));
     let web = publication("web", address.port(), "tcp");
@@ -171,4 +182,32 @@ async fn another_port_and_a_new_publication_are_checked_at_once() {
     checker.forget(&verdict("web", true).identity);
     checker.keep([&web].into_iter(), &LOCAL);
     assert_eq!(checker.next().await, verdict("web", true));
+}
+
+#[tokio::test]
+async fn of_what_is_passed_on_the_target_is_checked() {
+    let (server, address) = listener().await;
+    let (closed, refused) = listener().await;
+    drop(closed);
+    let [here, there] = [refused, address].map(|target| Publication {
+        target: Some(target.to_string().parse().unwrap()),
+        ..publication("printer", address.port(), "tcp")
+    });
+    let mut checker = Checker::every(QUICK, reach());
+    checker.keep([&here].into_iter(), &LOCAL);
+    assert_eq!(checker.next().await, verdict("printer", false), "whoever listens at our own port");
+    checker.keep([&there].into_iter(), &LOCAL);
+    while !checker.next().await.is_healthy {}
+    drop(server);
+    while checker.next().await.is_healthy {}
+}
+
+#[tokio::test]
+async fn a_target_is_asked_by_its_own_name() {
+    let (address, mut requests) = serve(b"HTTP/1.1 200 OK\r\n\r\n").await;
+    let target = format!("localhost:{}", address.port());
+    let place = Place::Target(target.parse().unwrap());
+    check(&"http:/".parse().unwrap(), &place, &reach()).await.unwrap();
+    let request = requests.recv().await.unwrap();
+    assert!(request.contains(&format!("\r\nHost: {target}\r\n")), "{request}");
 }

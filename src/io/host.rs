@@ -2,10 +2,14 @@
 
 use std::io;
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit, geteuid, set_dumpable_behavior, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, geteuid, getrlimit, set_dumpable_behavior, setrlimit,
+};
 
 /// Where the kernel keeps the machine's name.
 const HOSTNAME: &str = "/proc/sys/kernel/hostname";
+/// Descriptors that we would have.
+const DESCRIPTORS: u64 = 4096;
 /// Longest DNS label, in bytes (RFC 1035).
 const LABEL_LENGTH_MAX: usize = 63;
 
@@ -45,9 +49,20 @@ pub fn protect_memory() -> io::Result<()> {
     Ok(())
 }
 
+/// Lets this process have more descriptors than most are given, as far as it may: 1024 would do for all that we bound, but not for
+/// what libraries and descriptors that were inherited take besides.
+pub fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(DESCRIPTORS, |maximum| maximum.min(DESCRIPTORS));
+    if limit.current.is_some_and(|current| current < wanted) {
+        // Then it is as it was.
+        let _refused = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..limit });
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use rustix::process::{dumpable_behavior, getrlimit};
+    use rustix::process::dumpable_behavior;
 
     use super::*;
 

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod dns;
 pub mod entropy;
 mod epoll;
+pub mod front;
 pub mod host;
 pub mod inspect;
 pub mod lock;

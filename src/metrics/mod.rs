@@ -14,5 +14,5 @@ mod tally;
 mod tests;
 
 pub use listener::{Listener, ListenerError, serve};
-pub use node::{Observed, PEERS_MAX, render};
+pub use node::{Fronted, Observed, PEERS_MAX, render};
 pub use tally::Tally;

@@ -8,10 +8,22 @@ use overlay::{Drops, Handshakes, PathView, PeerState, PeerView, Remote, Sent, Vi
 use super::exposition::{Exposition, Kind};
 use super::tally::Tally;
 use crate::dns::Counted;
+use crate::front;
 
 /// Peers that have samples of their own, those with the most traffic first. A network may have many thousands, and each is seven
 /// series that somebody keeps.
 pub const PEERS_MAX: usize = 1000;
+
+/// What is passed on to other hosts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fronted {
+    /// Services.
+    pub fronts: usize,
+    /// Connections, and clients that speak UDP.
+    pub connections: usize,
+    /// What was counted since the start.
+    pub counted: front::Counted,
+}
 
 /// What a node looks like at the moment of a scrape.
 #[derive(Debug)]
@@ -28,6 +40,8 @@ pub struct Observed<'a> {
     pub tally: &'a Tally,
     /// What was asked of the DNS server; `None` where there is none.
     pub dns: Option<Counted>,
+    /// What is passed on to other hosts.
+    pub fronts: Fronted,
     /// Services that have a name in the network.
     pub services: usize,
     /// Things that are wrong.
@@ -54,6 +68,7 @@ pub fn render(observed: &Observed<'_>) -> String {
     );
     observed.drops.all().for_each(|(reason, count)| drops.sample(&[("reason", reason)], count));
     registry(&mut out, observed);
+    fronts(&mut out, observed);
     if let Some(counted) = &observed.dns {
         dns(&mut out, counted);
     }
@@ -269,6 +284,25 @@ fn registry(out: &mut Exposition, observed: &Observed<'_>) {
     );
 }
 
+fn fronts(out: &mut Exposition, observed: &Observed<'_>) {
+    let Fronted { fronts, connections, counted } = observed.fronts;
+    out.single("hopmesh_fronts", Kind::Gauge, "Services that are passed on to other hosts.", fronts);
+    out.single(
+        "hopmesh_front_connections",
+        Kind::Gauge,
+        "Their connections, and clients that speak UDP, at this moment.",
+        connections,
+    );
+    let mut family = out.family(
+        "hopmesh_front_connections_total",
+        Kind::Counter,
+        "Connections and clients by outcome: passed on, one too many, or the target was not reached.",
+    );
+    let outcomes =
+        [("passed", counted.passed), ("refused", counted.refused), ("unreached", counted.unreached)];
+    outcomes.into_iter().for_each(|(outcome, count)| family.sample(&[("outcome", outcome)], count));
+}
+
 fn dns(out: &mut Exposition, counted: &Counted) {
     out.single("hopmesh_dns_questions_total", Kind::Counter, "Questions that came.", counted.questions);
     let mut family = out.family("hopmesh_dns_answers_total", Kind::Counter, "Answers, by outcome.");
@@ -280,6 +314,23 @@ fn dns(out: &mut Exposition, counted: &Counted) {
         ("faulty", counted.faulty),
     ];
     outcomes.into_iter().for_each(|(outcome, count)| family.sample(&[("outcome", outcome)], count));
+    let mut family = out.family(
+        "hopmesh_dns_forwarded_total",
+        Kind::Counter,
+        "Questions for the host's resolvers, by outcome: answered, by none of them, or one too many.",
+    );
+    let outcomes = [
+        ("answered", counted.forward_answered),
+        ("failed", counted.forward_failed),
+        ("refused", counted.forward_refused),
+    ];
+    outcomes.into_iter().for_each(|(outcome, count)| family.sample(&[("outcome", outcome)], count));
+    out.single(
+        "hopmesh_dns_forward_unfit_total",
+        Kind::Counter,
+        "What came of the host's resolvers and was no answer to the question.",
+        counted.forward_unfit,
+    );
     out.single(
         "hopmesh_dns_truncated_total",
         Kind::Counter,

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use wire::Name;
 
-use super::{Listener, Observed, PEERS_MAX, Tally, render, serve};
+use super::{Fronted, Listener, Observed, PEERS_MAX, Tally, render, serve};
 use crate::control::{Command, Reply, Request};
 use crate::dns::Counted;
 use crate::io::clock;
@@ -81,7 +81,12 @@ fn text(peers: u64) -> String {
         sent: node.sent(),
         handshakes: Handshakes { initiated: 5, answered: 6 },
         tally: &tally,
-        dns: Some(Counted { questions: 8, ..Counted::default() }),
+        dns: Some(Counted { questions: 8, forward_failed: 4, forward_unfit: 5, ..Counted::default() }),
+        fronts: Fronted {
+            fronts: 2,
+            connections: 9,
+            counted: crate::front::Counted { passed: 40, refused: 7, unreached: 1 },
+        },
         services: 3,
         problems: 1,
         mtu: 1420,
@@ -146,6 +151,11 @@ fn everything_is_told_as_it_is() {
         ("hopmesh_handshakes_total{outcome=\"answered\"}", 6.0),
         ("hopmesh_drops_total{reason=\"gate\"}", 1.0),
         ("hopmesh_dns_questions_total", 8.0),
+        ("hopmesh_dns_forwarded_total{outcome=\"failed\"}", 4.0),
+        ("hopmesh_dns_forward_unfit_total", 5.0),
+        ("hopmesh_fronts", 2.0),
+        ("hopmesh_front_connections", 9.0),
+        ("hopmesh_front_connections_total{outcome=\"refused\"}", 7.0),
         ("hopmesh_services", 3.0),
         ("hopmesh_interface_mtu_bytes", 1420.0),
     ] {

@@ -42,7 +42,7 @@ impl Host {
     }
 
     /// The servers that the C library asks, in order.
-    pub(super) fn servers(&self) -> Vec<IpAddr> {
+    pub(crate) fn servers(&self) -> Vec<IpAddr> {
         self.resolv_conf_text().map_or(vec![], |text| text::servers(&text).collect())
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use hopmesh::dns::{Ask, Dns, Domain};
+use hopmesh::dns::{Ask, Dns, Domain, Forwarding};
 use overlay::Zone;
 use tokio::sync::mpsc;
 
@@ -20,7 +20,13 @@ fn served() -> (Served, mpsc::Receiver<Ask>) {
     let domain = Domain::new(&zone.network, "internal", v4.parse().unwrap(), v6.parse().unwrap()).unwrap();
     let zone = Arc::new(ArcSwap::from_pointee(zone));
     let (asks, asked) = mpsc::channel(256);
-    let dns = Dns::start_asking(zone.clone(), domain, ["127.0.0.1:0".parse().unwrap()], asks).unwrap();
+    let dns = Dns::start_asking(
+        zone.clone(),
+        domain,
+        ["127.0.0.1:0".parse().unwrap()],
+        (asks, Forwarding::default()),
+    )
+    .unwrap();
     let address = dns.addresses()[0];
     (Served { zone, dns, address }, asked)
 }

@@ -486,6 +486,7 @@ fn states() -> Vec<Seed> {
         ttl_s: 60,
         sharing: Sharing::Nodes(vec![identity.node()]),
         health: "http:/healthz".parse().expect("a check"),
+        target: None,
     };
     let claim = leases().swap_remove(1).2;
     let sequence = overlay::Sequence { key: claim.key(), floor: 1 };

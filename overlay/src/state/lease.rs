@@ -139,11 +139,28 @@ mod tests {
             ttl_s: 60,
             sharing: Sharing::Nodes(vec![NodeId([1; 32])]),
             health: "http:/up".parse().unwrap(),
+            target: None,
         };
         let plain = Publication { version: None, sharing: Sharing::Members, ..publication.clone() };
-        let all = vec![publication, plain];
+        let target = Some("printer.office:631".parse().unwrap());
+        let passed_on = Publication { version: Some("3".parse().unwrap()), target, ..publication.clone() };
+        let all = vec![publication, plain, passed_on];
         assert_eq!(decode_services(&encode_services(&all)), Ok(all));
         assert_eq!(decode_services(b"x"), Err(StateError::Malformed));
+    }
+
+    #[test]
+    fn a_file_from_before_there_were_targets_is_read_and_written_as_it_was() {
+        let before = [
+            &[0x81, 0x88, 0x63][..],
+            b"web",
+            &[0xf6, 0x00, 0x18, 80, 0xa0, 0x18, 60, 0x82, 0x00, 0x80, 0x64],
+            b"none",
+        ]
+        .concat();
+        let read = decode_services(&before).unwrap();
+        assert_eq!((read[0].port, &read[0].target), (80, &None));
+        assert_eq!(encode_services(&read).to_vec(), before);
     }
 
     #[test]

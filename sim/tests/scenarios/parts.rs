@@ -33,6 +33,7 @@ fn service(name: Name) -> Publication {
         ttl_s: 60,
         sharing: Sharing::Owner,
         health: HealthCheck::None,
+        target: None,
     }
 }
 

@@ -42,6 +42,8 @@ fn status_and_peers() {
             "names": { "domain": "home.internal", "listen": ["10.7.0.1:53"],
                        "host": "names under home.internal are resolved by systemd-resolved" },
             "held": { "records": 812, "shared_out": 790, "full_replication_max": 1000, "parts": 4, "is_complete": true },
+            "fronts": vec![json!({ "name": "printer", "version": "2", "protocol": "tcp", "port": 631,
+                "to": "192.168.1.9:80", "connections": 3, "passed": 40, "refused": 7, "unreached": 0 }); 4],
             "problems": ["UDP is blocked: open port 41641"],
         })
     );
@@ -149,6 +151,7 @@ fn invite_assign_revoke_down_leave() {
         | Command::AddGuest(_)
         | Command::Guests
         | Command::RemoveGuest { .. }
+        | Command::Services
         | Command::Zone
         | Command::Find { .. }
         | Command::Watch

@@ -109,6 +109,21 @@ impl Drop for FakeDaemon {
     }
 }
 
+/// A printer that is passed on.
+fn front() -> api::Front {
+    api::Front {
+        name: "printer".to_owned(),
+        version: Some("2".to_owned()),
+        protocol: api::Protocol::Tcp.into(),
+        port: 631,
+        to: "192.168.1.9:80".to_owned(),
+        connections: 3,
+        passed: 40,
+        refused: 7,
+        unreached: 0,
+    }
+}
+
 /// A node with three peers and one of everything.
 pub(super) fn status() -> api::StatusReply {
     let text = str::to_owned;
@@ -173,6 +188,7 @@ pub(super) fn status() -> api::StatusReply {
             is_complete: true,
         }),
         guests: vec![],
+        fronts: vec![front(); 4],
         problems: vec![text("UDP is blocked: open port 41641")],
     }
 }

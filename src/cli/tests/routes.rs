@@ -66,6 +66,7 @@ fn routes_are_told_and_decided_about() {
         | Command::Publish { .. }
         | Command::Unpublish { .. }
         | Command::AddGuest(_)
+        | Command::Services
         | Command::Guests
         | Command::RemoveGuest { .. }
         | Command::Zone

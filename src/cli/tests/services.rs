@@ -12,7 +12,7 @@ use wire::NodeId;
 use wire::service::Protocol;
 
 use super::FakeDaemon;
-use crate::control::{Command, Refusal, RefusalKind, Reply, Watching};
+use crate::control::{Command, Refusal, RefusalKind, Reply, Targets, Watching};
 
 fn node(number: u8) -> NodeId {
     NodeId([number; NodeId::LENGTH])
@@ -57,6 +57,9 @@ pub(in crate::cli) fn zone() -> Zone {
 /// A daemon that knows nothing but names.
 fn daemon(zone: impl Fn() -> Zone + Send + 'static) -> FakeDaemon {
     FakeDaemon::new(move |command| {
+        if command == Command::Services {
+            return Ok(Reply::Services(Arc::new(zone()), Targets::new()));
+        }
         assert_eq!(command, Command::Zone);
         Ok(Reply::Zone(Arc::new(zone())))
     })
@@ -93,6 +96,24 @@ web   2        2/3      a          10.7.0.2:8080  b   1.0 ms
             ] },
         ] })
     );
+}
+
+#[test]
+fn only_our_own_instance_has_a_target() {
+    let daemon = FakeDaemon::new(|_| {
+        let version = |text: &str| Some(text.parse().unwrap());
+        let web: wire::Name = "web".parse().unwrap();
+        // Of version 2 all instances are others'.
+        let targets = [((web.clone(), version("1")), "printer:80"), ((web, version("2")), "nas:80")];
+        let targets = targets.map(|(ours, target)| (ours, target.parse().unwrap()));
+        Ok(Reply::Services(Arc::new(zone()), Targets::from(targets)))
+    });
+    let out = daemon.run(&["services"]).out;
+    assert!(out.ends_with("  1.0 ms\nweb 1 of this machine is passed on to printer:80\n"), "{out}");
+    let services = daemon.run(&["services", "--json"]).json();
+    let instances = services["services"][1]["instances"].as_array().unwrap();
+    let targets: Vec<_> = instances.iter().map(|instance| instance.get("to").cloned()).collect();
+    assert_eq!(targets, [None, None, Some(json!("printer:80")), None]);
 }
 
 /// A zone that knows a quarter of key space.
@@ -271,6 +292,7 @@ fn publish_says_where_and_unpublish_that_it_is_gone() {
                 name: publication.name.to_string(),
                 version: publication.version.map(|version| version.to_string()),
                 addresses: vec!["10.7.0.1:80".to_owned(), "[fd12::1]:80".to_owned()],
+                to: publication.target.map(|target| target.to_string()),
             }));
         }
         let Command::Unpublish { name, version } = command else { panic!("{command:?} was not asked for") };
@@ -286,6 +308,14 @@ fn publish_says_where_and_unpublish_that_it_is_gone() {
         daemon.run(&[&publish[..], &["--json"]].concat()).json(),
         json!({ "name": "web", "version": "2", "addresses": ["10.7.0.1:80", "[fd12::1]:80"] })
     );
+    let to = ["publish", "web", "--port", "80", "--to", "[fd00::9]:631"];
+    let said = "web is published at 10.7.0.1:80 and [fd12::1]:80 and passed on to [fd00::9]:631\n";
+    assert_eq!(daemon.run(&to).out, said);
+    let said = daemon.run(&[&to[..], &["--json"]].concat()).json();
+    assert_eq!(said["to"], json!("[fd00::9]:631"));
+    for bad in ["printer", "printer:0", "0.0.0.0:1", "[fe80::1]:1", ":1"] {
+        assert_eq!(daemon.run(&["publish", "web", "--port", "80", "--to", bad]).code, 2, "{bad}");
+    }
     assert_eq!(daemon.run(&["unpublish", "web", "--version", "2"]).out, "web is withdrawn\n");
     assert_eq!(
         daemon.run(&["unpublish", "web"]).out,
@@ -314,6 +344,7 @@ fn arguments_of_publish_reach_the_daemon() {
         ttl_s: 60,
         sharing: Sharing::Owner,
         health: overlay::HealthCheck::None,
+        target: None,
     };
     let full = Publication {
         version: Some("2".parse().unwrap()),
@@ -324,32 +355,21 @@ fn arguments_of_publish_reach_the_daemon() {
         health: "http:/up".parse().unwrap(),
         ..plain.clone()
     };
-    let full_words = [
-        "publish",
-        "Web",
-        "--port",
-        "80",
-        "--protocol",
-        "udp",
-        "--version",
-        "2",
-        "--label",
-        "a=1",
-        "--label",
-        "b=x=y",
-        "--health",
-        "http:/up",
-        "--ttl",
-        "5m",
-        "--with",
-        "b",
-        "--with",
-        "10.7.0.3",
-    ];
+    let full_words: Vec<_> = "publish Web --port 80 --protocol udp --version 2 --label a=1 --label b=x=y \
+        --health http:/up --ttl 5m --with b --with 10.7.0.3"
+        .split_whitespace()
+        .collect();
     let any = Publication { sharing: Sharing::Members, ..plain.clone() };
+    let target = Some("printer.office:80".parse().unwrap());
+    let passed_on = Publication { target, health: overlay::HealthCheck::Tcp, ..plain.clone() };
+    let unchecked = Publication { health: overlay::HealthCheck::None, ..passed_on.clone() };
+    let to = ["publish", "web", "--port", "80", "--to", "Printer.office:80"];
+    let to_unchecked = [&to[..], &["--health", "none"]].concat();
     for (words, publication, nodes) in [
         (&["publish", "web", "--port", "80"][..], plain, &[][..]),
         (&full_words, full, &["b", "10.7.0.3"]),
+        (&to, passed_on, &[]),
+        (&to_unchecked, unchecked, &[]),
         (&["publish", "web", "--port", "80", "--with", "b", "--with", "any"], any, &[]),
     ] {
         let done = daemon.run(words);

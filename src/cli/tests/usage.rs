@@ -229,6 +229,9 @@ pub(super) fn some_answer(command: &Command) -> Reply {
         Command::Status => Reply::Status(<_>::default()),
         Command::Metrics => Reply::Metrics(<_>::default()),
         Command::Reload => Reply::Reloaded(<_>::default()),
+        Command::Services => {
+            Reply::Services(Arc::new(Zone::empty("home".parse().unwrap(), NodeId([1; 32]))), <_>::default())
+        }
         Command::Zone => Reply::Zone(Arc::new(Zone::empty("home".parse().unwrap(), NodeId([1; 32])))),
         Command::Publish { .. } => Reply::Published(<_>::default()),
         Command::Unpublish { .. } => Reply::Unpublished(<_>::default()),
@@ -297,7 +300,7 @@ fn arguments_reach_the_daemon() {
         (&["peers"], Command::Status),
         (&["netcheck"], Command::Netcheck),
         (&["why", "b"], Command::Why { node: node() }),
-        (&["services"], Command::Zone),
+        (&["services"], Command::Services),
         (&["unpublish", "web"], Command::Unpublish { name: "web".parse().unwrap(), version: None }),
         (&["down"], Command::Down),
         (&["leave"], Command::Leave { force: false }),

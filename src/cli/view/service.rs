@@ -32,6 +32,9 @@ pub(in crate::cli) struct Instance<'a> {
     healthy: bool,
     rtt_ms: Option<f64>,
     ttl_s: u32,
+    /// Only where this machine passes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<&'a str>,
 }
 
 /// One line of `watch`.
@@ -78,6 +81,7 @@ impl<'a> From<&'a api::Instance> for Instance<'a> {
             healthy: instance.is_healthy,
             rtt_ms: instance.rtt_ms.map(thousandths),
             ttl_s: instance.ttl_s,
+            to: instance.to.as_deref(),
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::cli::client::Daemon;
 use crate::cli::context::Context;
 use crate::cli::tests::services::zone;
 use crate::cli::tests::{FakeDaemon, status};
-use crate::control::{Command, Refusal, Reply};
+use crate::control::{Command, Refusal, Reply, Targets};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -79,7 +79,7 @@ fn script(command: Command) -> Result<Reply, Refusal> {
     match command {
         Command::Status => Ok(Reply::Status(Box::new(house()))),
         Command::Mesh => Ok(Reply::Mesh(Box::new(mesh()))),
-        Command::Zone => Ok(Reply::Zone(Arc::new(zone()))),
+        Command::Services => Ok(Reply::Services(Arc::new(zone()), Targets::new())),
         Command::Why { node } => Ok(Reply::Why(Box::new(why(&node)))),
         command => panic!("the page only looks: {command:?}"),
     }

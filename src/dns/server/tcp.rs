@@ -1,6 +1,7 @@
 //! TCP: questions one after the other on a connection, each with its length in front (RFC 7766).
 
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,7 +20,7 @@ pub(super) async fn serve(server: &Rc<Server>, listener: &TcpListener) {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, source)) => if let Some(seat) = server.admit(source.ip()) {
-                    connections.spawn_local(converse(stream, seat));
+                    connections.spawn_local(converse(server.clone(), stream, source.ip(), seat));
                 },
                 Err(_) => tokio::time::sleep(SOCKET_AGAIN).await,
             },
@@ -29,14 +30,14 @@ pub(super) async fn serve(server: &Rc<Server>, listener: &TcpListener) {
 }
 
 /// Answers until the other end is silent, goes, or says what makes no sense.
-async fn converse(mut stream: TcpStream, seat: Seat) {
+async fn converse(server: Rc<Server>, mut stream: TcpStream, source: IpAddr, _seat: Seat) {
     let (mut question, mut answer) = (Vec::new(), Vec::new());
     while let Ok(Ok(())) = timeout(TCP_IDLE, receive(&mut stream, &mut question)).await {
-        let is_answered = match seat.server.respond(seat.source, Transport::Tcp, &question, &mut answer) {
+        let is_answered = match server.respond(source, Transport::Tcp, &question, &mut answer) {
             Response::Answer => true,
             Response::Nothing => false,
-            Response::Unknown(name) => {
-                seat.server.respond_later(name, Transport::Tcp, &question, &mut answer).await
+            Response::Later(later) => {
+                server.respond_later(later, Transport::Tcp, &question, &mut answer).await
             }
         };
         if !is_answered {

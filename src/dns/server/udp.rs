@@ -8,12 +8,12 @@ use std::sync::Arc;
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 
-use super::{Response, Server, Sockets};
+use super::{Later, Response, Server, Sockets};
 use crate::dns::limits::{QUESTION_LENGTH_MAX, SOCKET_AGAIN, UDP_ANSWER_LENGTH_MAX, UDP_BATCH};
 use crate::dns::message::Transport;
 
 /// Answers at one socket for ever. What has come is answered at once, without a task or a timer for any of it, unless it
-/// depends on what others know.
+/// depends on what others say.
 pub(super) async fn serve(server: &Rc<Server>, sockets: &Arc<Sockets>) {
     let socket = &sockets.udp;
     let mut waiting = JoinSet::new();
@@ -25,9 +25,10 @@ pub(super) async fn serve(server: &Rc<Server>, sockets: &Arc<Sockets>) {
             Some(_) = waiting.join_next() => continue,
         };
         let drained = readable.and_then(|()| {
-            drain(server, socket, (&mut question, &mut answer), |name, question, source| {
-                let later = answer_later(server.clone(), sockets.clone(), name, question.to_vec(), source);
-                waiting.spawn_local(later);
+            drain(server, socket, (&mut question, &mut answer), |later, question, source| {
+                let answered =
+                    answer_later(server.clone(), sockets.clone(), later, question.to_vec(), source);
+                waiting.spawn_local(answered);
             })
         });
         match drained {
@@ -42,7 +43,7 @@ fn drain(
     server: &Server,
     socket: &UdpSocket,
     (question, answer): (&mut [u8], &mut Vec<u8>),
-    mut answer_later: impl FnMut(wire::Name, &[u8], SocketAddr),
+    mut answer_later: impl FnMut(Later, &[u8], SocketAddr),
 ) -> io::Result<()> {
     for _ in 0..UDP_BATCH {
         let (length, source) = match socket.try_recv_from(question) {
@@ -52,8 +53,8 @@ fn drain(
         let is_answered = match server.respond(source.ip(), Transport::Udp, &question[..length], answer) {
             Response::Answer => true,
             Response::Nothing => false,
-            Response::Unknown(name) => {
-                answer_later(name, &question[..length], source);
+            Response::Later(later) => {
+                answer_later(later, &question[..length], source);
                 false
             }
         };
@@ -65,16 +66,16 @@ fn drain(
     Ok(())
 }
 
-/// Answers when it is known what a name means.
+/// Answers when others have had their say.
 async fn answer_later(
     server: Rc<Server>,
     sockets: Arc<Sockets>,
-    name: wire::Name,
+    later: Later,
     question: Vec<u8>,
     source: SocketAddr,
 ) {
     let mut answer = Vec::new();
-    let is_answered = server.respond_later(name, Transport::Udp, &question, &mut answer).await;
+    let is_answered = server.respond_later(later, Transport::Udp, &question, &mut answer).await;
     if is_answered && sockets.udp.try_send_to(&answer, source).is_err() {
         server.shared.counters.unsent();
     }

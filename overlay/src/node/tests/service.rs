@@ -24,6 +24,7 @@ pub(super) fn web() -> Publication {
         ttl_s: 60,
         sharing: Sharing::Owner,
         health: HealthCheck::None,
+        target: None,
     }
 }
 

@@ -29,6 +29,7 @@ fn service(name: Name, port: u16) -> Publication {
         ttl_s: 3600,
         sharing: Sharing::Owner,
         health: HealthCheck::None,
+        target: None,
     }
 }
 

@@ -98,7 +98,8 @@ function writeTables(state) {
   ]]), "There is nobody else.");
   const instances = state.services.flatMap((service) => service.instances.map((instance) => {
     const [address] = instance.addresses;
-    const where = `${address.includes(":") ? `[${address}]` : address}:${instance.port} ${instance.protocol}`;
+    const where = `${address.includes(":") ? `[${address}]` : address}:${instance.port} ${instance.protocol}`
+      + (instance.to ? `, passed on to ${instance.to}` : "");
     const health = instance.healthy ? "healthy" : "unhealthy";
     return [`${service.name} ${instance.id} ${instance.version}`, [
       service.name, service.owner ?? "no member", instance.node, where, instance.version ?? "–", [health, health],
