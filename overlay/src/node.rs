@@ -10,7 +10,7 @@
 //!
 //! Bytes, time and a seed go in; bytes and deadlines come out. The files beside this one, in the order of a
 //! node's life: `handshake`, `established`, `control`, `records`, `epoch`, `policy`, `issuer`, `vouch`, `command`, `services`, `publishing`, `leases`, `share`, `finding`, `zone`, `review`,
-//! `path_mtu`, `timers`, `view`, `diagnosis`.
+//! `path_mtu`, `timers`, `view`, `problem`, `diagnosis`.
 
 mod circuit;
 mod command;
@@ -34,6 +34,7 @@ mod news;
 mod output;
 mod path_mtu;
 mod policy;
+mod problem;
 mod publishing;
 mod punching;
 mod reach;
@@ -59,6 +60,7 @@ pub use diagnosis::{
 pub use discovery::{Carriers, DhtEvent, DhtRequest, DhtState, HintSource};
 pub use mesh::{MeshNode, MeshView};
 pub use output::{Event, Output, WaitReason};
+pub(crate) use problem::ClockReading;
 pub(crate) use punching::Punching;
 pub use reach::is_private;
 pub use services::{PublishError, Standing};

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use overlay::{HealthCheck, Publication, PublishError, Sharing, Standing, Zone};
+use overlay::{HealthCheck, Publication, PublishError, Sharing, Zone};
 use tokio::sync::broadcast;
 use wire::service::{Protocol, Version};
-use wire::{Name, NodeId};
+use wire::Name;
 
 use super::driver::Driver;
 use super::requests::refusal;
@@ -202,30 +202,9 @@ impl Driver {
         self.pump();
     }
 
-    /// One sentence for each publication that does not count.
-    pub(super) fn service_problems(&self) -> Vec<String> {
-        let mut problems: Vec<String> =
-            self.services.failed.iter().map(|(_, problem)| problem.clone()).collect();
-        let names: BTreeSet<&Name> = self.node.publications().map(|ours| &ours.name).collect();
-        for name in names {
-            match self.node.standing(name) {
-                Standing::Taken(holder) => problems.push(format!(
-                    "Service {name} is not published here: the name belongs to {}, which would have to share it.",
-                    self.called(&holder)
-                )),
-                Standing::NodeName(_) => problems.push(format!(
-                    "Service {name} is not published: a machine of the network has that name; choose another."
-                )),
-                Standing::Waiting | Standing::Held | Standing::Shared(_) => {}
-            }
-        }
-        problems
-    }
-
-    fn called(&self, node: &NodeId) -> String {
-        let zone = self.node.zone();
-        let name = zone.nodes.iter().find(|(_, known)| known.node == *node).map(|(name, _)| name.to_string());
-        name.unwrap_or_else(|| node.to_string())
+    /// One sentence for each service of the configuration that could not be published; of names that are others' the Node tells.
+    pub(super) fn service_problems(&self) -> impl Iterator<Item = String> {
+        self.services.failed.iter().map(|(_, problem)| problem.clone())
     }
 
     fn mesh_addresses(&self) -> [IpAddr; 2] {

@@ -3,7 +3,7 @@
 //! A message that is refused changes no state: everything is read and judged before the first field is written.
 
 use super::reach::is_private;
-use super::{Event, Node, Output};
+use super::{ClockReading, Event, Node, Output};
 use crate::door::{Admission, Knock};
 use crate::drops::DropReason;
 use crate::limits::{COOKIE_LIFE, COOKIES_PER_ATTEMPT_MAX, EARLIER_IN_USE_AFTER, EARLIER_TRIED, KNOCK_AFTER};
@@ -181,6 +181,7 @@ impl Node {
         self.learn_chain(chain.clone());
         let peer = self.ensure_peer(node, noise_key, now).ok_or(DropReason::HandshakeFlood)?;
         peer.highest_timestamp = payload.timestamp;
+        peer.clock = Some(ClockReading { unix_s: payload.unix_s, at: now });
         peer.epoch = Some(secret.epoch());
         let position = peer.position;
         let local_index = self.indices.reserve(node, &mut self.random).ok_or(DropReason::HandshakeFlood)?;
@@ -297,7 +298,7 @@ impl Node {
                 (suite, chain)
             }
             ResponsePayload::Refused { refusal, unix_s } => {
-                self.note_refusal(node, refusal, unix_s);
+                self.note_refusal(node, refusal, ClockReading { unix_s, at: now });
                 return Err(DropReason::Handshake);
             }
         };
@@ -317,10 +318,10 @@ impl Node {
         Ok(suite)
     }
 
-    fn note_refusal(&mut self, node: NodeId, refusal: Refusal, unix_s: u64) {
+    fn note_refusal(&mut self, node: NodeId, refusal: Refusal, clock: ClockReading) {
         let Some(peer) = self.peers.get_mut(&node) else { return };
-        let is_news = peer.refusal.is_none_or(|(known, _)| known != refusal);
-        peer.refusal = Some((refusal, unix_s));
+        let is_news = peer.refusal != Some(refusal);
+        (peer.refusal, peer.clock) = (Some(refusal), Some(clock));
         if is_news {
             let name = self.name_of(&node);
             self.outputs.push_back(Output::Event(Event::RefusedBy(name, refusal)));
