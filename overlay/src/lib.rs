@@ -40,7 +40,7 @@ pub use node::{
     AnchorView, Carriers, CommandError, DhtEvent, DhtRequest, DhtState, DhtView, DialStreams, Event,
     HeldView, HintSource, HopParams, InviteRequest, Ipv6View, MeshNode, MeshView, Netcheck, Node, Observed,
     Output, Params, PathView, PeerView, PortMappingView, PublishError, Reach, Selected, Side, Situation,
-    Standing, View, WaitReason, Why, WhyAttempt, advise, is_private, nat_words, reason,
+    Standing, View, WaitReason, Why, WhyAttempt, advise, is_private, nat_words, reason, rough_time,
 };
 pub use peer::PeerState;
 pub use registry::Sequence;

@@ -61,6 +61,7 @@ pub use discovery::{Carriers, DhtEvent, DhtRequest, DhtState, HintSource};
 pub use mesh::{MeshNode, MeshView};
 pub use output::{Event, Output, WaitReason};
 pub(crate) use problem::ClockReading;
+pub use problem::rough_time;
 pub(crate) use punching::Punching;
 pub use reach::is_private;
 pub use services::{PublishError, Standing};
@@ -141,6 +142,8 @@ struct Unwritten {
     contacts: Option<Instant>,
     /// Only after a write that failed: what depends on it is written at once.
     network: Option<Instant>,
+    /// As well; until then the disk has what was before, and so has everybody.
+    invites: Option<Instant>,
     services: Option<Instant>,
     leases: Option<Instant>,
     /// The latest write of each file.
@@ -413,7 +416,12 @@ impl Node {
 
     /// Takes the wall clock, seconds since 1970; leases and sessions go by monotonic time and do not care.
     pub fn handle_wall_clock(&mut self, unix_s: u64, now: Instant) {
+        let was_wrong = self.must_know_the_time(now).is_err();
         self.started_unix_s = unix_s.saturating_sub(now.saturating_duration_since(self.started).as_secs());
+        if was_wrong && self.must_know_the_time(now).is_ok() {
+            // Whom we refused meanwhile, and who refused us, waits long for another attempt.
+            self.peers.values_mut().filter(|peer| !peer.is_connected()).for_each(|peer| peer.ask_anew(now));
+        }
     }
 
     fn unix_s(&self, now: Instant) -> u64 {

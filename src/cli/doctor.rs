@@ -112,7 +112,11 @@ pub(super) fn lines(mut findings: Vec<Finding>) -> Vec<String> {
 
 fn headline(findings: &[Finding]) -> String {
     let [failed, warnings, skipped] = ["failed", "warning", "skipped"].map(|word| count(findings, word));
-    let unseen = if skipped > 0 { format!("; {skipped} of {} could not be judged", findings.len()) } else { String::new() };
+    let unseen = if skipped > 0 {
+        format!("; {skipped} of {} could not be judged", findings.len())
+    } else {
+        String::new()
+    };
     match (failed, warnings) {
         (0, 0) => format!("Nothing is known to be wrong{unseen}."),
         (0, 1) => format!("1 warning{unseen}."),
@@ -137,7 +141,9 @@ fn rows(findings: &[Finding]) -> Vec<Row> {
                 Some((_, checks)) => checks.push(check),
                 None => skipped.push((why, vec![check])),
             },
-            Outcome::Ok(_) | Outcome::Warning(_) | Outcome::Failed(_) => rows.push(row(check, outcome.reason())),
+            Outcome::Ok(_) | Outcome::Warning(_) | Outcome::Failed(_) => {
+                rows.push(row(check, outcome.reason()))
+            }
         }
         if let Some(to_do) = outcome.to_do() {
             rows.push((String::new(), "to do".to_owned(), to_do.to_owned()));

@@ -153,7 +153,10 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_cut_and_shows_it() {
-        assert_eq!(["größe", "größen", "größere"].map(|text| shorten(text, 6)), ["größe", "größen", "größe…"]);
+        assert_eq!(
+            ["größe", "größen", "größere"].map(|text| shorten(text, 6)),
+            ["größe", "größen", "größe…"]
+        );
     }
 
     #[test]

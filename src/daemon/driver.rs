@@ -472,7 +472,9 @@ impl Driver {
             1 => String::new(),
             all => format!(", nor can {} other files", all - 1),
         };
-        Some(format!("State cannot be written{others}: {why}. It is tried again every few seconds; until then a restart forgets what is new."))
+        Some(format!(
+            "State cannot be written{others}: {why}. It is tried again every few seconds; until then a restart forgets what is new."
+        ))
     }
 
     fn ready(&mut self, is_new: bool) -> Ready {

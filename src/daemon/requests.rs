@@ -200,6 +200,7 @@ pub(super) fn refusal(error: &CommandError) -> Refusal {
         CommandError::NotAdmin
         | CommandError::NotRoot
         | CommandError::Revoked
+        | CommandError::Clock
         | CommandError::NameTaken(_)
         | CommandError::Address(_)
         | CommandError::Ipv6(..)

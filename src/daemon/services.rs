@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use overlay::{HealthCheck, Publication, PublishError, Sharing, Zone};
 use tokio::sync::broadcast;
-use wire::service::{Protocol, Version};
 use wire::Name;
+use wire::service::{Protocol, Version};
 
 use super::driver::Driver;
 use super::requests::refusal;

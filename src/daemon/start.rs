@@ -49,6 +49,7 @@ pub(super) async fn start(params: LaunchParams, on_progress: &mut dyn FnMut(&Pro
     check_invite(&params, invite.as_ref())?;
     let paths = paths_of(&params, invite.as_ref().map(|invite| invite.network_name.as_str()));
     let directory = StateDirectory::open(&paths.state_dir)?;
+    directory.refuse_later()?;
     names::restore_host(&directory).await;
     let loaded = state::load(&directory)?;
     if let Some(loaded) = &loaded {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::UNIX_EPOCH;
 
+use overlay::rough_time;
 use wire::credential::CLOCK_SKEW_S;
 
 use super::{Outcome, Surroundings};
@@ -54,7 +55,7 @@ fn judge(facts: &Facts) -> Outcome {
         return Outcome::failed(
             format!(
                 "the clock stands {} before the time when Hopmesh was installed or last wrote a file",
-                time(written_s - now_s)
+                rough_time(written_s - now_s)
             ),
             SET,
         );
@@ -86,12 +87,19 @@ fn judge_peers(peers: &[(String, i64)]) -> Option<Outcome> {
     let agree = apart.iter().filter(|(_, other)| other.abs_diff(*ahead_s) <= CLOCK_SKEW_S).count();
     if agree >= 2 && agree * 2 > peers.len() {
         let side = if *ahead_s > 0 { "behind" } else { "ahead of" };
-        let words = format!("the clock is {} {side} those of {agree} of {} peers", time(ahead_s.unsigned_abs()), peers.len());
+        let words = format!(
+            "the clock is {} {side} those of {agree} of {} peers",
+            rough_time(ahead_s.unsigned_abs()),
+            peers.len()
+        );
         return Some(Outcome::failed(words, SET));
     }
     let each = apart.iter().take(NAMED_MAX).map(|(name, ahead_s)| {
         let side = if *ahead_s > 0 { "ahead of" } else { "behind" };
-        format!("the clock of {name} is {} {side} this one", time(ahead_s.unsigned_abs()))
+        format!(
+            "the clock of {name} was {} {side} this one at the last handshake",
+            rough_time(ahead_s.unsigned_abs())
+        )
     });
     Some(Outcome::warning(
         each.collect::<Vec<_>>().join(", "),
@@ -104,16 +112,8 @@ fn agreement(peers: &[(String, i64)]) -> String {
     match peers.iter().map(|(_, ahead_s)| ahead_s.unsigned_abs()).max() {
         None => "no peer has told what its clock shows".to_owned(),
         Some(apart_s) if apart_s <= AGREEMENT_S => format!("those of {} peers agree with it", peers.len()),
-        Some(apart_s) => format!("those of {} peers are {} away at most", peers.len(), time(apart_s)),
+        Some(apart_s) => format!("those of {} peers are {} away at most", peers.len(), rough_time(apart_s)),
     }
-}
-
-/// In the largest unit of which there are two.
-fn time(s: u64) -> String {
-    const UNITS: [(u64, &str); 4] =
-        [(365 * 86_400, "years"), (86_400, "days"), (3600, "hours"), (60, "minutes")];
-    let found = UNITS.iter().find(|(unit_s, _)| s >= 2 * unit_s);
-    found.map_or_else(|| format!("{s} seconds"), |(unit_s, unit)| format!("{} {unit}", s / unit_s))
 }
 
 #[cfg(test)]
@@ -141,20 +141,35 @@ mod tests {
         assert_eq!(judged(DAY, 0, Some(false)).word(), "warning");
         assert_eq!(judged(DAY, 0, None).word(), "skipped");
         let flat = judged(0, DAY, Some(false));
-        assert!(flat.word() == "failed" && flat.reason().contains("56 years"), "a machine without a battery: {flat:?}");
+        assert!(
+            flat.word() == "failed" && flat.reason().contains("56 years"),
+            "a machine without a battery: {flat:?}"
+        );
     }
 
     #[test]
     fn clocks_of_peers_tell_which_one_is_wrong() {
         let said = |outcome: &Outcome| format!("{}: {}", outcome.word(), outcome.reason());
-        assert_eq!(said(&beside(&[])), "ok: kept right by a time service; no peer has told what its clock shows");
-        assert_eq!(said(&beside(&[("b", 3), ("c", -30)])), "ok: kept right by a time service; those of 2 peers agree with it");
+        assert_eq!(
+            said(&beside(&[])),
+            "ok: kept right by a time service; no peer has told what its clock shows"
+        );
+        assert_eq!(
+            said(&beside(&[("b", 3), ("c", -30)])),
+            "ok: kept right by a time service; those of 2 peers agree with it"
+        );
         let near = beside(&[("b", 3), ("c", -3600)]);
-        assert_eq!(said(&near), "ok: kept right by a time service; those of 2 peers are 60 minutes away at most");
+        assert_eq!(
+            said(&near),
+            "ok: kept right by a time service; those of 2 peers are 60 minutes away at most"
+        );
         let one = beside(&[("b", 7200), ("c", 1)]);
-        assert_eq!(said(&one), "warning: the clock of b is 2 hours ahead of this one");
+        assert_eq!(said(&one), "warning: the clock of b was 2 hours ahead of this one at the last handshake");
         let alone = beside(&[("b", -3601)]);
-        assert_eq!(said(&alone), "warning: the clock of b is 60 minutes behind this one");
+        assert_eq!(
+            said(&alone),
+            "warning: the clock of b was 60 minutes behind this one at the last handshake"
+        );
         let ours = beside(&[("b", 7200), ("c", 7210), ("d", 0)]);
         assert_eq!(said(&ours), "failed: the clock is 2 hours behind those of 2 of 3 peers");
         let apart = beside(&[("b", 7200), ("c", -7200), ("d", 0)]);

@@ -65,6 +65,12 @@ pub enum StoreError {
         /// Whether only a backup can bring it back.
         is_precious: bool,
     },
+    /// A later version of Hopmesh has been here.
+    #[error("{} was written by a later version of Hopmesh: install that one again, or a later one still; nothing was changed", .path.display())]
+    Later {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file that only a backup can bring back is not set aside.
     #[error("{} holds what only a backup can bring back, and is not set aside", .path.display())]
     Precious {

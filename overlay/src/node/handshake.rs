@@ -27,7 +27,7 @@ use wire::{Chain, NetworkSecret, NodeId, cbor};
 const TIMESTAMP_MS_BITS: u32 = 42;
 /// What a response is longer than the responder's credentials: header, ephemeral key, tag, MACs, and the payload's other
 /// fields with an IPv6 address among them.
-const RESPONSE_OVERHEAD: usize = 12 + 32 + 16 + 2 * MAC_LENGTH + 28;
+const RESPONSE_OVERHEAD: usize = 12 + 32 + 16 + 2 * MAC_LENGTH + 37;
 
 impl Node {
     /// Sends an initiation to every address where a peer may be.
@@ -187,7 +187,8 @@ impl Node {
         let local_index = self.indices.reserve(node, &mut self.random).ok_or(DropReason::HandshakeFlood)?;
         let suite = choose_suite(&self.suites, &payload.suites);
         let own = self.members.own().encode_without_root().into();
-        let answer = ResponsePayload::Accepted { suite, observed: remote.candidate(), chain: own };
+        let unix_s = self.unix_s(now);
+        let answer = ResponsePayload::Accepted { suite, observed: remote.candidate(), chain: own, unix_s };
         let indices = (local_index, initiation.sender);
         let answered = self.write_answer(&mut handshake, &answer, indices, &keys);
         let (Ok(bytes), Ok(raw)) = (answered, handshake.finish()) else {
@@ -292,10 +293,10 @@ impl Node {
         now: Instant,
     ) -> Result<Suite, DropReason> {
         let payload: ResponsePayload = cbor::decode(payload).map_err(|_| DropReason::Handshake)?;
-        let (suite, bytes) = match payload {
-            ResponsePayload::Accepted { suite, chain, observed } => {
+        let (suite, bytes, unix_s) = match payload {
+            ResponsePayload::Accepted { suite, chain, observed, unix_s } => {
                 self.take_observation(node, remote, observed, now);
-                (suite, chain)
+                (suite, chain, unix_s)
             }
             ResponsePayload::Refused { refusal, unix_s } => {
                 self.note_refusal(node, refusal, ClockReading { unix_s, at: now });
@@ -313,6 +314,9 @@ impl Node {
             None => {}
             Some(Refusal::Revoked) => return Err(DropReason::Revoked),
             Some(Refusal::Expired | Refusal::NotYetValid) => return Err(DropReason::Credential),
+        }
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.clock = Some(ClockReading { unix_s, at: now });
         }
         self.learn_chain(chain);
         Ok(suite)

@@ -44,7 +44,7 @@ impl Node {
         match own.check_dates(unix_s).err()? {
             CredentialError::NotYetValid => {
                 let begun_s = own.admin().into_iter().chain([own.claims()]).map(|claims| claims.not_before_s).max()?;
-                Some(format!("This machine's clock stands {} before the date of its own credentials, so no new session is made: set it right, by `timedatectl set-ntp true` or `date --set`.", time(begun_s.saturating_sub(unix_s))))
+                Some(format!("This machine's clock stands {} before the date of its own credentials, so no new session is made: set it right, by `timedatectl set-ntp true` or `date --set`.", rough_time(begun_s.saturating_sub(unix_s))))
             }
             _ => Some("By this machine's clock its credentials have ended, so no new session is made. If the clock is wrong, set it right; else have an admin's machine on the network, which renews them.".to_owned()),
         }
@@ -69,23 +69,35 @@ impl Node {
             let names: Vec<Name> = outdated.iter().map(|peer| self.name_of(&peer.node)).collect();
             let finds = if names.len() == 1 { "finds" } else { "find" };
             let cause = match self.clock_ahead_s(first, now).filter(|apart_s| is_apart(*apart_s)) {
-                Some(apart_s) => format!("The clock there is {} this machine's: set the clock that is wrong.", apart(apart_s)),
-                None => "The clocks agree: have an admin's machine on the network, which renews them.".to_owned(),
+                Some(apart_s) => format!(
+                    "The clock there is {} this machine's: set the clock that is wrong.",
+                    apart(apart_s)
+                ),
+                None => {
+                    "The clocks agree: have an admin's machine on the network, which renews them.".to_owned()
+                }
             };
-            problems.push(format!("{} {finds} this machine's credentials out of date, and {} no session. {cause}", listed(&names), if names.len() == 1 { "makes" } else { "make" }));
+            problems.push(format!(
+                "{} {finds} this machine's credentials out of date, and {} no session. {cause}",
+                listed(&names),
+                if names.len() == 1 { "makes" } else { "make" }
+            ));
         }
         problems
     }
 
     /// Peers with a session whose clocks are further from ours than credentials bear.
     fn clocks_apart(&self, peers: &[PeerView]) -> Option<String> {
-        let is_meant = |peer: &&PeerView| {
-            peer.state == PeerState::Connected && peer.clock_ahead_s.is_some_and(is_apart)
-        };
+        let is_meant =
+            |peer: &&PeerView| peer.state == PeerState::Connected && peer.clock_ahead_s.is_some_and(is_apart);
         let meant: Vec<&PeerView> = peers.iter().filter(is_meant).collect();
         let apart_s = meant.first()?.clock_ahead_s?;
         let names: Vec<Name> = meant.iter().map(|peer| peer.name.clone()).collect();
-        Some(format!("The clock of {} is {} this machine's: set the clock that is wrong, before credentials or invites count as out of date.", listed(&names), apart(apart_s)))
+        Some(format!(
+            "The clock of {} was {} this machine's at the last handshake: set the clock that is wrong, before credentials or invites count as out of date.",
+            listed(&names),
+            apart(apart_s)
+        ))
     }
 
     /// How far the clock of a peer is ahead of ours, in seconds, by what it said last.
@@ -107,8 +119,8 @@ impl Node {
             }
         }
         let taken = holders.into_iter().map(|(holder, names)| {
-            let (names, holder) = (listed(&names), self.name_of(&holder));
-            format!("What this machine publishes under {names} does not count: {holder} owns that name. Choose another name, or have {holder} share it, or an admin delegate it to this machine.")
+            let ([belongs, it], holder) = (number(&names), self.name_of(&holder));
+            format!("The service {belongs} to {holder}: what is published here under {it} does not count. Choose another name, or have {holder} share {it}, or an admin delegate {it} to this machine.")
         });
         let machines = (!machines.is_empty()).then(|| {
             format!("What this machine publishes under {} does not count: a machine of the network is called so. Choose another name.", listed(&machines))
@@ -130,14 +142,25 @@ fn is_apart(ahead_s: i64) -> bool {
 
 /// `2 hours ahead of`.
 fn apart(ahead_s: i64) -> String {
-    format!("{} {}", time(ahead_s.unsigned_abs()), if ahead_s > 0 { "ahead of" } else { "behind" })
+    format!("{} {}", rough_time(ahead_s.unsigned_abs()), if ahead_s > 0 { "ahead of" } else { "behind" })
 }
 
-/// In the largest unit of which there are two.
-fn time(s: u64) -> String {
-    const UNITS: [(u64, &str); 4] = [(365 * 86_400, "years"), (86_400, "days"), (3600, "hours"), (60, "minutes")];
-    let found = UNITS.iter().find(|(unit_s, _)| s >= 2 * unit_s);
-    found.map_or_else(|| format!("{s} s"), |(unit_s, unit)| format!("{} {unit}", s / unit_s))
+/// A time in the largest unit of which there are two, give or take a little: `2 hours`, `59 minutes`, `50 years`.
+#[must_use]
+pub fn rough_time(s: u64) -> String {
+    const UNITS: [(u64, &str); 4] =
+        [(365 * 86_400, "years"), (86_400, "days"), (3600, "hours"), (60, "minutes")];
+    let count = |unit_s: u64| (s + unit_s / 60) / unit_s;
+    let found = UNITS.iter().find(|(unit_s, _)| count(*unit_s) >= 2);
+    found.map_or_else(|| format!("{s} seconds"), |(unit_s, unit)| format!("{} {unit}", count(*unit_s)))
+}
+
+/// `name web belongs` and `it`, or the same of several.
+fn number(names: &[Name]) -> [String; 2] {
+    match names {
+        [name] => [format!("name {name} belongs"), "it".to_owned()],
+        names => [format!("names {} belong", listed(names)), "them".to_owned()],
+    }
 }
 
 /// `a, b, c and 4 more`.

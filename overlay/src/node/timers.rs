@@ -46,6 +46,9 @@ impl Node {
         if self.unwritten.network.is_some_and(|at| now >= at) {
             self.persist_network();
         }
+        if self.unwritten.invites.is_some_and(|at| now >= at) {
+            self.persist_invites();
+        }
         if self.unwritten.services.is_some_and(|at| now >= at) {
             self.persist_services();
         }
@@ -171,8 +174,9 @@ impl Node {
             Some(StateFile::Network) => unwritten.network.get_or_insert(at),
             Some(StateFile::Services) => unwritten.services.get_or_insert(at),
             Some(StateFile::Leases) => unwritten.leases.get_or_insert(at),
-            // What an invite was to give is taken back instead.
-            Some(StateFile::Invites | StateFile::Identity) | None => return,
+            // What an invite was to give has been taken back meanwhile.
+            Some(StateFile::Invites) => unwritten.invites.get_or_insert(at),
+            Some(StateFile::Identity) | None => return,
         };
     }
 
@@ -245,6 +249,7 @@ impl Node {
         consider(self.publishing.deadline(), WaitReason::Publication);
         consider(self.confirming.deadline(), WaitReason::Confirmation);
         consider(self.zone_deadline(), WaitReason::Zone);
+        consider(self.unwritten.invites, WaitReason::Persist);
         consider(self.unwritten.services, WaitReason::Persist);
         consider(self.unwritten.leases, WaitReason::Persist);
         consider(self.unwritten.records, WaitReason::Persist);

@@ -1,7 +1,7 @@
 //! What people and programs are shown of a Node.
 
-use super::diagnosis::PathView;
 use super::Node;
+use super::diagnosis::PathView;
 use crate::peer::PeerState;
 use nat::Remote;
 use std::net::IpAddr;

@@ -103,7 +103,8 @@ ok       daemon        answers, version 0.1.0
 #[test]
 fn checks_that_wait_for_the_daemon_share_a_line() {
     let skipped = || Outcome::Skipped("the daemon is not running".to_owned());
-    let waiting = ["capabilities", "firewall", "routes", "MTU", "names", "DHT"].map(|check| (check, skipped()));
+    let waiting =
+        ["capabilities", "firewall", "routes", "MTU", "names", "DHT"].map(|check| (check, skipped()));
     let down = trouble(
         "no daemon is running for network home",
         "start it with `hopmesh up`; on a machine that is no member yet, `hopmesh join INVITE`",
@@ -129,7 +130,10 @@ fn headlines_count() {
     let three = || Outcome::Failed(trouble("a", "b"));
     for (changes, golden) in [
         (vec![], "Nothing is known to be wrong."),
-        (vec![("DHT", Outcome::Skipped(String::new()))], "Nothing is known to be wrong; 1 of 12 could not be judged."),
+        (
+            vec![("DHT", Outcome::Skipped(String::new()))],
+            "Nothing is known to be wrong; 1 of 12 could not be judged.",
+        ),
         (vec![("DHT", two())], "1 warning."),
         (vec![("DHT", two()), ("port", two())], "2 warnings."),
         (vec![("DHT", three())], "1 failed."),
@@ -142,7 +146,8 @@ fn headlines_count() {
 #[test]
 fn programs_read_counts_and_checks_in_their_order() {
     let json = findings_json(&faulty());
-    let ok = |check: &str, seen: &str| json!({ "check": check, "outcome": "ok", "reason": seen, "to_do": null });
+    let ok =
+        |check: &str, seen: &str| json!({ "check": check, "outcome": "ok", "reason": seen, "to_do": null });
     let golden = json!({
         "failed": 1,
         "warnings": 1,
@@ -210,7 +215,8 @@ fn what_the_daemon_complains_of_is_among_it() {
 fn a_bug_report_is_sections_without_public_addresses() {
     let daemon = complaining();
     let (path, config) = (daemon.directory().join("report.txt"), daemon.directory().join("hopmesh.toml"));
-    fs::write(&config, "[addresses]\nseeds = [\"seed.example.org:41820\", \"198.51.100.7:41820\"]\n").unwrap();
+    fs::write(&config, "[addresses]\nseeds = [\"seed.example.org:41820\", \"198.51.100.7:41820\"]\n")
+        .unwrap();
     let (target, config) = (path.to_str().unwrap(), config.to_str().unwrap());
     let done = daemon.run(&["--config", config, "bug-report", "--output", target]);
     assert_eq!((done.code, done.err.as_str()), (0, ""));
@@ -220,8 +226,18 @@ fn a_bug_report_is_sections_without_public_addresses() {
     let report = fs::read_to_string(&path).unwrap();
     let headings: Vec<&str> = report.lines().filter(|line| line.starts_with("== ")).collect();
     let golden = [
-        "version", "doctor", "status and peers", "netcheck", "configuration", "system", "unit", "addresses",
-        "routes", "rules", "firewall", "journal",
+        "version",
+        "doctor",
+        "status and peers",
+        "netcheck",
+        "configuration",
+        "system",
+        "unit",
+        "addresses",
+        "routes",
+        "rules",
+        "firewall",
+        "journal",
     ];
     assert_eq!(headings, golden.map(|heading| format!("== {heading} ==")));
     let section = |heading: &str| {
@@ -237,7 +253,8 @@ fn a_bug_report_is_sections_without_public_addresses() {
     assert_eq!(section("configuration"), "[addresses]\nseeds = [\"host-1:41820\", \"public-v4-2:41820\"]");
 
     let again = daemon.run(&["bug-report", "--output", target]);
-    let words = format!("hopmesh: cannot write {target}: it is there already: name another file with --output\n");
+    let words =
+        format!("hopmesh: cannot write {target}: it is there already: name another file with --output\n");
     assert_eq!((again.code, again.out.as_str(), again.err), (1, "", words));
     let other = daemon.directory().join("other.txt");
     let other = other.to_str().unwrap();
@@ -249,7 +266,8 @@ fn a_bug_report_is_sections_without_public_addresses() {
 fn a_bug_report_says_what_is_missing() {
     let nobody = tempfile::tempdir().unwrap();
     let (state, path) = (nobody.path().join("state"), nobody.path().join("report.txt"));
-    let done = hopmesh(&["--state-dir", state.to_str().unwrap(), "bug-report", "--output", path.to_str().unwrap()]);
+    let done =
+        hopmesh(&["--state-dir", state.to_str().unwrap(), "bug-report", "--output", path.to_str().unwrap()]);
     assert_eq!((done.code, done.err.as_str()), (0, ""), "nothing of it needs a daemon");
     let report = fs::read_to_string(&path).unwrap();
     assert!(report.contains("== status and peers ==\nthe daemon is not running\n"), "{report}");

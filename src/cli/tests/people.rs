@@ -125,7 +125,9 @@ fn a_status_fits_a_screen_whatever_the_network() {
     let lines = status_lines(&reply, "hopmesh");
     assert!(lines.len() < 24, "{} lines", lines.len());
     let shown = lines.join("\n");
-    for words in ["! and 43 more: `hopmesh status --json` has all", "and 499 more: `hopmesh peers`", "49 reason 49, "] {
+    for words in
+        ["! and 43 more: `hopmesh status --json` has all", "and 499 more: `hopmesh peers`", "49 reason 49, "]
+    {
         assert!(shown.contains(words), "no {words:?} in\n{shown}");
     }
     // A daemon that says nothing at all is no reason to fail.
