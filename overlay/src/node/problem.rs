@@ -41,13 +41,15 @@ impl Node {
 
     fn own_dates(&self, now: Instant) -> Option<String> {
         let (own, unix_s) = (self.members.own(), self.unix_s(now));
-        match own.check_dates(unix_s).err()? {
-            CredentialError::NotYetValid => {
-                let begun_s = own.admin().into_iter().chain([own.claims()]).map(|claims| claims.not_before_s).max()?;
-                Some(format!("This machine's clock stands {} before the date of its own credentials, so no new session is made: set it right, by `timedatectl set-ntp true` or `date --set`.", rough_time(begun_s.saturating_sub(unix_s))))
-            }
-            _ => Some("By this machine's clock its credentials have ended, so no new session is made. If the clock is wrong, set it right; else have an admin's machine on the network, which renews them.".to_owned()),
+        if own.check_dates(unix_s).err()? != CredentialError::NotYetValid {
+            return Some("By this machine's clock its credentials have ended, so no new session is made. If the clock is wrong, set it right; else have an admin's machine on the network, which renews them.".to_owned());
         }
+        let begun_s =
+            own.admin().into_iter().chain([own.claims()]).map(|claims| claims.not_before_s).max()?;
+        Some(format!(
+            "This machine's clock stands {} before the date of its own credentials, so no new session is made: set it right, by `timedatectl set-ntp true` or `date --set`.",
+            rough_time(begun_s.saturating_sub(unix_s))
+        ))
     }
 
     /// Peers that want no session with us.

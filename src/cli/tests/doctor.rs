@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::doctor::{findings_json, lines};
 use super::{FakeDaemon, hopmesh, status};
-use crate::control::Reply;
+use crate::control::{Command, Reply};
 use crate::doctor::{Finding, Outcome, Trouble};
 
 /// The checks in their order, all well.
@@ -198,10 +198,8 @@ fn the_command_looks_at_a_real_machine_and_fails_with_what_failed() {
 /// A daemon that is well but for what it says itself.
 fn complaining() -> FakeDaemon {
     FakeDaemon::new(|command| {
-        Ok(match command {
-            crate::control::Command::Status => Reply::Status(Box::new(status())),
-            _ => Reply::Netcheck(<_>::default()),
-        })
+        let is_status = command == Command::Status;
+        Ok(if is_status { Reply::Status(Box::new(status())) } else { Reply::Netcheck(<_>::default()) })
     })
 }
 

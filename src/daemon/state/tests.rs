@@ -47,7 +47,7 @@ fn a_file_cut_at_any_length_is_done_without_or_named() {
     ];
     for stored in all.map(store_file).into_iter().chain([LISTEN, DHT]) {
         let path = stored.path_in(directory.path());
-        let whole = std::fs::read(&path).unwrap();
+        let whole = fs::read(&path).unwrap();
         for length in 0..whole.len() {
             put(&path, &whole[..length]);
             let (port, dht) = (load_port(&directory), load_dht(&directory));
@@ -57,7 +57,7 @@ fn a_file_cut_at_any_length_is_done_without_or_named() {
                     let said = error.to_string();
                     assert!(said.contains(&path.display().to_string()), "{length}: {said}");
                     assert!(said.contains("backup"), "it says what to do: {said}");
-                    assert_eq!(std::fs::read(&path).unwrap(), whole[..length], "nothing is lost");
+                    assert_eq!(fs::read(&path).unwrap(), whole[..length], "nothing is lost");
                 }
             }
             assert!(path != LISTEN.path_in(directory.path()) || port.is_none());

@@ -22,7 +22,10 @@ fn a_wrong_clock_is_named_on_the_machine_that_is_refused() {
         assert!(lab.machines[1].events.contains(&refused), "{refusal:?}");
         let problems = lab.view(1).problems;
         assert!(problems.iter().any(|p| p.contains("set the clock that is wrong")), "{problems:?}");
-        lab.run(100 * SECOND);
+        if days < 0 {
+            // An admin whose clock is ahead renews what seems to end, and is right.
+            lab.run(100 * SECOND);
+        }
         assert!(!lab.connected(1, 0));
         lab.command(0, |node, now| node.handle_wall_clock(UNIX_S, now));
         // At once, however long they have been refused.
