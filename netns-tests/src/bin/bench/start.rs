@@ -1,4 +1,4 @@
-//! `bench start`: how long a node that is a member already takes until it is up, and how long others take until their interface
+//! `bench start`: how long a node that is a member already takes until it is up, and how long wireguard-go takes until its interface
 //! is there. A line for `true` shows what of each figure is the way into the namespace.
 
 use std::ffi::OsString;
@@ -25,14 +25,12 @@ type Row = (&'static str, Vec<f64>);
 pub(crate) fn measure(rounds: usize, writes: bool) -> Result<(), String> {
     let lab = Lab::new();
     let (node, empty) = (member(&lab), lab.machine("empty"));
-    let fastd = fastd(&empty)?;
     let hopmesh = netns_tests::hopmesh().into_os_string();
     let mut rows: Vec<Row> = [
         "`true`",
         "`hopmesh --version`",
         "`hopmesh up`: the node is up",
         "`wireguard-go`: its interface is there",
-        "`fastd`: its interface is there",
     ]
     .map(|what| (what, vec![]))
     .into();
@@ -43,9 +41,6 @@ pub(crate) fn measure(rounds: usize, writes: bool) -> Result<(), String> {
         if is_on_path("wireguard-go") {
             let words = ["env", "LOG_LEVEL=error", "wireguard-go", "-f", "hmbench0"];
             rows[3].1.push(interface(&empty, &words, "hmbench0"));
-        }
-        if let Some(configuration) = &fastd {
-            rows[4].1.push(interface(&empty, &["fastd", "--config", configuration], "fastd0"));
         }
     }
     let text = format!("{}\n{rounds} rounds in turn. {}\n", table(&rows), host::machine());
@@ -63,22 +58,6 @@ fn member(lab: &Lab) -> Machine {
     let _published = node.json(&["publish", "web", "--port", "80"]);
     node.stop();
     node
-}
-
-/// A configuration of fastd; `None` where it is not installed.
-fn fastd(machine: &Machine) -> Result<Option<String>, String> {
-    if !is_on_path("fastd") {
-        return Ok(None);
-    }
-    let said = machine.run(&["fastd", "--generate-key"]).ok();
-    let secret = said.lines().find_map(|line| line.strip_prefix("Secret:")).ok_or("fastd prints no key")?;
-    let path = machine.folder().join("fastd.conf");
-    let text = format!(
-        "log level warn;\ninterface \"fastd0\";\nmode tun;\nmethod \"salsa2012+umac\";\nbind any:10000;\nsecret \"{}\";\n",
-        secret.trim()
-    );
-    fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    Ok(Some(path.display().to_string()))
 }
 
 fn milliseconds(since: Instant) -> f64 {
