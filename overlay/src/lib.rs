@@ -44,7 +44,7 @@ pub use node::{
     HeldView, HintSource, HopParams, HostRoutes, InviteRequest, Ipv6View, MeshNode, MeshView, Netcheck, Node,
     Observed, Output, Params, PathView, PeerView, PortMappingView, PublishError, Reach, RouteRefusal,
     RouteState, RouteView, RouterView, Selected, Side, Situation, Standing, View, WaitReason, Why,
-    WhyAttempt, advise, is_private, nat_words, reason,
+    WhyAttempt, advise, is_private, nat_words, reason, rough_time,
 };
 pub use peer::PeerState;
 pub use registry::claim::Title;

@@ -10,7 +10,7 @@
 //!
 //! Bytes, time and a seed go in; bytes and deadlines come out. The files beside this one, in the order of a
 //! node's life: `handshake`, `established`, `control`, `records`, `epoch`, `policy`, `issuer`, `vouch`, `command`, `services`, `publishing`, `leases`, `share`, `finding`, `zone`, `review`, `routes`,
-//! `path_mtu`, `timers`, `view`, `diagnosis`.
+//! `path_mtu`, `timers`, `view`, `problem`, `diagnosis`.
 
 mod approval;
 mod circuit;
@@ -36,6 +36,7 @@ mod news;
 mod output;
 mod path_mtu;
 mod policy;
+mod problem;
 mod publishing;
 mod punching;
 mod reach;
@@ -62,6 +63,8 @@ pub use diagnosis::{
 pub use discovery::{Carriers, DhtEvent, DhtRequest, DhtState, HintSource};
 pub use mesh::{MeshNode, MeshView};
 pub use output::{Event, Output, WaitReason};
+pub(crate) use problem::ClockReading;
+pub use problem::rough_time;
 pub(crate) use punching::Punching;
 pub use reach::is_private;
 pub use routes::{HostRoutes, RouteRefusal, RouteState, RouteView, RouterView};
@@ -146,6 +149,8 @@ struct Unwritten {
     contacts: Option<Instant>,
     /// Only after a write that failed: what depends on it is written at once.
     network: Option<Instant>,
+    /// As well; until then the disk has what was before, and so has everybody.
+    invites: Option<Instant>,
     services: Option<Instant>,
     guests: Option<Instant>,
     leases: Option<Instant>,
@@ -427,7 +432,12 @@ impl Node {
 
     /// Takes the wall clock, seconds since 1970; leases and sessions go by monotonic time and do not care.
     pub fn handle_wall_clock(&mut self, unix_s: u64, now: Instant) {
+        let was_wrong = self.must_know_the_time(now).is_err();
         self.started_unix_s = unix_s.saturating_sub(now.saturating_duration_since(self.started).as_secs());
+        if was_wrong && self.must_know_the_time(now).is_ok() {
+            // Whom we refused meanwhile, and who refused us, waits long for another attempt.
+            self.peers.values_mut().filter(|peer| !peer.is_connected()).for_each(|peer| peer.ask_anew(now));
+        }
     }
 
     fn unix_s(&self, now: Instant) -> u64 {

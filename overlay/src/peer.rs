@@ -4,7 +4,7 @@ use crate::limits::{
     HANDSHAKE_LIFE, HANDSHAKE_RETRY, HANDSHAKE_RETRY_MAX, IDLE_REKEY_AFTER, OFFLINE_AFTER, REJECT_AFTER,
     REKEY_AFTER, RESPONDER_REKEY_DELAY, STAGED_LIFE, STAGED_PACKETS_MAX, USED_LIFE,
 };
-use crate::node::{Need, Punching};
+use crate::node::{ClockReading, Need, Punching};
 use crate::noise::Handshake;
 use crate::peers::Plan;
 use crate::session::{Role, Session};
@@ -218,7 +218,10 @@ pub(crate) struct Peer {
     pub(crate) staged: VecDeque<Staged>,
     pub(crate) shared: Arc<PeerShared>,
     pub(crate) last_handshake: Option<Instant>,
-    pub(crate) refusal: Option<(Refusal, u64)>,
+    /// Why it wants no session with us, while that is so.
+    pub(crate) refusal: Option<Refusal>,
+    /// What its clock showed when it last told.
+    pub(crate) clock: Option<ClockReading>,
     /// The epoch of its latest handshake, and when we last gave it the network secret.
     pub(crate) epoch: Option<u32>,
     pub(crate) told_secret: Option<Instant>,
@@ -260,6 +263,7 @@ impl Peer {
             shared: Arc::default(),
             last_handshake: None,
             refusal: None,
+            clock: None,
             epoch: None,
             told_secret: None,
             told: None,

@@ -28,8 +28,8 @@ impl<'w> Context<'w> {
         self.global.network.as_deref().unwrap_or(DEFAULT_NETWORK)
     }
 
-    /// `hopmesh COMMAND` with the global arguments that lead to the same network.
-    pub(super) fn command_line(&self, command: &str) -> String {
+    /// `hopmesh` with the global arguments that lead to the same network.
+    pub(super) fn program(&self) -> String {
         let mut line = "hopmesh".to_owned();
         if let Some(network) = &self.global.network {
             line += &format!(" --network {network}");
@@ -37,7 +37,12 @@ impl<'w> Context<'w> {
         if let Some(directory) = &self.global.state_dir {
             line += &format!(" --state-dir {}", directory.display());
         }
-        format!("{line} {command}")
+        line
+    }
+
+    /// A command of that program.
+    pub(super) fn command_line(&self, command: &str) -> String {
+        format!("{} {command}", self.program())
     }
 
     /// Is JSON wanted instead of text?

@@ -11,9 +11,12 @@ use super::client::{ANSWER_TIMEOUT, Daemon};
 use super::configuration;
 use super::context::Context;
 use super::failure::Failure;
-use super::text::Table;
-use crate::doctor::{self, Answers, Finding, Reached, Surroundings};
+use super::text::{self, Table};
+use crate::doctor::{self, Answers, Finding, Outcome, Reached, Surroundings};
 use crate::io::inspect;
+
+/// Columns of a screen.
+const SCREEN_COLUMNS: usize = 80;
 
 /// Check this machine: device, rights, clock, files, port, firewall, routes, names
 #[derive(Debug, Args)]
@@ -41,6 +44,7 @@ pub(super) fn surroundings(
 ) -> Result<Surroundings, Failure> {
     Ok(Surroundings {
         network: context.network().to_owned(),
+        program: context.program(),
         paths: context.paths.clone(),
         settings,
         daemon: inspect::listener(&context.paths.socket),
@@ -88,59 +92,71 @@ pub(super) fn findings_json(findings: &[Finding]) -> serde_json::Value {
     })
 }
 
-/// A line a check, the worst first.
+/// What is wrong first, each with what to do; then what could not be judged, and what is well.
 pub(super) fn lines(mut findings: Vec<Finding>) -> Vec<String> {
+    let headline = headline(&findings);
     findings.sort_by_key(|finding| Reverse(finding.outcome.rank()));
+    let rows = rows(&findings);
+    let width = |length: fn(&Row) -> usize| rows.iter().map(length).max().unwrap_or(0) + 2;
+    let room = SCREEN_COLUMNS - width(|(word, ..)| word.len()) - width(|(_, check, _)| check.len());
     let mut table = Table::new();
-    for Finding { check, outcome } in &findings {
-        let said = match outcome.to_do() {
-            Some(to_do) => format!("{}. To do: {to_do}", outcome.reason()),
-            None => outcome.reason().to_owned(),
-        };
-        table.row([outcome.word().to_owned(), (*check).to_owned(), said]);
+    for (word, check, text) in rows {
+        let mut marks = Some((word, check));
+        for line in text::wrap(&text, room) {
+            let (word, check) = marks.take().unwrap_or_default();
+            table.row([word, check, line]);
+        }
     }
-    table.lines()
+    [headline, String::new()].into_iter().chain(table.lines()).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::doctor::{Outcome, Trouble};
-
-    fn findings() -> Vec<Finding> {
-        let trouble =
-            |reason: &str, to_do: &str| Trouble { reason: reason.to_owned(), to_do: to_do.to_owned() };
-        let finding = |check, outcome| Finding { check, outcome };
-        vec![
-            finding("daemon", Outcome::Ok("answers, version 0.1.0".to_owned())),
-            finding(
-                "clock",
-                Outcome::Warning(trouble("nothing keeps the clock right", "switch a time service on")),
-            ),
-            finding("firewall", Outcome::Skipped("rules cannot be read: nft is not installed".to_owned())),
-            finding("state", Outcome::Failed(trouble("it has mode 0755", "`chmod 700` it"))),
-        ]
+fn headline(findings: &[Finding]) -> String {
+    let [failed, warnings, skipped] = ["failed", "warning", "skipped"].map(|word| count(findings, word));
+    let unseen = if skipped > 0 {
+        format!("; {skipped} of {} could not be judged", findings.len())
+    } else {
+        String::new()
+    };
+    match (failed, warnings) {
+        (0, 0) => format!("Nothing is known to be wrong{unseen}."),
+        (0, 1) => format!("1 warning{unseen}."),
+        (0, warnings) => format!("{warnings} warnings{unseen}."),
+        (failed, 0) => format!("{failed} failed{unseen}."),
+        (failed, 1) => format!("{failed} failed, 1 warning{unseen}."),
+        (failed, warnings) => format!("{failed} failed, {warnings} warnings{unseen}."),
     }
+}
 
-    #[test]
-    fn the_worst_stands_first_with_what_to_do() {
-        assert_eq!(
-            lines(findings()),
-            [
-                "failed   state     it has mode 0755. To do: `chmod 700` it",
-                "warning  clock     nothing keeps the clock right. To do: switch a time service on",
-                "skipped  firewall  rules cannot be read: nft is not installed",
-                "ok       daemon    answers, version 0.1.0",
-            ]
-        );
-    }
+/// Outcome, check and text.
+type Row = (String, String, String);
 
-    #[test]
-    fn programs_read_counts_and_checks() {
-        let json = findings_json(&findings());
-        assert_eq!((&json["failed"], &json["warnings"], &json["skipped"]), (&json!(1), &json!(1), &json!(1)));
-        let clock = json!({"check": "clock", "outcome": "warning", "reason": "nothing keeps the clock right", "to_do": "switch a time service on"});
-        assert_eq!(json["checks"][1], clock);
-        assert_eq!(json["checks"][0]["to_do"], json!(null));
+/// Checks that were skipped for one reason share a row: with the daemon down that is most of them.
+fn rows(findings: &[Finding]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut skipped: Vec<(&str, Vec<&str>)> = Vec::new();
+    for Finding { check, outcome } in findings {
+        let row = |what: &str, text: &str| (outcome.word().to_owned(), what.to_owned(), text.to_owned());
+        match outcome {
+            Outcome::Skipped(why) => match skipped.iter_mut().find(|(known, _)| known == why) {
+                Some((_, checks)) => checks.push(check),
+                None => skipped.push((why, vec![check])),
+            },
+            Outcome::Ok(_) | Outcome::Warning(_) | Outcome::Failed(_) => {
+                rows.push(row(check, outcome.reason()))
+            }
+        }
+        if let Some(to_do) = outcome.to_do() {
+            rows.push((String::new(), "to do".to_owned(), to_do.to_owned()));
+        }
     }
+    let place = rows.iter().position(|(word, ..)| word == "ok").unwrap_or(rows.len());
+    let skipped = skipped.into_iter().map(|(why, checks)| {
+        let (what, text) = match &checks[..] {
+            [check] => ((*check).to_owned(), why.to_owned()),
+            checks => (format!("{} checks", checks.len()), format!("{}: {why}", checks.join(", "))),
+        };
+        ("skipped".to_owned(), what, text)
+    });
+    rows.splice(place..place, skipped);
+    rows
 }

@@ -97,7 +97,7 @@ impl Block {
             return Ok(Self::Json(value));
         }
         Ok(Self::Lines(match &answer {
-            Ok(reply) => status_lines(reply, &context.command_line("peers")),
+            Ok(reply) => status_lines(reply, &context.program()),
             Err(sentence) => vec![format!("! {sentence}")],
         }))
     }

@@ -15,10 +15,14 @@ use super::live::{Screen, watch_status};
 use super::text::{self, Table};
 use super::view;
 
-/// Peers that `status` shows, so that it fits a screen of 24 lines with all else.
-const STATUS_PEERS_MAX: usize = 4;
-/// Problems that `status` shows, for the same reason.
-const STATUS_PROBLEMS_MAX: usize = 4;
+/// Lines of a `status`: a screen of 24, less the one where the next command is typed.
+const SCREEN_LINES: usize = 23;
+/// Columns of the same screen.
+const SCREEN_COLUMNS: usize = 80;
+/// Lines of a `status` that problems may take, so that some of the peers are seen beside them.
+const PROBLEM_LINES_MAX: usize = 8;
+/// Characters of a path that are shown, however narrow the screen is.
+const PATH_SHOWN_MIN: usize = 12;
 /// What is passed on for other hosts that `status` shows, so that it fits a line.
 const STATUS_FRONTS_MAX: usize = 2;
 /// Drop reasons that `status` shows, the most frequent first.
@@ -58,7 +62,7 @@ impl Status {
         if context.json() {
             return context.print_json(&view::Status::from(&reply));
         }
-        context.say_all(status_lines(&reply, &context.command_line("peers")))
+        context.say_all(status_lines(&reply, &context.program()))
     }
 }
 
@@ -75,7 +79,7 @@ impl Peers {
             return context.say(format!("no peers yet: `{invite}` prints an invite for the next machine"));
         }
         if !reply.peers.is_empty() {
-            context.say_all(peer_table(&reply.peers.iter().collect::<Vec<_>>(), true))?;
+            context.say_all(peer_table(&reply.peers.iter().collect::<Vec<_>>()))?;
         }
         if !reply.guests.is_empty() {
             context.say("")?;
@@ -90,24 +94,36 @@ fn ask(context: &Context<'_>) -> Result<StatusReply, Failure> {
         .ask(ANSWER_TIMEOUT, async |client| client.status(api::StatusRequest {}).await)?)
 }
 
-/// The screen of `status`; `peers_command` shows what finds no place on it.
-pub(super) fn status_lines(reply: &StatusReply, peers_command: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    for problem in reply.problems.iter().take(STATUS_PROBLEMS_MAX) {
-        lines.push(format!("! {problem}"));
-    }
-    if let Some(more @ 1..) = reply.problems.len().checked_sub(STATUS_PROBLEMS_MAX) {
-        lines.push(format!("! and {more} more: see them with --json"));
-    }
+/// The screen of `status`; `program` is how `hopmesh` is called to tell of the same network what finds no place on it.
+pub(super) fn status_lines(reply: &StatusReply, program: &str) -> Vec<String> {
+    let mut lines = problem_lines(&reply.problems, program);
     if !lines.is_empty() {
         lines.push(String::new());
     }
     lines.extend(summary(reply));
     if !reply.peers.is_empty() {
         lines.push(String::new());
-        // What is passed on takes a line.
-        let room = STATUS_PEERS_MAX - usize::from(!reply.fronts.is_empty());
-        lines.extend(peers_on_status(&reply.peers, room, peers_command));
+        let room = SCREEN_LINES.saturating_sub(lines.len());
+        lines.extend(peers_on_status(&reply.peers, room, program));
+    }
+    lines
+}
+
+/// As many problems as find place, each whole: half of one might leave out what to do.
+fn problem_lines(problems: &[String], program: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (told, problem) in problems.iter().enumerate() {
+        let text = text::wrap(&text::clean(problem), SCREEN_COLUMNS - 2);
+        let is_last = told + 1 == problems.len();
+        // The line that tells of the rest.
+        let room = PROBLEM_LINES_MAX - usize::from(!is_last);
+        if told > 0 && lines.len() + text.len() > room {
+            let more = problems.len() - told;
+            lines.push(format!("! and {more} more: `{program} status --json` has all"));
+            break;
+        }
+        let marks = std::iter::once("! ").chain(std::iter::repeat("  "));
+        lines.extend(marks.zip(text).map(|(mark, line)| format!("{mark}{line}")));
     }
     lines
 }
@@ -220,29 +236,42 @@ fn drops(reply: &StatusReply) -> String {
     said.join(", ")
 }
 
-/// The peers that matter most now, within the screen.
-fn peers_on_status(peers: &[Peer], room: usize, peers_command: &str) -> Vec<String> {
+/// The peers that matter most now, in so many lines.
+fn peers_on_status(peers: &[Peer], room: usize, program: &str) -> Vec<String> {
     let mut shown: Vec<&Peer> = peers.iter().collect();
     shown.sort_by_key(|peer| peer.state);
-    shown.truncate(room);
-    let mut lines = peer_table(&shown, false);
-    if let Some(more @ 1..) = peers.len().checked_sub(room) {
-        lines.push(format!("and {more} more: `{peers_command}`"));
+    // One line has the headings, and another what is left out.
+    let all = peers.len() < room;
+    if !all {
+        shown.truncate(room.saturating_sub(2).max(1));
+    }
+    let mut lines = narrow_peer_table(&shown, usize::MAX);
+    let width = |line: &String| line.chars().count();
+    let excess = lines.iter().map(width).max().unwrap_or(0).saturating_sub(SCREEN_COLUMNS);
+    if excess > 0 {
+        let longest = shown.iter().map(|peer| width(&path(peer.path.as_ref()))).max().unwrap_or(0);
+        lines = narrow_peer_table(&shown, longest.saturating_sub(excess).max(PATH_SHOWN_MIN));
+    }
+    if !all {
+        lines.push(format!("and {} more: `{program} peers`", peers.len() - shown.len()));
     }
     lines
 }
 
-/// A line a peer; with everything that is known, or what fits beside a status.
-fn peer_table(peers: &[&Peer], whole: bool) -> Vec<String> {
-    if !whole {
-        let mut table = Table::with_headings(["NAME", "ADDRESS", "STATE", "PATH", "RTT", "LOSS"]);
-        for peer in peers {
-            let address = peer.addresses.first().cloned().unwrap_or_default();
-            let (path, rtt, loss) = travel(peer.path.as_ref());
-            table.row([peer.name.clone(), address, state(peer), path, rtt, loss]);
-        }
-        return table.lines();
+/// A line a peer, with what fits beside a status; longer paths are cut to so many characters.
+fn narrow_peer_table(peers: &[&Peer], path_length_max: usize) -> Vec<String> {
+    let mut table = Table::with_headings(["NAME", "ADDRESS", "STATE", "PATH", "RTT", "LOSS"]);
+    for peer in peers {
+        let address = peer.addresses.first().cloned().unwrap_or_default();
+        let (path, rtt, loss) = travel(peer.path.as_ref());
+        let path = text::shorten(&path, path_length_max);
+        table.row([peer.name.clone(), address, state(peer), path, rtt, loss]);
     }
+    table.lines()
+}
+
+/// A line a peer, with everything that is known.
+fn peer_table(peers: &[&Peer]) -> Vec<String> {
     let headings = [
         "NAME",
         "ID",

@@ -40,6 +40,40 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     }
 }
 
+/// `text` in lines of at most `width` characters, broken between words. What stands between backquotes is to be copied, and
+/// counts as one word; a word that is longer than a line has one of its own.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let length = |text: &str| text.chars().count();
+    let mut lines: Vec<String> = Vec::new();
+    for word in words(text) {
+        match lines.last_mut() {
+            Some(line) if length(line) + 1 + length(word) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let mut is_quoted = false;
+    let ends = move |c: char| {
+        is_quoted ^= c == '`';
+        c == ' ' && !is_quoted
+    };
+    text.split(ends).filter(|word| !word.is_empty())
+}
+
+/// `text`, or the beginning of it and `…`: at most `length_max` characters.
+pub(super) fn shorten(text: &str, length_max: usize) -> String {
+    match text.char_indices().nth(length_max) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(length_max.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
 /// Milliseconds, as precise as is worth reading: 0.08, 0.8, 12.4, 180.
 pub(super) fn milliseconds(ms: f64) -> String {
     match ms {
@@ -106,6 +140,23 @@ mod tests {
         table.row(["laptop".to_owned(), String::new()]);
         assert_eq!(table.lines(), ["NAME    PATH", "a       direct", "laptop"]);
         assert_eq!(Table::<2>::new().lines(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn lines_break_between_words_and_never_within_a_command() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("one two three", 13), ["one two three"]);
+        assert_eq!(wrap("run `hopmesh leave` then", 10), ["run", "`hopmesh leave`", "then"]);
+        assert_eq!(wrap("überübergrößenträger ist", 8), ["überübergrößenträger", "ist"]);
+        assert_eq!(wrap("  ", 8), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_and_shows_it() {
+        assert_eq!(
+            ["größe", "größen", "größere"].map(|text| shorten(text, 6)),
+            ["größe", "größen", "größe…"]
+        );
     }
 
     #[test]

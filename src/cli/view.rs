@@ -124,6 +124,9 @@ pub(super) struct Peer<'a> {
     rx_packets: u64,
     tx_packets: u64,
     last_handshake_s: Option<f64>,
+    /// Only once it has told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_ahead_s: Option<i64>,
 }
 
 /// How packets travel.
@@ -235,6 +238,7 @@ impl<'a> From<&'a api::Peer> for Peer<'a> {
             rx_packets: peer.rx_packets,
             tx_packets: peer.tx_packets,
             last_handshake_s: peer.last_handshake_s.map(thousandths),
+            clock_ahead_s: peer.clock_ahead_s,
         }
     }
 }

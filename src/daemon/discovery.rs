@@ -185,7 +185,7 @@ impl Driver {
         let is_connected = |peer: &PeerView| peer.state == PeerState::Connected;
         let is_alone = !view.peers.is_empty() && !view.peers.iter().any(is_connected);
         let waits = self.discovery.dht.is_some() && !self.discovery.state.is_entered && is_alone;
-        waits.then(|| "No peer is reached, and the DHT has not answered yet: check that UDP to the internet is allowed, or set `dht.bootstrap`.".to_owned())
+        waits.then(|| "The DHT does not answer either, by which members find each other: allow UDP to the internet, or name a DHT node by `dht.bootstrap`.".to_owned())
     }
 
     /// How it goes with the DHT, for people.

@@ -4,6 +4,7 @@
 //! the Node, and then `pump` carries out what the Node wants until it waits. A write of state is done before the
 //! next output is taken, so what follows it may depend on it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -48,8 +49,9 @@ use crate::metrics::Tally;
 use crate::reach::stun::Budget;
 use crate::store::StateDirectory;
 
-/// How often the wall clock is told to the Node: only credentials and invites depend on it.
-const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(60);
+/// How often the wall clock is told to the Node, besides at every command: a clock that was set right is to count before
+/// people wonder, and only credentials and invites depend on it.
+const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(10);
 /// Messages of the worker that are taken before the Node's outputs are carried out.
 const SLOW_BATCH: usize = 64;
 
@@ -117,7 +119,8 @@ pub(super) struct Driver {
     socket: PathBuf,
     pub(super) started: Instant,
     pub(super) advertised: Vec<Candidate>,
-    disk_problem: Option<String>,
+    /// What of the state is not on the disk as it should be, and why.
+    unwritten: BTreeMap<overlay::state::StateFile, String>,
     pub(super) host_problem: Option<String>,
 }
 
@@ -277,7 +280,7 @@ impl Driver {
             socket,
             started: now,
             advertised: advertised(settings),
-            disk_problem: None,
+            unwritten: BTreeMap::new(),
             host_problem: None,
         })
     }
@@ -380,11 +383,13 @@ impl Driver {
                 Output::Persist { file, bytes, ticket } => {
                     let written = state::write(&self.directory, file, &bytes);
                     self.node.handle_persisted(ticket, written.is_ok(), clock::now());
-                    self.disk_problem =
-                        written.as_ref().err().map(|e| format!("State cannot be written: {e}."));
-                    if let Err(error) = written {
-                        tracing::error!("{error}");
-                        self.write_failure = Some(error.to_string());
+                    match written {
+                        Ok(()) => drop(self.unwritten.remove(&file)),
+                        Err(error) => {
+                            tracing::error!("{error}");
+                            self.write_failure = Some(error.to_string());
+                            self.unwritten.insert(file, error.to_string());
+                        }
                     }
                 }
                 Output::PingDone { ticket, outcome } => self.ping_done(ticket, outcome),
@@ -491,15 +496,26 @@ impl Driver {
 
     /// One sentence for each thing that is wrong and that the Node does not know.
     pub(super) fn problems(&self, view: &View) -> Vec<String> {
-        let here = [&self.disk_problem, &self.host_problem, &self.dht_problem(view)];
-        let known = here.into_iter().flatten().cloned();
-        known
+        let here = [self.disk_problem(), self.host_problem.clone(), self.dht_problem(view)];
+        here.into_iter()
+            .flatten()
             .chain(self.service_problems())
             .chain(self.names.problems())
             .chain(self.routes.problem.clone())
             .chain(self.exporter.problem())
             .chain(self.reload.problem())
             .collect()
+    }
+
+    fn disk_problem(&self) -> Option<String> {
+        let (_, why) = self.unwritten.first_key_value()?;
+        let others = match self.unwritten.len() {
+            1 => String::new(),
+            all => format!(", nor can {} other files", all - 1),
+        };
+        Some(format!(
+            "State cannot be written{others}: {why}. It is tried again every few seconds; until then a restart forgets what is new."
+        ))
     }
 
     fn ready(&mut self, is_new: bool) -> Ready {

@@ -22,7 +22,7 @@ impl Driver {
             netlink.routes().await?.into_iter().filter(clash).map(|r| r.to_string()).collect();
         if !clashes.is_empty() {
             let problem = format!(
-                "The network's range {} overlaps with routes of this machine ({}): some addresses on one side cannot be reached.",
+                "The network's range {} overlaps with routes of this machine ({}): some addresses on one side cannot be reached. Renumber that side, or found the network anew with another `network.ipv4_range`.",
                 own.ipv4.trunc(),
                 clashes.join(", ")
             );
@@ -32,7 +32,7 @@ impl Driver {
         let applied =
             netlink.configure(&self.interface, &interface_addresses(&own), &[], self.mtu, true).await?;
         if !applied.ipv6 {
-            let problem = "This machine has IPv6 switched off: the mesh is reached by IPv4 only.";
+            let problem = "This machine has IPv6 switched off: the mesh is reached by IPv4 only. To have both, `sysctl net.ipv6.conf.all.disable_ipv6=0` and start the node again.";
             tracing::warn!("{problem}");
             self.host_problem.get_or_insert(problem.to_owned());
         }
@@ -56,7 +56,9 @@ impl Driver {
     pub(super) async fn readdress_host(&mut self, netlink: &Netlink) {
         let addresses = interface_addresses(&self.own());
         if let Err(error) = netlink.replace_addresses(&self.interface, &addresses, &[]).await {
-            let problem = format!("The interface could not be given its new addresses: {error}.");
+            let problem = format!(
+                "The interface could not be given its new addresses: {error}. Start the node again, which tries it anew."
+            );
             tracing::error!("{problem}");
             self.host_problem = Some(problem);
         }

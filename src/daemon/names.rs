@@ -136,7 +136,7 @@ impl Names {
         self.problem = None;
         if plan.servers.is_empty() {
             self.problem =
-                Some("The host cannot ask us for names: they are answered nowhere at port 53.".to_owned());
+                Some("The host cannot ask us for names: they are answered nowhere at port 53, which is what resolvers ask. Have port 53 in `dns.listen`.".to_owned());
         } else if let Err(error) = resolver.apply(&plan, state).await {
             self.problem = Some(format!("The host does not ask us for names: {error}."));
         }

@@ -131,6 +131,7 @@ fn peer(view: &PeerView, outside: &Outside) -> api::Peer {
         rx_packets: view.rx_packets,
         tx_packets: view.tx_packets,
         last_handshake_s: view.last_handshake.map(|age| age.as_secs_f64()),
+        clock_ahead_s: view.clock_ahead_s,
     }
 }
 

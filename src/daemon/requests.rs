@@ -26,6 +26,7 @@ impl Driver {
     /// Carries out one command; the answers of some come later.
     pub(super) fn take_request(&mut self, request: Request) {
         let Request { command, reply } = request;
+        self.node.handle_wall_clock(clock::unix_s(), clock::now());
         let answer = match command {
             Command::Status => Ok(Reply::Status(Box::new(self.status()))),
             Command::Invite { node_name, address, role, expires, services } => {
@@ -213,6 +214,7 @@ pub(super) fn refusal(error: &CommandError) -> Refusal {
         CommandError::NotAdmin
         | CommandError::NotRoot
         | CommandError::Revoked
+        | CommandError::Clock
         | CommandError::NameTaken(_)
         | CommandError::Address(_)
         | CommandError::Ipv6(..)

@@ -7,10 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use overlay::{HealthCheck, Publication, PublishError, Sharing, Standing, Target, Zone};
+use overlay::{HealthCheck, Publication, PublishError, Sharing, Target, Zone};
 use tokio::sync::broadcast;
+use wire::Name;
 use wire::service::Version;
-use wire::{Name, NodeId};
 
 use super::driver::Driver;
 use super::requests::refusal;
@@ -197,39 +197,20 @@ impl Driver {
         self.pump();
     }
 
-    /// One sentence for each publication that does not count.
+    /// One sentence for each service of the configuration that could not be published, and for each that is not passed on to its target;
+    /// of names that are others' the Node tells.
     pub(super) fn service_problems(&self) -> Vec<String> {
-        let mut problems: Vec<String> =
-            self.services.failed.iter().map(|(_, problem)| problem.clone()).collect();
-        problems.extend(self.services.fronts.views().filter_map(|front| {
+        let failed = self.services.failed.iter().map(|(_, problem)| problem.clone());
+        let fronts = self.services.fronts.views().filter_map(|front| {
             let problem = front.problem?;
             Some(format!("Service {} is not passed on to {}: {problem}.", front.name, front.target))
-        }));
-        let names: BTreeSet<&Name> = self.node.publications().map(|ours| &ours.name).collect();
-        for name in names {
-            match self.node.standing(name) {
-                Standing::Taken(holder) => problems.push(format!(
-                    "Service {name} is not published here: the name belongs to {}, which would have to share it.",
-                    self.called(&holder)
-                )),
-                Standing::NodeName(_) => problems.push(format!(
-                    "Service {name} is not published: a machine of the network has that name; choose another."
-                )),
-                Standing::Waiting | Standing::Held | Standing::Shared(_) => {}
-            }
-        }
-        problems
+        });
+        failed.chain(fronts).collect()
     }
 
     fn target(&self, (name, version): &Identity) -> Option<&Target> {
         let mut ours = self.node.publications();
         ours.find(|ours| (&ours.name, &ours.version) == (name, version))?.target.as_ref()
-    }
-
-    fn called(&self, node: &NodeId) -> String {
-        let zone = self.node.zone();
-        let name = zone.nodes.iter().find(|(_, known)| known.node == *node).map(|(name, _)| name.to_string());
-        name.unwrap_or_else(|| node.to_string())
     }
 
     fn mesh_addresses(&self) -> [IpAddr; 2] {

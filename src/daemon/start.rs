@@ -48,8 +48,7 @@ pub(super) async fn start(params: LaunchParams, on_progress: &mut dyn FnMut(&Pro
     };
     check_invite(&params, invite.as_ref())?;
     let paths = paths_of(&params, invite.as_ref().map(|invite| invite.network_name.as_str()));
-    let directory = StateDirectory::open(&paths.state_dir)?;
-    restore_host(&directory).await;
+    let directory = open(&paths).await?;
     let loaded = state::load(&directory)?;
     if let Some(loaded) = &loaded {
         check_membership(&params, loaded, invite.as_ref())?;
@@ -112,10 +111,13 @@ pub(super) async fn start(params: LaunchParams, on_progress: &mut dyn FnMut(&Pro
     })
 }
 
-/// Undoes what a run that was killed has left on the host.
-async fn restore_host(directory: &StateDirectory) {
-    names::restore_host(directory).await;
-    routes::restore_host(directory).await;
+/// The state directory, if this version may use it, and the host as it was before a run that was killed.
+async fn open(paths: &Paths) -> Result<StateDirectory> {
+    let directory = StateDirectory::open(&paths.state_dir)?;
+    directory.refuse_later()?;
+    names::restore_host(&directory).await;
+    routes::restore_host(&directory).await;
+    Ok(directory)
 }
 
 fn check_invite(params: &LaunchParams, invite: Option<&Invite>) -> Result<()> {

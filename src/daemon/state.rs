@@ -132,7 +132,7 @@ pub(super) fn load_identity(directory: &StateDirectory) -> Result<Option<Identit
 
 fn unreadable(directory: &StateDirectory, file: &str, error: StateError) -> anyhow::Error {
     anyhow!(
-        "{}/{file}.state cannot be used: {error}; restore it from a backup, or `hopmesh leave --force` and join again",
+        "{}/{file}.state cannot be used: {error}; if a later version of Hopmesh was here, install that one again, else restore it from a backup, or `hopmesh leave --force` and join again",
         directory.path().display()
     )
 }
@@ -216,92 +216,4 @@ pub(super) fn save_dht(directory: &StateDirectory, contacts: &[SocketAddrV4]) ->
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs::OpenOptions;
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    use std::path::Path;
-
-    use super::*;
-
-    /// A directory with every file in it.
-    fn member(directory: &StateDirectory) {
-        let identity = Identity::generate([1; 32]);
-        let (range, name) = ("10.7.0.0/24".parse().unwrap(), |name: &str| name.parse().unwrap());
-        let network = overlay::found(name("home"), name("a"), range, &identity, 1_700_000_000, [2; 32]);
-        let put = |file, bytes: &[u8]| write(directory, file, bytes).unwrap();
-        put(state::StateFile::Identity, &identity.encode());
-        put(state::StateFile::Network, &network.encode());
-        put(state::StateFile::Invites, &state::encode_invites(&vec![]));
-        put(state::StateFile::Records, &state::encode_records([].iter()));
-        put(state::StateFile::Contacts, &state::encode_contacts(&vec![]));
-        put(state::StateFile::Services, &state::encode_services(&vec![]));
-        put(state::StateFile::Guests, &state::encode_guests(&vec![]));
-        put(state::StateFile::Leases, &state::encode_leases(&Leases::default()));
-        let (prefix, behind) = ("10.50.1.0/24".parse().unwrap(), "192.168.1.0/24".parse().ok());
-        save_offers(directory, &vec![RouteOffer { prefix, behind, is_masqueraded: true }]).unwrap();
-        save_port(directory, 41_820).unwrap();
-        let place = Candidate::new("192.0.2.9:51820".parse().unwrap()).unwrap();
-        save_places(directory, &vec![(GuestKey([1; 32]), place)]).unwrap();
-        save_dht(directory, &["192.0.2.1:6881".parse().unwrap()]).unwrap();
-    }
-
-    /// As a disk may have left it, with the rights that it had.
-    fn put(path: &Path, bytes: &[u8]) {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
-        file.write_all(bytes).unwrap();
-    }
-
-    #[test]
-    fn a_file_cut_at_any_length_is_done_without_or_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let directory = StateDirectory::open(&folder.path().join("state")).unwrap();
-        member(&directory);
-        assert!(load(&directory).unwrap().is_some());
-        let all = [
-            state::StateFile::Identity,
-            state::StateFile::Network,
-            state::StateFile::Invites,
-            state::StateFile::Records,
-            state::StateFile::Contacts,
-            state::StateFile::Services,
-            state::StateFile::Guests,
-            state::StateFile::Leases,
-        ];
-        for stored in all.map(store_file).into_iter().chain([OFFERS, LISTEN, DHT]) {
-            let path = stored.path_in(directory.path());
-            let whole = std::fs::read(&path).unwrap();
-            for length in 0..whole.len() {
-                put(&path, &whole[..length]);
-                let (port, dht) = (load_port(&directory), load_dht(&directory));
-                match load(&directory) {
-                    Ok(loaded) => assert!(loaded.is_some(), "{} of {length} bytes", path.display()),
-                    Err(error) => {
-                        let said = error.to_string();
-                        assert!(said.contains(&path.display().to_string()), "{length}: {said}");
-                        assert!(said.contains("backup"), "it says what to do: {said}");
-                        assert_eq!(std::fs::read(&path).unwrap(), whole[..length], "nothing is lost");
-                    }
-                }
-                assert!(path != LISTEN.path_in(directory.path()) || port.is_none());
-                assert!(path != DHT.path_in(directory.path()) || dht.is_empty());
-            }
-            put(&path, &whole);
-        }
-        assert!(load(&directory).unwrap().is_some());
-    }
-
-    #[test]
-    fn a_few_nodes_of_the_dht_are_there_again_after_a_restart() {
-        let folder = tempfile::tempdir().unwrap();
-        let directory = StateDirectory::open(&folder.path().join("state")).unwrap();
-        assert_eq!(load_dht(&directory), []);
-        let all: Vec<SocketAddrV4> =
-            (1..=9).map(|n| SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, n), 6880 + u16::from(n))).collect();
-        save_dht(&directory, &all).unwrap();
-        assert_eq!(load_dht(&directory), all[..DHT_CONTACTS_MAX]);
-        directory.write(DHT, &[1, 2, 3, 4, 0, 0, 192, 0, 2, 1, 1, 1, 7]).unwrap();
-        assert_eq!(load_dht(&directory), ["192.0.2.1:257".parse().unwrap()]);
-    }
-}
+mod tests;

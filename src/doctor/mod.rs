@@ -29,6 +29,8 @@ use crate::paths::Paths;
 pub struct Surroundings {
     /// The network that is meant.
     pub network: String,
+    /// How the command is called for it: `hopmesh`, with `--network` where it is not the usual one.
+    pub program: String,
     /// Where its files are.
     pub paths: Paths,
     /// The configuration, or why it cannot be told.

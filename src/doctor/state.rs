@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use super::{Outcome, Surroundings};
 use crate::io::host::effective_uid;
 use crate::io::inspect;
-use crate::store::{self, Found};
+use crate::store::{self, Damage, Found};
 
 /// Bytes below which the disk is as good as full: the largest files need some MB.
 const FREE_SPACE_LEAST: u64 = 64 << 20;
@@ -102,6 +102,10 @@ fn judge(facts: &Facts) -> Outcome {
 fn judge_file(path: &str, name: &str, file: &Found) -> Option<Outcome> {
     match file {
         Found::Whole => None,
+        Found::Damaged(Damage::Later) => Some(Outcome::failed(
+            format!("{path}/{name} was written by a later version of Hopmesh"),
+            "install that version again; this one does not start with it",
+        )),
         Found::Damaged(damage) => Some(Outcome::failed(
             format!("{path}/{name} is damaged: {damage}"),
             "restart the daemon: it sets the file aside, or says that only a backup helps",
@@ -128,7 +132,6 @@ fn judge_file(path: &str, name: &str, file: &Found) -> Option<Outcome> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Damage;
 
     fn facts(mode: u32, files: &[(&str, Found)]) -> Facts {
         let files = files.iter().map(|(name, found)| ((*name).to_owned(), found.clone())).collect();
@@ -154,6 +157,7 @@ mod tests {
         assert!(full.word() == "warning" && full.reason().contains("3 MB"), "{full:?}");
         for (found, word) in [
             (Found::Damaged(Damage::Truncated), "failed"),
+            (Found::Damaged(Damage::Later), "failed"),
             (Found::Exposed(0o644), "failed"),
             (Found::Unreadable("input/output error".to_owned()), "failed"),
             (Found::SetAside, "warning"),

@@ -27,13 +27,16 @@ pub enum DnsBindError {
         address: SocketAddr,
     },
     /// The port is a privileged one.
-    #[error("names are not answered at {address}: the port needs root or CAP_NET_BIND_SERVICE")]
+    #[error(
+        "names are not answered at {address}: the port needs CAP_NET_BIND_SERVICE. \
+             Run hopmesh as the service that `hopmesh service install` makes, or as root"
+    )]
     NotPermitted {
         /// Where.
         address: SocketAddr,
     },
     /// Anything else the system said.
-    #[error("names are not answered at {address}: {error}")]
+    #[error("names are not answered at {address}: {error}. See whether `dns.listen` is right")]
     Os {
         /// Where.
         address: SocketAddr,

@@ -62,6 +62,7 @@ fn peer(view: &View, number: u64) -> PeerView {
         rx_packets: 3,
         tx_packets: 4,
         last_handshake: Some(Duration::from_secs(9)),
+        clock_ahead_s: None,
     }
 }
 

@@ -91,6 +91,24 @@ impl StateDirectory {
         &self.path
     }
 
+    /// Refuses a directory with files of a later version, before anything in it is written or set aside: they are whole, and
+    /// nobody but that version can read them.
+    ///
+    /// # Errors
+    /// [`StoreError::Later`], or the system's own.
+    pub fn refuse_later(&self) -> Result<(), StoreError> {
+        for name in self.names()?.into_iter().filter(|name| name.ends_with(EXTENSION)) {
+            let path = self.path.join(name);
+            let mut beginning = [0; frame::BEGINNING_SIZE];
+            let read = File::open(&path).and_then(|mut file| read_up_to(&mut file, &mut beginning));
+            // Whoever needs a file that cannot be read says so.
+            if read.is_ok_and(|length| frame::is_later(&beginning[..length])) {
+                return Err(StoreError::Later { path });
+            }
+        }
+        Ok(())
+    }
+
     /// What was last written to `file`; `None` when nothing was.
     ///
     /// # Errors

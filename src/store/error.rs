@@ -42,7 +42,7 @@ pub enum StoreError {
         precaution: Precaution,
     },
     /// It cannot be written to: permissions, or a read-only file system.
-    #[error("{} is not writable: {source}; run hopmesh with sudo, or give another --state-dir", .path.display())]
+    #[error("{} is not writable: {source}; {}", .path.display(), unlock(.source))]
     Unwritable {
         /// The directory or file.
         path: PathBuf,
@@ -65,6 +65,12 @@ pub enum StoreError {
         /// Whether only a backup can bring it back.
         is_precious: bool,
     },
+    /// A later version of Hopmesh has been here.
+    #[error("{} was written by a later version of Hopmesh: install that one again, or a later one still; nothing was changed", .path.display())]
+    Later {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file that only a backup can bring back is not set aside.
     #[error("{} holds what only a backup can bring back, and is not set aside", .path.display())]
     Precious {
@@ -80,7 +86,7 @@ pub enum StoreError {
         size: usize,
     },
     /// Anything else the system said.
-    #[error("cannot use {}: {source}", .path.display())]
+    #[error("cannot use {}: {source}; `dmesg` may say why", .path.display())]
     Os {
         /// The directory or file.
         path: PathBuf,
@@ -112,6 +118,14 @@ fn advice(is_precious: bool) -> &'static str {
         "restore it from a backup, or run `hopmesh leave --force` and join again with a new invite"
     } else {
         "move it away, and hopmesh makes a new one"
+    }
+}
+
+fn unlock(source: &io::Error) -> &'static str {
+    if source.kind() == io::ErrorKind::ReadOnlyFilesystem {
+        "mount it writable again (`mount -o remount,rw`), and see by `dmesg` whether the disk is damaged"
+    } else {
+        "run hopmesh with sudo, or give another --state-dir"
     }
 }
 

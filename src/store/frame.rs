@@ -12,6 +12,10 @@ use zeroize::Zeroizing;
 use super::{CONTENT_SIZE_MAX, StateFile};
 
 const MAGIC: &[u8; 8] = b"HOPMESH1";
+/// What files of every version begin with; a digit follows that no later version than this one has.
+const MAGIC_OF_ALL: &[u8; 7] = b"HOPMESH";
+/// Bytes by which versions are told apart.
+pub(super) const BEGINNING_SIZE: usize = MAGIC.len();
 const DIGEST_SIZE: usize = 32;
 const LENGTH_SIZE: usize = 4;
 /// No frame is longer, in bytes.
@@ -27,8 +31,11 @@ pub enum Damage {
     #[error("there are bytes behind its end")]
     Trailing,
     /// It does not begin as a file of Hopmesh does.
-    #[error("it is no file of this version of Hopmesh, or its beginning is damaged")]
+    #[error("it is no file of Hopmesh, or its beginning is damaged")]
     Magic,
+    /// It begins as a file of another version does, which is never an earlier one: this is the first.
+    #[error("it is a file of a later version of Hopmesh, or its beginning is damaged")]
+    Later,
     /// It is the file of another name.
     #[error("it is another state file under this name, or its beginning is damaged")]
     Name,
@@ -53,7 +60,7 @@ pub(super) fn open(file: StateFile, frame: &[u8]) -> Result<Zeroizing<Vec<u8>>, 
 /// As [`open`], for a name that comes from the disk.
 pub(super) fn open_named(name: &[u8], frame: &[u8]) -> Result<Zeroizing<Vec<u8>>, Damage> {
     let length = u8::try_from(name.len()).map_err(|_| Damage::Name)?;
-    let rest = strip(frame, MAGIC, Damage::Magic)?;
+    let rest = strip(frame, MAGIC, if is_later(frame) { Damage::Later } else { Damage::Magic })?;
     let rest = strip(rest, &[length], Damage::Name)?;
     let rest = strip(rest, name, Damage::Name)?;
     let (length, rest) = rest.split_first_chunk::<LENGTH_SIZE>().ok_or(Damage::Truncated)?;
@@ -83,6 +90,12 @@ fn digest(front: &[u8], content: &[u8]) -> [u8; DIGEST_SIZE] {
     context.update(front);
     context.update(content);
     context.finish().as_ref().try_into().expect("SHA-256 gives 32 bytes")
+}
+
+/// Whether a file begins as one of a later version does.
+pub(super) fn is_later(frame: &[u8]) -> bool {
+    let digit = frame.strip_prefix(MAGIC_OF_ALL).and_then(<[u8]>::first);
+    digit.is_some_and(|digit| (b'2'..=b'9').contains(digit))
 }
 
 /// What is behind `expected` in `bytes`; a beginning of `expected` is one cut short, anything else is `otherwise`.
@@ -129,6 +142,15 @@ mod tests {
                 assert!(open(FILE, &flipped).is_err(), "bit {bit} of byte {i}");
             }
         }
+    }
+
+    #[test]
+    fn a_file_of_a_later_version_is_called_so() {
+        let later = |digit| [&b"HOPMESH"[..], &[digit], b"whatever comes then"].concat();
+        assert_eq!(open(FILE, &later(b'2')), Err(Damage::Later));
+        assert_eq!(open(FILE, &later(b'9')), Err(Damage::Later));
+        assert_eq!(open(FILE, &later(b'0')), Err(Damage::Magic));
+        assert_eq!(open(FILE, &later(b'x')), Err(Damage::Magic));
     }
 
     #[test]

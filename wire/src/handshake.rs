@@ -69,6 +69,9 @@ pub enum ResponsePayload {
         /// ([`crate::Chain::encode_without_root`]).
         #[n(2)]
         chain: ByteVec,
+        /// The responder's clock, seconds since 1970: only to tell people whose clock is wrong.
+        #[n(3)]
+        unix_s: u64,
     },
     /// The responder knows who asks and does not want a session.
     #[n(1)]
@@ -113,11 +116,12 @@ mod tests {
         assert_eq!(cbor::decode(&cbor::encode(&initiation)), Ok(initiation));
         let observed = crate::Candidate::new("192.0.2.1:5".parse().unwrap());
         for payload in [
-            ResponsePayload::Accepted { suite: Suite::Aes256Gcm, observed, chain: vec![3].into() },
+            ResponsePayload::Accepted { suite: Suite::Aes256Gcm, observed, chain: vec![3].into(), unix_s: 7 },
             ResponsePayload::Accepted {
                 suite: Suite::ChaCha20Poly1305,
                 observed: None,
                 chain: vec![].into(),
+                unix_s: 0,
             },
             ResponsePayload::Refused { refusal: Refusal::Expired, unix_s: 9 },
         ] {

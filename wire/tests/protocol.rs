@@ -370,6 +370,7 @@ fn example_payloads() -> Vec<(&'static str, Vec<u8>)> {
         suite: Suite::ChaCha20Poly1305,
         observed,
         chain: vec![1].into(),
+        unix_s: 100,
     };
     let refused = ResponsePayload::Refused { refusal: handshake::Refusal::Expired, unix_s: 100 };
     let request = enrolment::Request {

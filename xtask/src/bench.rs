@@ -5,7 +5,7 @@ use crate::privilege::Privilege;
 use crate::process::{Failure, announce, build_hopmesh, cargo, run, words};
 
 /// Runs the benchmarks of the crates, then `netns-tests/bench` with these arguments; that alone when the first of them
-/// is `hop`, `paths` or `names`.
+/// is `hop`, `start`, `paths` or `names`.
 ///
 /// # Errors
 /// When anything cannot be built or run.
@@ -28,6 +28,9 @@ pub(crate) fn run_all(arguments: &[String]) -> Result<(), Failure> {
             "--example",
             "forwarder",
         ]))?;
+        return in_namespaces("bench", arguments, privilege);
+    }
+    if arguments.first().is_some_and(|first| first == "start") {
         return in_namespaces("bench", arguments, privilege);
     }
     let mut alone = cargo(["bench", "--locked", "--workspace", "--exclude", "hopmesh-netns-tests"]);

@@ -25,6 +25,7 @@ Usage: cargo xtask COMMAND
                      RING is any of lint, unit, sim, netns
   bench [ARGUMENTS]  runs the benchmarks, and Hopmesh beside the tunnels of others;
                      `bench hop`: what a hop costs beside a plain forwarder;
+                     `bench start`: how long a node takes until it is up;
                      `bench paths`: what paths between machines behind NATs cost;
                      `bench names`: how soon a published name is answered everywhere
   deb [--profile P]  builds the Debian package and prints its path; P is `release` unless said

@@ -8,7 +8,7 @@ use crate::privilege::Privilege;
 use crate::process::{Failure, announce, run};
 
 /// What the labs of `netns-tests`, and tests with programs of others, need besides what every Debian has.
-const PACKAGES: [&str; 32] = [
+const PACKAGES: [&str; 33] = [
     "bind9-dnsutils",
     // The browser without its windows, in which the page of `hopmesh web` is tried: 64 MB.
     "chromium-headless-shell",
@@ -20,6 +20,8 @@ const PACKAGES: [&str; 32] = [
     "debootstrap",
     "dnsperf",
     "ethtool",
+    // Its library gives a daemon a clock of its own.
+    "faketime",
     "fastd",
     // Its completions are tried, and those of zsh.
     "fish",

@@ -358,7 +358,7 @@ fn handshakes(observed: Option<Candidate>) -> Vec<Seed> {
         chain: world::member_chain().encode().into(),
     };
     let chain = world::admin_chain().encode().into();
-    let accepted = ResponsePayload::Accepted { suite: Suite::Aes256Gcm, observed, chain };
+    let accepted = ResponsePayload::Accepted { suite: Suite::Aes256Gcm, observed, chain, unix_s: 9 };
     let refused = ResponsePayload::Refused { refusal: handshake::Refusal::Expired, unix_s: 9 };
     vec![
         ("handshake", "initiation", cbor::encode(&initiation)),

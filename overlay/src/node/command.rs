@@ -90,6 +90,11 @@ pub enum CommandError {
         "the machine's credential has no room for more: take service names, tags or prefixes from it first"
     )]
     TooLong,
+    /// What would be signed now would be dated wrongly.
+    #[error(
+        "by this machine's clock its own credentials are out of date, so what it signed now would be refused: set the clock, or see `hopmesh status`"
+    )]
+    Clock,
     /// The node is ourselves.
     #[error("{0} is this machine itself")]
     Oneself(Name),
@@ -149,6 +154,7 @@ impl Node {
     /// [`CommandError`]; nothing has changed then.
     pub fn invite(&mut self, request: &InviteRequest, now: Instant) -> Result<Invite, CommandError> {
         self.must_be_admin()?;
+        self.must_know_the_time(now)?;
         if request.role == InviteRole::Admin && self.members.network.root.is_none() {
             return Err(CommandError::NotRoot);
         }
@@ -214,6 +220,11 @@ impl Node {
             return Err(CommandError::Revoked);
         }
         if self.members.own().claims().roles.admin { Ok(()) } else { Err(CommandError::NotAdmin) }
+    }
+
+    /// Nothing with a date is signed while our own credentials have the wrong one: whoever got it would be locked out.
+    pub(super) fn must_know_the_time(&self, now: Instant) -> Result<(), CommandError> {
+        self.members.own().check_dates(self.unix_s(now)).map_err(|_| CommandError::Clock)
     }
 
     pub(super) fn ipv4_wish(&self, address: IpAddr) -> Result<Ipv4Addr, CommandError> {
@@ -292,6 +303,7 @@ impl Node {
         now: Instant,
     ) -> Result<Selected, CommandError> {
         self.must_be_admin()?;
+        self.must_know_the_time(now)?;
         let selected = self.select(selector)?;
         let wish = self.ipv4_wish(address)?;
         let no_such = || CommandError::NoSuchNode(selector.to_owned());
@@ -315,6 +327,7 @@ impl Node {
         now: Instant,
     ) -> Result<Selected, CommandError> {
         self.must_be_admin()?;
+        self.must_know_the_time(now)?;
         self.check_delegation(&services)?;
         let (selected, mut claims) = self.select_claims(selector)?;
         if claims.services != services {
@@ -344,6 +357,8 @@ impl Node {
         claims.serial = claims.serial.max(old.serial + 1);
         // With a clock that runs ahead, everybody would be locked out once it is set right.
         claims.not_before_s = claims.not_before_s.min(old.not_before_s);
+        // With one that is behind, they would be at once.
+        claims.expires_s = claims.expires_s.max(old.expires_s);
         claims.prefixes.clone_from(&old.prefixes);
         claims.tags.clone_from(&old.tags);
         claims.services.clone_from(&old.services);

@@ -3,7 +3,7 @@
 //! A message that is refused changes no state: everything is read and judged before the first field is written.
 
 use super::reach::is_private;
-use super::{Event, Node, Output};
+use super::{ClockReading, Event, Node, Output};
 use crate::door::{Admission, Knock};
 use crate::drops::DropReason;
 use crate::limits::{COOKIE_LIFE, COOKIES_PER_ATTEMPT_MAX, EARLIER_IN_USE_AFTER, EARLIER_TRIED, KNOCK_AFTER};
@@ -27,7 +27,7 @@ use wire::{Chain, NetworkSecret, NodeId, cbor};
 const TIMESTAMP_MS_BITS: u32 = 42;
 /// What a response is longer than the responder's credentials: header, ephemeral key, tag, MACs, and the payload's other
 /// fields with an IPv6 address among them.
-const RESPONSE_OVERHEAD: usize = 12 + 32 + 16 + 2 * MAC_LENGTH + 28;
+const RESPONSE_OVERHEAD: usize = 12 + 32 + 16 + 2 * MAC_LENGTH + 37;
 
 impl Node {
     /// Sends an initiation to every address where a peer may be.
@@ -181,12 +181,14 @@ impl Node {
         self.learn_chain(chain.clone());
         let peer = self.ensure_peer(node, noise_key, now).ok_or(DropReason::HandshakeFlood)?;
         peer.highest_timestamp = payload.timestamp;
+        peer.clock = Some(ClockReading { unix_s: payload.unix_s, at: now });
         peer.epoch = Some(secret.epoch());
         let position = peer.position;
         let local_index = self.indices.reserve(node, &mut self.random).ok_or(DropReason::HandshakeFlood)?;
         let suite = choose_suite(&self.suites, &payload.suites);
         let own = self.members.own().encode_without_root().into();
-        let answer = ResponsePayload::Accepted { suite, observed: remote.candidate(), chain: own };
+        let unix_s = self.unix_s(now);
+        let answer = ResponsePayload::Accepted { suite, observed: remote.candidate(), chain: own, unix_s };
         let indices = (local_index, initiation.sender);
         let answered = self.write_answer(&mut handshake, &answer, indices, &keys);
         let (Ok(bytes), Ok(raw)) = (answered, handshake.finish()) else {
@@ -291,13 +293,13 @@ impl Node {
         now: Instant,
     ) -> Result<Suite, DropReason> {
         let payload: ResponsePayload = cbor::decode(payload).map_err(|_| DropReason::Handshake)?;
-        let (suite, bytes) = match payload {
-            ResponsePayload::Accepted { suite, chain, observed } => {
+        let (suite, bytes, unix_s) = match payload {
+            ResponsePayload::Accepted { suite, chain, observed, unix_s } => {
                 self.take_observation(node, remote, observed, now);
-                (suite, chain)
+                (suite, chain, unix_s)
             }
             ResponsePayload::Refused { refusal, unix_s } => {
-                self.note_refusal(node, refusal, unix_s);
+                self.note_refusal(node, refusal, ClockReading { unix_s, at: now });
                 return Err(DropReason::Handshake);
             }
         };
@@ -313,14 +315,17 @@ impl Node {
             Some(Refusal::Revoked) => return Err(DropReason::Revoked),
             Some(Refusal::Expired | Refusal::NotYetValid) => return Err(DropReason::Credential),
         }
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.clock = Some(ClockReading { unix_s, at: now });
+        }
         self.learn_chain(chain);
         Ok(suite)
     }
 
-    fn note_refusal(&mut self, node: NodeId, refusal: Refusal, unix_s: u64) {
+    fn note_refusal(&mut self, node: NodeId, refusal: Refusal, clock: ClockReading) {
         let Some(peer) = self.peers.get_mut(&node) else { return };
-        let is_news = peer.refusal.is_none_or(|(known, _)| known != refusal);
-        peer.refusal = Some((refusal, unix_s));
+        let is_news = peer.refusal != Some(refusal);
+        (peer.refusal, peer.clock) = (Some(refusal), Some(clock));
         if is_news {
             let name = self.name_of(&node);
             self.outputs.push_back(Output::Event(Event::RefusedBy(name, refusal)));

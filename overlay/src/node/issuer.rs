@@ -223,6 +223,7 @@ impl Node {
         if self.unix_s(now) >= issued.expires_s {
             return Err(Refusal::Expired);
         }
+        self.must_know_the_time(now).map_err(|_| Refusal::Unable)?;
         let name = self.name_for(issued.name.as_ref(), joiner)?;
         let address = self.free_address(issued.address(), Some(invite)).map_err(|_| Refusal::AddressTaken)?;
         let admin = issued.role == InviteRole::Admin;
@@ -262,6 +263,7 @@ impl Node {
     /// Queues a write of the invites; its ticket.
     pub(super) fn persist_invites(&mut self) -> u64 {
         self.tables_are_old = true;
+        self.unwritten.invites = None;
         self.persist(StateFile::Invites, encode_invites(&self.invites))
     }
 

@@ -1,5 +1,6 @@
 //! Tests of the Node through its public API, over a wire in memory.
 
+mod clock;
 mod command;
 mod confirmation;
 mod discovery;
@@ -21,4 +22,5 @@ mod session;
 mod share;
 mod staged;
 mod stream;
+mod version;
 mod vouch;

@@ -47,6 +47,9 @@ impl Node {
         if self.unwritten.network.is_some_and(|at| now >= at) {
             self.persist_network();
         }
+        if self.unwritten.invites.is_some_and(|at| now >= at) {
+            self.persist_invites();
+        }
         if self.unwritten.services.is_some_and(|at| now >= at) {
             self.persist_services();
         }
@@ -177,8 +180,9 @@ impl Node {
             Some(StateFile::Services) => unwritten.services.get_or_insert(at),
             Some(StateFile::Guests) => unwritten.guests.get_or_insert(at),
             Some(StateFile::Leases) => unwritten.leases.get_or_insert(at),
-            // What an invite was to give is taken back instead.
-            Some(StateFile::Invites | StateFile::Identity) | None => return,
+            // What an invite was to give has been taken back meanwhile.
+            Some(StateFile::Invites) => unwritten.invites.get_or_insert(at),
+            Some(StateFile::Identity) | None => return,
         };
     }
 
@@ -253,6 +257,7 @@ impl Node {
         consider(self.hosting.deadline(), WaitReason::Grant);
         consider(self.zone_deadline(), WaitReason::Zone);
         consider(self.routers_deadline(), WaitReason::Routers);
+        consider(self.unwritten.invites, WaitReason::Persist);
         consider(self.unwritten.services, WaitReason::Persist);
         consider(self.unwritten.guests, WaitReason::Persist);
         consider(self.unwritten.leases, WaitReason::Persist);

@@ -1,13 +1,12 @@
 //! What people and programs are shown of a Node.
 
+use super::Node;
 use super::diagnosis::PathView;
-use super::{Node, Standing};
 use crate::peer::PeerState;
 use nat::Remote;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use wire::credential::Claims;
-use wire::handshake::Refusal;
 use wire::{Candidate, Commitment, Name, NodeId};
 
 /// A picture of the whole Node.
@@ -83,6 +82,8 @@ pub struct PeerView {
     pub tx_packets: u64,
     /// Age of the latest handshake.
     pub last_handshake: Option<Duration>,
+    /// How many seconds its clock is ahead of ours, or behind; `None` until it has told what it shows.
+    pub clock_ahead_s: Option<i64>,
 }
 
 impl Node {
@@ -141,50 +142,9 @@ impl Node {
             rx_packets,
             tx_packets,
             last_handshake: peer.and_then(|p| p.last_handshake).map(|at| now.saturating_duration_since(at)),
+            clock_ahead_s: peer.and_then(|peer| self.clock_ahead_s(peer, now)),
             ..revoked_view(claims)
         }
-    }
-
-    fn problems(&self, peers: &[PeerView], now: Instant) -> Vec<String> {
-        let mut problems = vec![];
-        if self.is_revoked {
-            let text = "This machine was revoked from the network. To come back: `hopmesh leave`, then `hopmesh join` with a new invite.";
-            return vec![text.to_owned()];
-        }
-        let unix_s = self.unix_s(now);
-        if let Err(error) = self.members.own().check_dates(unix_s) {
-            problems.push(format!("Our own {error}."));
-        }
-        for peer in self.peers.values() {
-            let Some((refusal, their_clock)) = peer.refusal else { continue };
-            let name = self.name_of(&peer.node);
-            let difference = their_clock.abs_diff(unix_s);
-            problems.push(match refusal {
-                Refusal::Revoked => format!("{name} says that this machine was revoked: ask an admin; `hopmesh leave` and a new invite bring it back."),
-                Refusal::Expired | Refusal::NotYetValid => format!("{name} finds our credentials out of date. Its clock and ours are {difference} s apart: set the clock that is wrong."),
-            });
-        }
-        problems.extend(self.withheld_epoch(now).map(|number| format!("The network has a new secret, of epoch {number}, and no peer has given it to this machine: they have not got it themselves, or an admin has shut this machine out. Ask an admin.")));
-        problems.extend(self.names_of_others());
-        problems.extend(self.refused_routes());
-        if self.registry.overflows() {
-            problems.push("More services are published than the machines of this network hold: some are not found. Raise `registry.full_replication_max` on all of them.".to_owned());
-        }
-        let unreachable = peers.iter().filter(|p| p.state == PeerState::Offline).count();
-        if unreachable > 0 && peers.iter().all(|p| p.state != PeerState::Connected) {
-            problems.push("No peer answers. Check that this machine is on a network, and that UDP to the peers' ports is not blocked. A machine that was away for more than 16 revocations, or for longer than 400 days, has no secret of the network left that others know: `hopmesh leave` and a new invite bring it back.".to_owned());
-        }
-        problems
-    }
-}
-
-impl Node {
-    /// Names that are published here and are other nodes'.
-    fn names_of_others(&self) -> impl Iterator<Item = String> {
-        self.standings().filter_map(|(name, standing)| match standing {
-            Standing::Taken(holder) | Standing::NodeName(holder) => Some(format!("The service name {name} belongs to {}: what is published here under it does not count. Publish it under another name, or have it shared with this machine or delegated to it.", self.name_of(&holder))),
-            Standing::Waiting | Standing::Held | Standing::Shared(_) => None,
-        })
     }
 }
 
@@ -204,5 +164,6 @@ fn revoked_view(claims: &Claims) -> PeerView {
         rx_packets: 0,
         tx_packets: 0,
         last_handshake: None,
+        clock_ahead_s: None,
     }
 }

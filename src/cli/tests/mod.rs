@@ -1,6 +1,7 @@
 //! The command line from arguments to exit code, against a real control socket with a script behind it.
 
 mod diagnosis;
+mod doctor;
 mod golden;
 mod guest;
 mod live;

@@ -37,20 +37,105 @@ d     10.7.0.4  revoked    none                      -       -
     assert_eq!(done.out, golden);
 }
 
+/// A network of eight others with IPv6 paths and names of a dozen letters, of which one is off.
+fn ordinary() -> api::StatusReply {
+    let mut reply = status();
+    reply.problems.clear();
+    reply.held = None;
+    reply.network.as_mut().unwrap().ipv6_prefix = "fd12:3456:789a::/48".to_owned();
+    reply.node.as_mut().unwrap().addresses[1] = "fd12:3456:789a:7c3f:19b2:ee01:a2b3:4c5d".to_owned();
+    let connected = reply.peers[1].clone();
+    reply.peers = (2..10)
+        .map(|n| api::Peer {
+            name: format!("living-room-{n}"),
+            addresses: vec![format!("10.107.134.{}", 100 + n)],
+            path: Some(api::Path {
+                remote: Some(format!("[2001:db8:8a2e:370:7334:1:2:{n}]:41641")),
+                ..connected.path.clone().unwrap()
+            }),
+            ..connected.clone()
+        })
+        .collect();
+    reply.peers[7].set_state(api::PeerState::Offline);
+    reply.peers[7].path = None;
+    reply
+}
+
+#[test]
+fn an_ordinary_network_is_seen_whole_on_one_screen() {
+    let golden = "\
+network    home  10.7.0.0/16  fd12:3456:789a::/48  id 0011223344  epoch 3
+node       a  admin  id a0a1a2a3a4
+addresses  10.7.0.1  fd12:3456:789a:7c3f:19b2:ee01:a2b3:4c5d
+interface  hm-home  MTU 1420
+listening  0.0.0.0:41641  [::]:41641
+names      names under home.internal are resolved by systemd-resolved
+up         2 h 5 min  version 0.1.0
+peers      7 connected, 1 offline
+drops      30 no route, 2 replay
+
+NAME           ADDRESS         STATE      PATH                     RTT     LOSS
+living-room-2  10.107.134.102  connected  direct [2001:db8:8a2e:…  0.8 ms  1.5 %
+living-room-3  10.107.134.103  connected  direct [2001:db8:8a2e:…  0.8 ms  1.5 %
+living-room-4  10.107.134.104  connected  direct [2001:db8:8a2e:…  0.8 ms  1.5 %
+living-room-5  10.107.134.105  connected  direct [2001:db8:8a2e:…  0.8 ms  1.5 %
+living-room-6  10.107.134.106  connected  direct [2001:db8:8a2e:…  0.8 ms  1.5 %
+living-room-7  10.107.134.107  connected  direct [2001:db8:8a2e:…  0.8 ms  1.5 %
+living-room-8  10.107.134.108  connected  direct [2001:db8:8a2e:…  0.8 ms  1.5 %
+living-room-9  10.107.134.109  offline    none                     -       -
+";
+    assert_eq!(status_lines(&ordinary(), "hopmesh").join("\n") + "\n", golden);
+}
+
+#[test]
+fn what_is_wrong_stands_first_and_each_says_what_to_do() {
+    let mut reply = ordinary();
+    reply.problems = [
+        "No peer answers: see whether this machine is on a network that lets UDP out; `hopmesh netcheck` and `hopmesh why NODE` say more. After more than 400 days away, or 16 revocations, only `hopmesh leave` and a new invite help.",
+        "State cannot be written: no space is left to write /var/lib/hopmesh/home/records.state: free some; the state before is kept. It is tried again every few seconds; until then a restart forgets what is new.",
+        "The configuration has another listen.port: it counts when the node is started again.",
+        "The host does not ask us for names: the system bus (unix:path=/run/dbus/system_bus_socket) does not answer: no such file; start dbus.",
+        "This machine has IPv6 switched off: the mesh is reached by IPv4 only. To have both, `sysctl net.ipv6.conf.all.disable_ipv6=0` and start the node again.",
+    ]
+    .map(str::to_owned)
+    .into();
+    let golden = "\
+! No peer answers: see whether this machine is on a network that lets UDP out;
+  `hopmesh netcheck` and `hopmesh why NODE` say more. After more than 400 days
+  away, or 16 revocations, only `hopmesh leave` and a new invite help.
+! State cannot be written: no space is left to write
+  /var/lib/hopmesh/home/records.state: free some; the state before is kept. It
+  is tried again every few seconds; until then a restart forgets what is new.
+! and 3 more: `hopmesh --network lab status --json` has all
+
+network    home  10.7.0.0/16  fd12:3456:789a::/48  id 0011223344  epoch 3
+";
+    let lines = status_lines(&reply, "hopmesh --network lab");
+    let shown = lines.join("\n") + "\n";
+    assert!(shown.starts_with(golden), "{shown}");
+    assert!(lines.len() < 24 && lines.iter().all(|line| line.chars().count() <= 80), "{shown}");
+    assert!(shown.ends_with("and 5 more: `hopmesh --network lab peers`\n"), "{shown}");
+}
+
 #[test]
 fn a_status_fits_a_screen_whatever_the_network() {
     let mut reply = status();
     reply.peers = vec![reply.peers[0].clone(); 500];
     reply.problems = vec!["something: do something".to_owned(); 50];
     reply.drops = (0..50).map(|n| (format!("reason {n}"), n)).collect();
-    let lines = status_lines(&reply, "hopmesh peers");
+    let lines = status_lines(&reply, "hopmesh");
     assert!(lines.len() < 24, "{} lines", lines.len());
     let shown = lines.join("\n");
-    for words in ["! and 46 more: see them with --json", "and 497 more: `hopmesh peers`", "49 reason 49, "] {
+    for words in
+        ["! and 43 more: `hopmesh status --json` has all", "and 499 more: `hopmesh peers`", "49 reason 49, "]
+    {
         assert!(shown.contains(words), "no {words:?} in\n{shown}");
     }
     // A daemon that says nothing at all is no reason to fail.
     assert!(!status_lines(&api::StatusReply::default(), "").is_empty());
+    // A path is worth more than the width of the screen.
+    reply.peers[0].name = "a".repeat(63);
+    assert!(status_lines(&reply, "hopmesh").iter().any(|line| line.contains(" none ")));
 }
 
 #[test]

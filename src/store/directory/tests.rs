@@ -204,6 +204,24 @@ fn a_write_that_fails_keeps_the_old_content_and_leaves_nothing() {
 }
 
 #[test]
+fn a_directory_of_a_later_version_is_refused_by_name_and_stays_as_it_is() {
+    let (_parent, path) = temporary();
+    let directory = StateDirectory::open(&path).unwrap();
+    directory.write(IDENTITY, b"key").unwrap();
+    directory.write(PEERS, b"addresses").unwrap();
+    directory.refuse_later().unwrap();
+    let peers = path.join("peers.state");
+    let mut bytes = fs::read(&peers).unwrap();
+    bytes[7] = b'2';
+    fs::write(&peers, &bytes).unwrap();
+    let refused = directory.refuse_later().unwrap_err();
+    assert!(matches!(&refused, StoreError::Later { path } if *path == peers), "{refused}");
+    assert!(refused.to_string().contains("later version"), "{refused}");
+    assert_eq!(fs::read(&peers).unwrap(), bytes);
+    assert!(matches!(directory.read(PEERS), Err(StoreError::Corrupt { damage: Damage::Later, .. })));
+}
+
+#[test]
 fn a_file_grown_beyond_all_bounds_is_not_read_into_memory() {
     let (_parent, path) = temporary();
     let directory = StateDirectory::open(&path).unwrap();

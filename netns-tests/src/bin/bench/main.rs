@@ -16,6 +16,7 @@ mod needs;
 mod page;
 mod peers;
 mod round;
+mod start;
 mod table;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,9 +29,9 @@ use peers::Peer;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let (is_hop, words) = match words.split_first() {
-        Some((first, rest)) if first == "hop" => (true, rest.to_vec()),
-        _ => (false, words),
+    let (what, words) = match words.split_first() {
+        Some((first, rest)) if ["hop", "start"].contains(&first.as_str()) => (first.clone(), rest.to_vec()),
+        _ => (String::new(), words),
     };
     let Some(arguments) = Arguments::parse(&words) else {
         eprint!("{HELP}");
@@ -41,7 +42,11 @@ fn main() -> ExitCode {
         eprintln!("{}", missing.join("\n"));
         return ExitCode::FAILURE;
     }
-    let done = if is_hop { hop::measure(&arguments) } else { compare(&arguments) };
+    let done = match what.as_str() {
+        "hop" => hop::measure(&arguments),
+        "start" => start::measure(arguments.rounds, arguments.writes),
+        _ => compare(&arguments),
+    };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {

@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn the_page_has_the_marks() {
         let page = include_str!("../../../../docs/performance.md");
-        for name in ["bench", "hop"] {
+        for name in ["bench", "hop", "start"] {
             assert!(replaced(page, name, "").is_some(), "{name}");
         }
     }

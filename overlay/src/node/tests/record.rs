@@ -167,7 +167,7 @@ fn a_revoked_node_that_missed_it_learns_it_by_asking() {
     lab.lose = Box::new(|_| false);
     lab.run(60 * SECOND);
     assert!(!lab.connected(2, 0) && !lab.connected(2, 1));
-    assert!(lab.view(2).problems.iter().any(|p| p.contains("says that this machine was revoked")));
+    assert!(lab.view(2).problems.iter().any(|p| p.contains("that this machine was revoked")));
     lab.send(2, 0, b"still here?");
     lab.run(SECOND);
     assert!(lab.received(0).is_empty());
