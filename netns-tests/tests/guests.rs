@@ -1,9 +1,12 @@
 //! WireGuard guests: wireguard-go behind NATs, in the network by a member. The judge is another implementation of the protocol.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use netns_tests::{DEADLINE, Guest, Internet, Machine, NatKind, Plan, Router, hashed_transfer, wait_until};
+use netns_tests::{
+    DEADLINE, Guest, Internet, Lab, Machine, NatKind, OwnEtc, Plan, Router, captured_udp, hashed_transfer,
+    rss_kib, stop_ping, wait_until,
+};
 use serde_json::Value;
 
 /// A guest that is told of by its host is known everywhere within this.
@@ -13,6 +16,22 @@ const FOLLOWED: Duration = Duration::from_secs(5);
 
 /// Bytes that go each way, in segments that a tunnel narrower than the mesh must cut.
 const BULK: usize = 8 << 20;
+
+/// A resolver that says what it is asked, and knows one address for all names.
+const RESOLVER: &str = r#"
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("0.0.0.0", 53))
+print("ready")
+while True:
+    q, a = s.recvfrom(512)
+    i, labels = 12, []
+    while q[i]:
+        labels.append(q[i+1:i+1+q[i]].decode())
+        i += q[i] + 1
+    print(".".join(labels))
+    s.sendto(q[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + q[12:i+5] + b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xcb\0\x71\7", a)
+"#;
 
 /// What `guest add` prints for wg-quick.
 fn add(host: &Machine, args: &[&str]) -> String {
@@ -48,8 +67,13 @@ fn guest<'a>(list: &'a Value, name: &str) -> Option<&'a Value> {
 #[test]
 fn guests_behind_nats_are_in_the_network_by_a_member_and_gone_when_removed() {
     let internet = Internet::new();
+    let resolver = internet.public("resolver");
+    let asked = resolver.start(&["python3", "-u", "-c", RESOLVER]);
+    asked.wait_stdout(DEADLINE, |text| text.contains("ready").then_some(())).expect("it answers");
     let founder = internet.public("nas");
-    let up = founder.up();
+    let address = resolver.underlay4().expect("it has IPv4");
+    let etc = OwnEtc::new(&founder, &format!("nameserver {address}\n"));
+    let up = founder.adopt(founder.launch(&etc.wrap(), &["up", "--node-name", "nas"], None));
     // Not an admin, so that it has to be given addresses for its guests.
     let host = internet.public("host");
     let joined = host.join(&founder.invite(&[]));
@@ -73,6 +97,11 @@ fn guests_behind_nats_are_in_the_network_by_a_member_and_gone_when_removed() {
         assert_eq!(look_up(&phone, name, "A"), phone.addresses[0].to_string(), "{name}");
         assert_eq!(look_up(&tablet, name, "AAAA"), phone.addresses[1].to_string(), "{name}");
     }
+    // It knows no other server, so names of others are passed on; those of the mesh are not.
+    assert_eq!(look_up(&tablet, "www.example.org", "A"), "203.0.113.7");
+    assert_eq!(look_up(&tablet, "nobody.home.internal", "A"), "");
+    let told = asked.stdout();
+    assert!(told.contains("www.example.org") && !told.contains("internal"), "the resolver was asked {told}");
     let reverse = tablet.machine().run(&[
         "dig",
         "+short",
@@ -138,4 +167,46 @@ fn a_guest_is_reached_behind_every_nat_that_lets_udp_out() {
         reaches(guest.machine(), next.addresses[0], DEADLINE);
         reaches(&host, guest.addresses[1], DEADLINE);
     }
+}
+
+/// Datagrams of a flood, a second.
+const FLOOD_PER_S: u32 = 10_000;
+/// How long it lasts.
+const FLOOD_S: u32 = 3;
+/// Memory may grow by this, in KiB.
+const GROWTH_KIB: u64 = 16 * 1024;
+
+#[test]
+fn a_flood_of_real_initiations_costs_members_and_guests_nothing_that_they_notice() {
+    let lab = Lab::new();
+    let (host, up, other, joined) = lab.pair();
+    let (device, stranger) = (lab.machine("device"), lab.machine("stranger"));
+    let configuration = add(&host, &["phone"]);
+    let capture = device.capture("udp");
+    let phone = Guest::up(&device, &configuration);
+    reaches(&device, joined.v4.into(), DEADLINE);
+    let sent = captured_udp(&capture.stop());
+    // Its MAC is right, whoever sends it again: only the cookie tells that the sender is not where it says.
+    let initiation = sent.into_iter().find(|datagram| datagram.starts_with(&[1, 0, 0, 0])).expect("it began");
+    let (pid, memory) = (host.pid(), rss_kib(host.pid()));
+    let (members, guests) = (other.ping_on(up.v4.into(), 50), other.ping_on(phone.addresses[0], 50));
+    let target = SocketAddr::new(host.underlay()[0], up.port);
+    stranger.enter(|| {
+        let socket = UdpSocket::bind("0.0.0.0:0").expect("any port");
+        let (burst, pause) = (FLOOD_PER_S / 500, Duration::from_millis(2));
+        for _ in 0..FLOOD_S * 500 {
+            (0..burst).for_each(|_| drop(socket.send_to(&initiation, target)));
+            std::thread::sleep(pause);
+        }
+    });
+    for steady in [members, guests] {
+        let ping = stop_ping(steady);
+        assert!(ping.lost().len() * 50 <= ping.received as usize, "{}", ping.text);
+    }
+    assert!(host.runs() && host.pid() == pid);
+    let grown = rss_kib(pid).saturating_sub(memory);
+    assert!(grown < GROWTH_KIB, "grown by {grown} KiB");
+    let counted = host.status()["drops"]["guest"].as_u64().unwrap_or(0);
+    assert!(counted > 100, "replays were counted: {counted}");
+    reaches(&device, up.v6.into(), FOLLOWED);
 }
