@@ -71,6 +71,10 @@ fn an_office_is_reached_and_every_machine_is_left_as_it_was_found() {
     let printer = office.machine("printer");
     let (inside, _) = office.plug(&router);
     let found = [&router, &member].map(Machine::host_snapshot);
+    // It wants no routes of others, and reaches the office by the router's own network, as far as that lets it.
+    founder.configure("[routes]\naccept = []\n");
+    let outside = router.underlay4().expect("IPv4");
+    founder.ip(&format!("route add {OFFICE} via {outside}"));
     founder.up();
     router.join(&founder.invite(&[]));
     member.join(&founder.invite(&[]));
@@ -80,6 +84,8 @@ fn an_office_is_reached_and_every_machine_is_left_as_it_was_found() {
     await_state(&member, OFFICE, "waiting");
     assert_eq!(router.run(&["cat", "/proc/sys/net/ipv4/ip_forward"]).ok(), "0\n", "nothing is forwarded yet");
     serve(&founder, &router, &[(OFFICE, &[OFFICE]), (OFFICE6, &[OFFICE6])]);
+    let refused = await_state(&founder, OFFICE, "refused");
+    assert!(refused["reason"].as_str().is_some_and(|why| why.contains("routes.accept")), "{refused}");
     await_state(&member, OFFICE6, "taken");
     await_state(&member, OFFICE, "taken");
 

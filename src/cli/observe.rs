@@ -21,6 +21,8 @@ const SCREEN_LINES: usize = 23;
 const SCREEN_COLUMNS: usize = 80;
 /// Lines of a `status` that problems may take, so that some of the peers are seen beside them.
 const PROBLEM_LINES_MAX: usize = 8;
+/// Lines that stand beside problems and summary: two empty ones, the headings of peers, one of them, and a word on the rest.
+const BESIDE_LINES: usize = 5;
 /// Characters of a path that are shown, however narrow the screen is.
 const PATH_SHOWN_MIN: usize = 12;
 /// What is passed on for other hosts that `status` shows, so that it fits a line.
@@ -96,11 +98,13 @@ fn ask(context: &Context<'_>) -> Result<StatusReply, Failure> {
 
 /// The screen of `status`; `program` is how `hopmesh` is called to tell of the same network what finds no place on it.
 pub(super) fn status_lines(reply: &StatusReply, program: &str) -> Vec<String> {
-    let mut lines = problem_lines(&reply.problems, program);
+    let summary = summary(reply);
+    let room = SCREEN_LINES.saturating_sub(summary.len() + BESIDE_LINES).min(PROBLEM_LINES_MAX);
+    let mut lines = problem_lines(&reply.problems, room, program);
     if !lines.is_empty() {
         lines.push(String::new());
     }
-    lines.extend(summary(reply));
+    lines.extend(summary);
     if !reply.peers.is_empty() {
         lines.push(String::new());
         let room = SCREEN_LINES.saturating_sub(lines.len());
@@ -110,13 +114,13 @@ pub(super) fn status_lines(reply: &StatusReply, program: &str) -> Vec<String> {
 }
 
 /// As many problems as find place, each whole: half of one might leave out what to do.
-fn problem_lines(problems: &[String], program: &str) -> Vec<String> {
+fn problem_lines(problems: &[String], lines_max: usize, program: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for (told, problem) in problems.iter().enumerate() {
         let text = text::wrap(&text::clean(problem), SCREEN_COLUMNS - 2);
         let is_last = told + 1 == problems.len();
         // The line that tells of the rest.
-        let room = PROBLEM_LINES_MAX - usize::from(!is_last);
+        let room = lines_max.saturating_sub(usize::from(!is_last));
         if told > 0 && lines.len() + text.len() > room {
             let more = problems.len() - told;
             lines.push(format!("! and {more} more: `{program} status --json` has all"));

@@ -23,7 +23,7 @@ use wire::record::{Content, Epoch, Lease, Link, LinkState, Policy, RouteOffer, T
 use wire::service::{Protocol, Sharing};
 use wire::view::{Sampled, ViewMessage};
 use wire::{
-    Candidate, Chain, Commitment, Dependence, Invite, InviteId, NatProfile, NetworkSecret, NodeId,
+    Candidate, Chain, Commitment, Dependence, GuestKey, Invite, InviteId, NatProfile, NetworkSecret, NodeId,
     NoisePublicKey, Part, Ports, Position, Record, cbor, enrolment, handshake,
 };
 
@@ -85,6 +85,7 @@ fn datagrams() -> Vec<Seed> {
         ("initiation-with-cookie", datagram::write_initiation(1, &[8; 1190], &keys, Some(&[9; 16]))),
         ("response", datagram::write_response(1, 2, &[8; 100], &keys)),
         ("cookie-reply", datagram::write_cookie_reply(&reply)),
+        ("wireguard", behind([4, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0], 32)),
         ("data", behind(sealed.data_header(), 84)),
         ("data-keepalive", behind(sealed.data_header(), 16)),
         ("unsummed", behind(sealed.unsummed_header(), 84)),
@@ -203,7 +204,7 @@ fn signed_records() -> Vec<(&'static str, u8, Record)> {
         ("link-state", 3 + 4, link_state, &member, None),
         ("epoch", 34 + 8, epoch, &admin, None),
         ("policy", 35 + 24, policy, &admin, None),
-        ("routes", 96 + 4, routes, &member, None),
+        ("routes", 98 + 4, routes, &member, None),
     ]
     .map(|(name, choice, content, key, root)| {
         (name, choice, content.sign(1, world::NOT_BEFORE_S, key, root).expect("short enough"))
@@ -228,16 +229,23 @@ fn leases() -> Vec<(&'static str, u8, Record)> {
     let nodes = vec![NodeId([1; 32]), NodeId([2; 32])];
     let confirmation = Content::Confirmation { by: node, node: NodeId([1; 32]), name: name() };
     let withdrawn = Content::Withdrawn { key: wire::record::key_of_claim(node, &name()) };
+    let guest = |ipv4| Content::Guest { host: node, name: name(), key: GuestKey([5; 32]), ipv4 };
     [
         ("service", 32 + 4 + 24, service),
         ("claim", 33 + 4 + 24, claim(Sharing::Nodes(nodes))),
         ("claim-for-all", 33 + 4 + 24, claim(Sharing::Members)),
         ("withdrawn", 33 + 4 + 24, withdrawn),
         ("confirmation", 64 + 4 + 24, confirmation),
+        ("guest", 96 + 4 + 24, guest(Some([10, 7, 0, 9].into()))),
+        ("guest-without-address", 96 + 4 + 24, guest(None)),
     ]
     .map(|(name, choice, content)| {
         let (not_before_s, labels) = (world::NOT_BEFORE_S, BTreeMap::new());
-        let ttl_s = if matches!(content, Content::Confirmation { .. }) { 0 } else { TTL_S_MAX };
+        let ttl_s = if matches!(content, Content::Confirmation { .. } | Content::Guest { .. }) {
+            0
+        } else {
+            TTL_S_MAX
+        };
         let lease = Lease { sequence: 1, not_before_s, ttl_s, labels };
         (name, choice, content.sign_lease(lease, &member).expect("short enough"))
     })

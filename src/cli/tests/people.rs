@@ -42,6 +42,7 @@ fn ordinary() -> api::StatusReply {
     let mut reply = status();
     reply.problems.clear();
     reply.held = None;
+    reply.fronts.clear();
     reply.network.as_mut().unwrap().ipv6_prefix = "fd12:3456:789a::/48".to_owned();
     reply.node.as_mut().unwrap().addresses[1] = "fd12:3456:789a:7c3f:19b2:ee01:a2b3:4c5d".to_owned();
     let connected = reply.peers[1].clone();
@@ -120,6 +121,7 @@ network    home  10.7.0.0/16  fd12:3456:789a::/48  id 0011223344  epoch 3
 #[test]
 fn a_status_fits_a_screen_whatever_the_network() {
     let mut reply = status();
+    reply.guests = vec![api::Guest::default(); 50];
     reply.peers = vec![reply.peers[0].clone(); 500];
     reply.problems = vec!["something: do something".to_owned(); 50];
     reply.drops = (0..50).map(|n| (format!("reason {n}"), n)).collect();
@@ -127,7 +129,7 @@ fn a_status_fits_a_screen_whatever_the_network() {
     assert!(lines.len() < 24, "{} lines", lines.len());
     let shown = lines.join("\n");
     for words in
-        ["! and 43 more: `hopmesh status --json` has all", "and 499 more: `hopmesh peers`", "49 reason 49, "]
+        ["! and 45 more: `hopmesh status --json` has all", "and 499 more: `hopmesh peers`", "49 reason 49, "]
     {
         assert!(shown.contains(words), "no {words:?} in\n{shown}");
     }

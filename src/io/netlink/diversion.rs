@@ -14,7 +14,7 @@ use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMe
 use rtnetlink::{IpVersion, RouteMessageBuilder};
 use rustix::io::Errno;
 
-use super::{Netlink, NetlinkError, destination, errno, failure, is_ipv6_off};
+use super::{Netlink, NetlinkError, destination, errno, failure, is_cached, is_ipv6_off};
 
 /// Before the kernel's own rule for the main table, 32766, and behind the one for this machine's own addresses, 0.
 const PRIORITY: u32 = 30_000;
@@ -85,7 +85,8 @@ impl Netlink {
         let wanted: BTreeSet<IpNet> = prefixes.iter().map(IpNet::trunc).collect();
         let mut present = BTreeSet::new();
         for route in self.dump_routes().await? {
-            let Some(prefix) = destination(&route).filter(|_| table_of(&route) == table) else { continue };
+            let is_of_table = table_of(&route) == table && !is_cached(&route);
+            let Some(prefix) = destination(&route).filter(|_| is_of_table) else { continue };
             if wanted.contains(&prefix) {
                 present.insert(prefix);
             } else {

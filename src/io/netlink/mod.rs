@@ -17,7 +17,7 @@ use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
 use rtnetlink::packet_route::link::LinkFlags;
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteType};
 use rtnetlink::{Handle, RouteMessageBuilder};
 use rustix::io::Errno;
 use tokio::task::JoinHandle;
@@ -104,7 +104,8 @@ impl Netlink {
         is_left_out: impl Fn(Option<u32>) -> bool,
     ) -> Result<Vec<IpNet>, NetlinkError> {
         let mut prefixes = BTreeSet::new();
-        for route in self.dump_routes().await?.iter().filter(|route| !is_left_out(output_of(route))) {
+        let routes = self.dump_routes().await?;
+        for route in routes.iter().filter(|route| !is_left_out(output_of(route)) && !is_cached(route)) {
             if !matches!(route.header.kind, RouteType::Broadcast | RouteType::Anycast | RouteType::Multicast)
             {
                 prefixes.extend(destination(route));
@@ -190,6 +191,12 @@ impl Drop for Netlink {
     fn drop(&mut self) {
         self.connection.abort();
     }
+}
+
+/// Whether the kernel has made it of another one, for a host that a redirect or a narrow path is known of: no prefix of the
+/// machine's own.
+fn is_cached(route: &RouteMessage) -> bool {
+    route.header.flags.contains(RouteFlags::Cloned)
 }
 
 fn destination(route: &RouteMessage) -> Option<IpNet> {
