@@ -241,9 +241,7 @@ impl Node {
         let mut random = Random::new(params.seed);
         let gates = Arc::new(Gates::new(&params.network.secrets, &params.identity.noise_key()));
         let discovery = discovery::Discovery::new(&params.network.secrets, now);
-        let mut zone = Zone::empty(params.network.name.clone(), params.identity.node());
-        // Grows over restarts too, in seconds.
-        zone.serial = params.unix_s as u32;
+        let zone = first_zone(&params);
         let mut node = Self {
             discovery,
             services: Services::default(),
@@ -552,6 +550,12 @@ impl Node {
             Output::Wait(deadline, reason)
         })
     }
+}
+
+/// A zone without names, whose serial grows over restarts too, in seconds.
+fn first_zone(params: &Params) -> Zone {
+    let zone = Zone::empty(params.network.name.clone(), params.identity.node());
+    Zone { serial: params.unix_s as u32, ..zone }
 }
 
 #[cfg(test)]

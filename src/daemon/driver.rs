@@ -360,13 +360,7 @@ impl Driver {
                 Output::Dht(request) => self.discovery.ask_dht(request),
                 Output::Dial(address) => self.dials.push(address),
                 Output::CloseStream(number) => self.closed_streams.push(number),
-                Output::OpenSockets { first, count } => {
-                    for id in first.0..first.0.saturating_add(count) {
-                        if let Err(error) = self.shared.udp.open_spare(SocketId(id)) {
-                            tracing::debug!(id, %error, "a spare socket could not be opened");
-                        }
-                    }
-                }
+                Output::OpenSockets { first, count } => self.open_sockets(first, count),
                 Output::CloseSockets { first, count } => {
                     (first.0..first.0.saturating_add(count))
                         .for_each(|id| self.shared.udp.close_spare(SocketId(id)));
@@ -419,6 +413,14 @@ impl Driver {
         }
         self.tell_found();
         self.tell_guests();
+    }
+
+    fn open_sockets(&self, first: SocketId, count: u16) {
+        for id in first.0..first.0.saturating_add(count) {
+            if let Err(error) = self.shared.udp.open_spare(SocketId(id)) {
+                tracing::debug!(id, %error, "a spare socket could not be opened");
+            }
+        }
     }
 
     pub(super) fn tell_worker(&self, message: ToWorker) {
