@@ -89,6 +89,8 @@ impl Driver {
                     let message = "no admin of the network has given the guest an IPv4 address: start an admin's machine \
                         (`hopmesh status` there shows the role), then add the guest again; or give --address if the range is full";
                     let _gone = new.reply.send(Err(Refusal::new(RefusalKind::Timeout, message.to_owned())));
+                    // Its tunnel ends now, not when something else happens. It is nobody's any more, so this comes once.
+                    self.pump();
                 }
             }
         }
