@@ -41,10 +41,10 @@ pub use membership::found;
 pub use nat::{HOPS_MAX, MTU_ASSUMED, MTU_MAX, MTU_MIN, Mtu, Remote, SocketId};
 pub use node::{
     AnchorView, Carriers, CommandError, DhtEvent, DhtRequest, DhtState, DhtView, DialStreams, Event,
-    HeldView, HintSource, HopParams, HostRoutes, InviteRequest, Ipv6View, MeshNode, MeshView, Netcheck, Node,
-    Observed, Output, Params, PathView, PeerView, PortMappingView, PublishError, Reach, RouteRefusal,
-    RouteState, RouteView, RouterView, Selected, Side, Situation, Standing, View, WaitReason, Why,
-    WhyAttempt, advise, is_private, nat_words, reason, rough_time,
+    ExitState, ExitView, HeldView, HintSource, HopParams, HostRoutes, InviteRequest, Ipv6View, MeshNode,
+    MeshView, Netcheck, Node, Observed, Output, Params, PathView, PeerView, PortMappingView, PublishError,
+    Reach, RouteRefusal, RouteState, RouteView, RouterView, Selected, Side, Situation, Standing, View,
+    WaitReason, Why, WhyAttempt, advise, is_private, nat_words, reason, rough_time,
 };
 pub use peer::PeerState;
 pub use registry::claim::Title;
@@ -56,6 +56,6 @@ pub use routing::range::{RangeError, choose_ipv4_range};
 pub use secrets::Secrets;
 pub use sent::{Handshakes, Sent, Tally};
 pub use service::Publication;
-pub use tables::{PeerRow, PeerShared, Routes, Tables};
+pub use tables::{ByFamily, PeerRow, PeerShared, Routes, Tables};
 pub use target::{Host, Target, TargetError, machine_address};
 pub use wire::service::Sharing;

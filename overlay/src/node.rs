@@ -67,7 +67,7 @@ pub(crate) use problem::ClockReading;
 pub use problem::rough_time;
 pub(crate) use punching::Punching;
 pub use reach::is_private;
-pub use routes::{HostRoutes, RouteRefusal, RouteState, RouteView, RouterView};
+pub use routes::{ExitState, ExitView, HostRoutes, RouteRefusal, RouteState, RouteView, RouterView};
 pub use services::{PublishError, Standing};
 pub use stream::DialStreams;
 pub use transit::HopParams;

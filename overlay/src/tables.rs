@@ -15,6 +15,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use wire::InviteId;
+use wire::address::is_internet;
 
 /// Bits of a session index that are a position in the table; the others are random, so that an index of an
 /// earlier session, or a guessed one, does not fit.
@@ -72,6 +73,22 @@ pub struct PeerRow {
     pub shared: Arc<PeerShared>,
 }
 
+/// Something for each family of the internet.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct ByFamily<T> {
+    /// For IPv4.
+    pub v4: T,
+    /// For IPv6.
+    pub v6: T,
+}
+
+impl<T: Copy> ByFamily<T> {
+    /// That of an address.
+    pub fn of(&self, address: IpAddr) -> T {
+        if address.is_ipv4() { self.v4 } else { self.v6 }
+    }
+}
+
 /// Which peer owns which address, and which addresses are ours.
 #[derive(Debug, Default)]
 pub struct Routes {
@@ -87,23 +104,47 @@ pub struct Routes {
     pub subnets: RouteTable<usize>,
     /// All routers of each subnet: packets go to one, and come from any.
     pub routers: Vec<Vec<usize>>,
+    /// The network's own prefixes: nothing in them is of the internet, whatever addresses they are.
+    pub network: Vec<IpNet>,
+    /// Whether we are an exit: packets to the internet are for us, and packets from there are ours.
+    pub is_exit: ByFamily<bool>,
+    /// Position of the exit that we have chosen, for families that it offers.
+    pub exit: ByFamily<Option<usize>>,
 }
 
 impl Routes {
-    /// Whether an address is on our side: one of our own, or in a subnet that we are a router for.
+    /// Whether an address is on our side: one of our own, in a subnet that we are a router for, or of the internet for which we
+    /// are an exit.
     #[must_use]
     pub fn is_ours(&self, address: IpAddr) -> bool {
-        self.own.contains(&address) || self.served.iter().any(|prefix| prefix.contains(&address))
+        self.own.contains(&address)
+            || self.served.iter().any(|prefix| prefix.contains(&address))
+            || (self.is_exit.of(address) && self.is_outside(address))
+    }
+
+    /// Who gets packets to an address, by position.
+    #[inline]
+    #[must_use]
+    pub fn next(&self, destination: IpAddr) -> Option<usize> {
+        let next = self.table.lookup(destination);
+        next.or_else(|| self.exit.of(destination).filter(|_| self.is_outside(destination)))
+    }
+
+    /// Whether an address is of the internet, and of no subnet of the mesh.
+    fn is_outside(&self, address: IpAddr) -> bool {
+        is_internet(address)
+            && !self.network.iter().any(|own| own.contains(&address))
+            && self.table.lookup(address).is_none()
     }
 
     /// The source check: whether a packet with this inner source may come from the peer at a position. Of a subnet it may from
-    /// every router that an admin has approved, since the way back may be another than the way there.
+    /// every router that an admin has approved, since the way back may be another than the way there; of the internet from our exit.
     #[must_use]
     pub fn permits(&self, source: IpAddr, peer: usize) -> bool {
         match self.table.lookup(source) {
             Some(owner) if owner == peer => true,
             Some(_) => self.subnets.lookup(source).is_some_and(|place| self.routers[place].contains(&peer)),
-            None => false,
+            None => self.exit.of(source) == Some(peer) && self.is_outside(source),
         }
     }
 }

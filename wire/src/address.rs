@@ -35,6 +35,24 @@ fn mesh_address(network: &NetworkId, hashed: &[&[u8]]) -> Ipv6Addr {
     octets.into()
 }
 
+/// Whether an address is one of the internet: of a kind that is routed there (the IANA special-purpose registries, RFC 6890).
+/// Neither private nor shared addresses are, nor those of a link, a machine, a group or a protocol.
+#[must_use]
+pub fn is_internet(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(ip) => {
+            let [a, b, c, _] = ip.octets();
+            let is_shared = a == 100 && b & 0xc0 == 64;
+            let is_protocol = (a, b, c) == (192, 0, 0) || (a == 198 && b & 0xfe == 18);
+            let is_near = a == 0 || ip.is_private() || ip.is_loopback() || ip.is_link_local() || is_shared;
+            // Groups, what is reserved, and the broadcast address.
+            !is_near && !is_protocol && a < 224
+        }
+        // What is allocated for unicast (RFC 4291 section 2.4): nothing else is in use.
+        IpAddr::V6(ip) => ip.octets()[0] >> 5 == 1,
+    }
+}
+
 /// An underlay address and UDP port where a node may be dialled (RFC 8445's candidate).
 ///
 /// Always in plain form: a v4-mapped IPv6 address becomes IPv4 when one is made.
@@ -118,6 +136,35 @@ impl<'b, C> minicbor::Decode<'b, C> for Candidate {
 mod tests {
     use super::*;
     use crate::cbor;
+
+    #[test]
+    fn what_is_near_or_special_is_not_the_internet() {
+        for far in ["1.1.1.1", "100.63.0.1", "100.128.0.1", "172.32.0.1", "198.20.0.1", "223.255.255.1"] {
+            assert!(is_internet(far.parse().unwrap()), "{far}");
+        }
+        for near in [
+            "0.1.2.3",
+            "10.1.2.3",
+            "100.64.0.1",
+            "100.127.0.1",
+            "127.0.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "192.0.0.9",
+            "192.168.0.1",
+            "198.18.0.1",
+            "198.19.0.1",
+            "224.0.0.251",
+            "240.0.0.1",
+            "255.255.255.255",
+        ] {
+            assert!(!is_internet(near.parse().unwrap()), "{near}");
+        }
+        assert!(is_internet("2606:4700::1".parse().unwrap()) && is_internet("3fff::1".parse().unwrap()));
+        for near in ["::1", "::", "fe80::1", "fd00::1", "ff02::fb", "64:ff9b::1", "::ffff:1.1.1.1"] {
+            assert!(!is_internet(near.parse().unwrap()), "{near}");
+        }
+    }
 
     #[test]
     fn mesh_addresses_lie_in_the_networks_prefix_and_differ() {

@@ -93,7 +93,7 @@ fn admit(tables: &Tables, packet: &[u8]) -> Result<Packet, DropReason> {
 
 /// Who has an address, and how it is reached.
 fn way(tables: &Tables, destination: IpAddr) -> Result<Way<'_>, Outbound> {
-    let Some(position) = tables.routes.table.lookup(destination) else {
+    let Some(position) = tables.routes.next(destination) else {
         let guest = tables.routes.guests.get(&destination);
         let no_route = Outbound::Unreachable(Unreachable::NoRoute, DropReason::NoRoute);
         return Err(guest.map_or(no_route, |guest| Outbound::Guest(*guest)));

@@ -73,6 +73,11 @@ pub enum CommandError {
     /// Nothing to reject.
     #[error("{0} is not approved as a router for {1}: `hopmesh route list` shows who is")]
     NoSuchRoute(Name, IpNet),
+    /// The node is no exit.
+    #[error(
+        "{0} does not offer to be an exit: `hopmesh exit offer` on it has it do so; `hopmesh exit list` shows who does"
+    )]
+    NoExit(Name),
     /// Too many open invites.
     #[error("there are {INVITES_MAX} open invites: wait until some are used or expire")]
     TooManyInvites,

@@ -28,6 +28,7 @@ impl Node {
             return vec![text.to_owned()];
         }
         let mut problems: Vec<String> = self.own_dates(now).into_iter().collect();
+        problems.extend(self.exit_problem());
         problems.extend(silence(peers));
         problems.extend(self.refusals(now));
         problems.extend(self.clocks_apart(peers));

@@ -6,11 +6,16 @@
 //! approved and offered  ──clashes with nothing here──▶ taken: by the nearest router that answers
 //! ```
 //!
+//! An exit is a router for everything else. Nobody approves one, since nothing goes to it but from those who have chosen it
+//! ([`exit`]).
+//!
 //! **Must never** take a prefix on the word of its router alone, nor one that leads packets astray which this machine
 //! sends elsewhere: to the mesh, to its own networks, to the addresses of its peers.
 
+mod exit;
 mod view;
 
+pub use exit::{ExitState, ExitView};
 pub use view::{RouteView, RouterView};
 
 use super::{Event, Node, Output, is_private};
@@ -30,7 +35,7 @@ use wire::{Kind, Name, NodeId, Record};
 pub struct HostRoutes {
     /// Subnets that others are routers for: packets to them go to the interface.
     pub taken: Vec<IpNet>,
-    /// Subnets that this machine is a router for.
+    /// Subnets that this machine is a router for, and the default routes when it is an exit.
     pub served: Vec<RouteOffer>,
 }
 
@@ -70,6 +75,8 @@ pub(super) struct Subnets {
     offers: BTreeMap<NodeId, Vec<RouteOffer>>,
     /// What we offer; said in a record.
     own: Vec<RouteOffer>,
+    /// The exit that people have chosen for this machine, whether it is there or not.
+    exit: Option<NodeId>,
     /// Prefixes that this machine reaches without the network.
     host: Vec<IpNet>,
     /// Prefixes in which routes are taken.
@@ -86,6 +93,7 @@ impl Subnets {
         Self {
             offers: BTreeMap::new(),
             own: vec![],
+            exit: None,
             host: vec![],
             accept: everything.to_vec(),
             judged: BTreeMap::new(),
@@ -107,6 +115,8 @@ impl Node {
         offers.sort_unstable();
         self.subnets.own = offers;
         self.announce_offers(now);
+        // What nobody needs to approve holds at once.
+        self.routes_are_old = true;
     }
 
     /// Takes the prefixes that this machine reaches without the network, and those in which it takes routes of others.
@@ -139,7 +149,8 @@ impl Node {
             offers.iter().filter(is_approved).copied().collect()
         };
         let before = self.subnets.offers.get(&node).map_or(&[][..], Vec::as_slice);
-        self.routes_are_old |= approved(before) != approved(&offers);
+        let is_chosen = self.subnets.exit == Some(node);
+        self.routes_are_old |= is_chosen || approved(before) != approved(&offers);
         self.subnets.offers.insert(node, offers);
     }
 
@@ -266,10 +277,12 @@ impl Node {
             self.subnets.judged.iter().filter(move |(_, state)| wanted(state)).map(|(prefix, _)| *prefix)
         };
         let own = self.identity.node();
+        let exit = self.subnets.own.iter().filter(|offer| offer.is_exit() && !self.is_revoked);
         HostRoutes {
             taken: of(|state| matches!(state, RouteState::Taken(_))).collect(),
             served: of(|state| matches!(state, RouteState::Served))
                 .filter_map(|prefix| self.subnets.offer(&own, &prefix))
+                .chain(exit.copied())
                 .collect(),
         }
     }
@@ -278,7 +291,9 @@ impl Node {
     pub(super) fn add_subnets(&self, routes: &mut Routes) {
         let position = |node: &NodeId| self.peers.get(node).map(|peer| peer.position);
         let routers = self.members.routers();
-        routes.served = self.subnets.told.served.iter().map(|offer| offer.prefix).collect();
+        let served = self.subnets.told.served.iter();
+        routes.served = served.filter(|offer| !offer.is_exit()).map(|offer| offer.prefix).collect();
+        self.add_exits(routes);
         for (prefix, state) in &self.subnets.judged {
             let RouteState::Taken(node) = state else { continue };
             let Some(nearest) = position(node) else { continue };

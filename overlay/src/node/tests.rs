@@ -6,6 +6,7 @@ mod confirmation;
 mod discovery;
 mod enrolment;
 mod epoch;
+mod exit;
 mod flood;
 mod guest;
 mod handshake;

@@ -1,15 +1,16 @@
 //! Routes: the subnets that a node offers to be a router for. An offer alone changes nothing: an admin approves a prefix by
-//! putting it into the node's credential.
+//! putting it into the node's credential. A default route is the offer to be an exit, for those who choose this node as theirs:
+//! nobody approves that.
 
 use super::RecordError;
-use crate::credential::{is_routable, parse_prefix, prefix_bytes};
+use crate::credential::{PREFIXES_MAX, is_routable, parse_prefix, prefix_bytes};
 use ipnet::IpNet;
 use minicbor::decode::{self, Decoder};
 use minicbor::encode::{self, Encoder, Write};
 use minicbor::{Decode, Encode};
 
-/// Most offers of one node: as many as its credential has room for.
-pub const ROUTE_OFFERS_MAX: usize = 8;
+/// Most offers of one node: as many subnets as its credential has room for, and the default routes of an exit.
+pub const ROUTE_OFFERS_MAX: usize = PREFIXES_MAX + 2;
 
 /// A subnet that a node is a router for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
@@ -26,16 +27,32 @@ pub struct RouteOffer {
 }
 
 impl RouteOffer {
+    /// The offer to be an exit for one family: `0.0.0.0/0` or `::/0`.
+    #[must_use]
+    pub fn exit(default: IpNet) -> Self {
+        debug_assert!(is_default(&default));
+        Self { prefix: default, behind: None, is_masqueraded: true }
+    }
+
+    /// Whether this is the offer to be an exit.
+    #[must_use]
+    pub fn is_exit(&self) -> bool {
+        is_default(&self.prefix)
+    }
+
     /// The prefix that the subnet has itself.
     #[must_use]
     pub fn subnet(&self) -> IpNet {
         self.behind.unwrap_or(self.prefix)
     }
 
-    /// Whether this can be offered: prefixes that can lie behind a node ([`is_routable`]), and of a translation both alike in
-    /// family and length, and not the same.
+    /// Whether this can be offered: a default route as [`RouteOffer::exit`] makes it; else prefixes that can lie behind a node
+    /// ([`is_routable`]), and of a translation both alike in family and length, and not the same.
     #[must_use]
     pub fn is_valid(&self) -> bool {
+        if self.is_exit() {
+            return self.prefix.addr().is_unspecified() && self.behind.is_none() && self.is_masqueraded;
+        }
         let is_alike = |behind: &IpNet| {
             behind.addr().is_ipv4() == self.prefix.addr().is_ipv4()
                 && behind.prefix_len() == self.prefix.prefix_len()
@@ -44,6 +61,10 @@ impl RouteOffer {
         };
         is_routable(&self.prefix) && self.behind.as_ref().is_none_or(is_alike)
     }
+}
+
+fn is_default(prefix: &IpNet) -> bool {
+    prefix.prefix_len() == 0
 }
 
 /// What the record of a node's offers says.
@@ -132,9 +153,11 @@ mod tests {
         let bytes = cbor::encode(&RoutesPayload { offers: good.clone() });
         assert_eq!(cbor::decode::<RoutesPayload>(&bytes).unwrap().offers(), Ok(good.clone()));
         assert_eq!(good[0].subnet(), "192.168.1.0/24".parse().unwrap());
+        let translated =
+            RouteOffer { behind: Some("10.0.0.0/8".parse().unwrap()), ..offer("0.0.0.0/0", None) };
         for bad in [
-            offer("0.0.0.0/0", None),
-            offer("::/0", None),
+            translated,
+            RouteOffer { is_masqueraded: false, ..offer("::/0", None) },
             offer("0.0.0.0/1", None),
             offer("224.0.0.0/8", None),
             offer("10.50.1.0/24", Some("192.168.0.0/16")),
@@ -145,6 +168,15 @@ mod tests {
             assert!(!bad.is_valid(), "{bad:?}");
             assert_eq!(judged(vec![bad]), Err(RecordError::Malformed), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn an_exit_is_the_offer_of_default_routes() {
+        let exit = ["0.0.0.0/0", "::/0"].map(|default| RouteOffer::exit(default.parse().unwrap()));
+        assert!(exit.iter().all(|offer| offer.is_exit() && offer.is_valid()));
+        let offers = vec![exit[0], offer("192.168.9.0/24", None), exit[1]];
+        assert_eq!(judged(offers), Ok(3));
+        assert!(!offer("192.168.9.0/24", None).is_exit());
     }
 
     #[test]

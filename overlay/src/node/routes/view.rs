@@ -36,8 +36,8 @@ impl Node {
     pub fn routes(&self) -> Vec<RouteView> {
         let mut views = BTreeMap::<IpNet, Vec<RouterView>>::new();
         for claims in self.members.members() {
-            let offered =
-                self.subnets.offers.get(&claims.node).into_iter().flatten().map(|offer| offer.prefix);
+            let offers = self.subnets.offers.get(&claims.node).into_iter().flatten();
+            let offered = offers.filter(|offer| !offer.is_exit()).map(|offer| offer.prefix);
             let mut prefixes: Vec<IpNet> = offered.chain(claims.routed_prefixes()).collect();
             prefixes.sort_unstable();
             prefixes.dedup();
