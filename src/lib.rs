@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod discovery;
 pub mod dns;
 pub mod doctor;
+pub mod exit;
 pub mod forwarding;
 pub mod front;
 mod guests;

@@ -12,6 +12,7 @@ mod context;
 mod dht_node;
 mod diagnosis;
 mod doctor;
+mod exit;
 mod failure;
 mod guest;
 mod handover;
@@ -95,6 +96,7 @@ enum Command {
     Revoke(membership::Revoke),
     Guest(guest::Guest),
     Route(route::Route),
+    Exit(exit::Exit),
     Publish(publication::Publish),
     Unpublish(publication::Unpublish),
     Services(service::Services),
@@ -149,6 +151,7 @@ fn dispatch(command: Command, context: &mut Context<'_>, err: &mut dyn Write) ->
         Command::Revoke(command) => command.run(context),
         Command::Guest(command) => command.run(context),
         Command::Route(command) => command.run(context),
+        Command::Exit(command) => command.run(context),
         Command::Publish(command) => command.run(context),
         Command::Unpublish(command) => command.run(context),
         Command::Services(command) => command.run(context),

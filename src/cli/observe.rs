@@ -151,6 +151,13 @@ fn summary(reply: &StatusReply) -> Vec<String> {
     if let Some(names) = &reply.names {
         row("names", names.host.clone());
     }
+    if let Some(exit) = &reply.exit {
+        let besides = if reply.allow_lan { ", local networks besides" } else { "" };
+        let state = super::exit::state_words(exit.state());
+        row("exit", format!("all traffic leaves by {} ({state}){besides}", exit.node));
+    } else if reply.is_exit {
+        row("exit", "this machine is one".to_owned());
+    }
     if let Some(held) = reply.held.as_ref().filter(|held| held.parts > 1 || !held.is_complete) {
         row("records", records(held));
     }

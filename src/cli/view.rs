@@ -35,6 +35,15 @@ pub(super) struct Status<'a> {
     /// Only where this machine passes on for other hosts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     fronts: Vec<Front<'a>>,
+    /// Only while all traffic of this machine leaves by an exit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit: Option<serde_json::Value>,
+    /// With an exit: local networks are reached besides.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    allow_lan: bool,
+    /// Whether this machine is an exit for others.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_exit: bool,
     problems: &'a [String],
 }
 
@@ -187,6 +196,9 @@ impl<'a> From<&'a api::StatusReply> for Status<'a> {
             }),
             guests: reply.guests.iter().map(Guest::from).collect(),
             fronts: reply.fronts.iter().map(Front::from).collect(),
+            exit: reply.exit.as_ref().map(super::exit::exit_json),
+            allow_lan: reply.allow_lan,
+            is_exit: reply.is_exit,
             problems: &reply.problems,
         }
     }

@@ -145,6 +145,20 @@ pub enum Command {
     },
     /// All subnets: answer [`Reply::Routes`].
     Routes,
+    /// An exit for others, or not any more: answer [`Reply::Done`].
+    OfferExit {
+        /// Whether it is.
+        is_offered: bool,
+    },
+    /// All traffic of this machine is to leave by another, or as it did before: answer [`Reply::ExitUsed`] once it does.
+    UseExit {
+        /// By which node; by none when absent.
+        node: Option<String>,
+        /// Whether local networks are reached besides.
+        allow_lan: bool,
+    },
+    /// All exits: answer [`Reply::Exits`].
+    Exits,
     /// Stop: answer [`Reply::Done`] once the host is left as it was found, before the process ends.
     Down,
     /// Stop and give up membership: answer [`Reply::Done`] as for `Down`.
@@ -210,7 +224,11 @@ pub enum Reply {
     Approved(String, String),
     /// To [`Command::Routes`].
     Routes(api::RoutesReply),
-    /// To [`Command::Down`], [`Command::Leave`] and [`Command::WithdrawRoute`].
+    /// To [`Command::UseExit`].
+    ExitUsed(api::UseExitReply),
+    /// To [`Command::Exits`].
+    Exits(api::ExitsReply),
+    /// To [`Command::Down`], [`Command::Leave`], [`Command::WithdrawRoute`] and [`Command::OfferExit`].
     Done,
 }
 

@@ -245,6 +245,27 @@ impl api::control_server::Control for Service {
         Ok(Response::new(reply))
     }
 
+    async fn offer_exit(
+        &self,
+        call: Call<api::OfferExitRequest>,
+    ) -> Result<Response<api::OfferExitReply>, Status> {
+        let command = Command::OfferExit { is_offered: !call.into_inner().withdraw };
+        let Reply::Done = self.ask(command).await? else { return Err(mismatch()) };
+        Ok(Response::new(api::OfferExitReply {}))
+    }
+
+    async fn use_exit(&self, call: Call<api::UseExitRequest>) -> Result<Response<api::UseExitReply>, Status> {
+        let api::UseExitRequest { node, allow_lan } = call.into_inner();
+        let command = Command::UseExit { node: node.map(parse_node).transpose()?, allow_lan };
+        let Reply::ExitUsed(reply) = self.ask(command).await? else { return Err(mismatch()) };
+        Ok(Response::new(reply))
+    }
+
+    async fn exits(&self, _: Call<api::ExitsRequest>) -> Result<Response<api::ExitsReply>, Status> {
+        let Reply::Exits(reply) = self.ask(Command::Exits).await? else { return Err(mismatch()) };
+        Ok(Response::new(reply))
+    }
+
     async fn down(&self, _: Call<api::DownRequest>) -> Result<Response<api::DownReply>, Status> {
         let Reply::Done = self.ask(Command::Down).await? else { return Err(mismatch()) };
         Ok(Response::new(api::DownReply {}))

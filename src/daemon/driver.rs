@@ -22,6 +22,7 @@ use wire::{Candidate, credential::Claims};
 use super::asks::WaitingAsk;
 use super::discovery::Discovery;
 use super::events;
+use super::exit::Exit;
 use super::guests::NewGuest;
 use super::metrics::Exporter;
 use super::names::Names;
@@ -92,6 +93,8 @@ pub(super) struct Driver {
     pub(super) names: Names,
     /// Subnets, others' and our own.
     pub(super) routes: Routes,
+    /// The way out by another machine.
+    pub(super) exit: Exit,
     /// Whose questions about names of others are passed on. It outlives the server, which is started anew with its settings.
     pub(super) forwarding: Forwarding,
     /// What has happened.
@@ -126,7 +129,8 @@ pub(super) struct Driver {
 
 /// Runs a node to its end.
 pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Result<()> {
-    let Started { paths, directory, loaded, is_new, udp, tun, netlink, socket, settings, source } = started;
+    let Started { paths, directory, loaded, is_new, udp, tun, netlink, socket, settings, source, exit } =
+        started;
     let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
     let [interrupt, terminate, hangup] = signals;
     let signals = [interrupt?, terminate?, hangup?];
@@ -142,7 +146,7 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     let (requests, requested) = channel::channel(REQUESTS_MAX);
     let reload = Reload::new(settings.clone(), source, (ask, requests.clone()), tun.index());
     let mut driver = Driver::new(
-        (node, outside.sender(), guests.clone(), routes),
+        (node, outside.sender(), guests.clone(), (routes, exit)),
         udp,
         directory,
         to_worker,
@@ -151,6 +155,7 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     )?;
     driver.configure_host(&netlink).await?;
     driver.house(&driver.node.hosted_guests());
+    driver.resume_exit();
     driver.start_names(&settings.dns).await;
     driver.exporter.follow(settings.metrics.listen, &requests).await;
     driver.discovery.look_at_links(&netlink).await;
@@ -179,6 +184,9 @@ pub(super) async fn run(started: Started, on_ready: impl FnOnce(&Ready)) -> Resu
     driver.notifier.stopping();
     outside.close().await;
     driver.routes.close(&netlink, &driver.directory).await;
+    if matches!(driver.ending, Some((Ending::Leave, _))) {
+        driver.exit.leave(&driver.directory).await;
+    }
     std::mem::take(&mut driver.names).close(&driver.directory).await;
     driver.keep_guest_places();
     guest_thread.stop();
@@ -221,7 +229,12 @@ pub(super) fn hop_params(settings: &config::Settings) -> overlay::HopParams {
 
 impl Driver {
     fn new(
-        (mut node, streams, guests, routes): (Node, Option<StreamSender>, Arc<Guests>, Routes),
+        (mut node, streams, guests, (routes, exit)): (
+            Node,
+            Option<StreamSender>,
+            Arc<Guests>,
+            (Routes, Exit),
+        ),
         udp: Udp,
         directory: StateDirectory,
         to_worker: mpsc::SyncSender<ToWorker>,
@@ -262,6 +275,7 @@ impl Driver {
             services: Services::new(interface, zone),
             names: Names::default(),
             routes,
+            exit,
             forwarding: Forwarding::default(),
             tally: Tally::default(),
             exporter: Exporter::default(),
@@ -324,6 +338,7 @@ impl Driver {
                     self.declare_again();
                     self.keep_guest_places();
                     self.open_fronts_again();
+                    self.lead_names();
                 }
                 () = beat(&mut heartbeat) => self.tell_supervisor(Notifier::tick),
                 () = tokio::time::sleep_until(deadline) => self.pump(),
@@ -333,6 +348,7 @@ impl Driver {
             }
             self.pump_outside(outside);
             self.follow_mtu(netlink).await;
+            self.follow_exit(netlink).await;
             self.follow_routes(netlink).await;
             self.run_reload(netlink).await;
             if std::mem::take(&mut self.new_addresses) {
@@ -492,6 +508,7 @@ impl Driver {
             names: self.names.view(),
             guests: self.guest_views(),
             fronts: self.services.fronts.views().map(report::front).collect(),
+            exits: self.exits(),
         };
         report::status(&view, around)
     }
@@ -504,6 +521,7 @@ impl Driver {
             .chain(self.service_problems())
             .chain(self.names.problems())
             .chain(self.routes.problem.clone())
+            .chain(self.exit.problem.clone())
             .chain(self.exporter.problem())
             .chain(self.reload.problem())
             .collect()

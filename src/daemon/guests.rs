@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
 use overlay::fastpath::GUEST_MTU;
 use overlay::{
     GuestRequest, GuestView, HostedGuest, HostedGuests, PortMappingView, RouteState, RouteView, is_private,
@@ -52,10 +51,7 @@ impl Driver {
     /// others are passed on.
     pub(super) fn house(&mut self, hosted: &HostedGuests) {
         self.shared.guests.set(hosted);
-        let addresses = hosted.values().flat_map(|guest| {
-            guest.v4.map(IpAddr::V4).into_iter().chain([IpAddr::V6(guest.v6)]).map(IpNet::from)
-        });
-        self.forwarding.permit(&addresses.collect::<Vec<_>>());
+        self.permit_names();
     }
 
     pub(super) fn remove_guest(&mut self, name: &Name) -> Result<Reply, Refusal> {

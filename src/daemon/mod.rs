@@ -18,6 +18,7 @@ mod discovery;
 mod driver;
 mod enrol;
 mod events;
+mod exit;
 mod guests;
 mod machine;
 mod metrics;
@@ -178,6 +179,7 @@ pub fn leave_offline(state_dir: &Path, force: bool) -> anyhow::Result<()> {
     }
     // What a run that was killed has changed on the machine is written here and nowhere else.
     undo_changes(&directory)?;
+    open_exit_of(&directory)?;
     let wiped = directory.wipe()?;
     if !wiped.left.is_empty() {
         tracing::warn!(left = ?wiped.left, "files in the state directory that are not ours were left");
@@ -195,6 +197,23 @@ pub fn restore_host(state_dir: &Path) -> anyhow::Result<bool> {
         return Ok(false);
     }
     undo_changes(&StateDirectory::open(state_dir)?)
+}
+
+/// Lets all traffic of this machine leave as it did before an exit was chosen, while the node does not run, and says whether there
+/// was one.
+///
+/// # Errors
+/// When the node runs, or the guard cannot be opened.
+pub fn open_exit(state_dir: &Path) -> anyhow::Result<bool> {
+    if !state_dir.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+        return Ok(false);
+    }
+    open_exit_of(&StateDirectory::open(state_dir)?)
+}
+
+fn open_exit_of(directory: &StateDirectory) -> anyhow::Result<bool> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(crate::exit::open(directory))?)
 }
 
 /// Undoes what a run that was killed has changed on this machine, and says whether there was anything.

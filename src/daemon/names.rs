@@ -24,6 +24,8 @@ const PORT: u16 = 53;
 pub(super) struct Names {
     server: Option<Server>,
     resolver: Option<Resolver>,
+    /// Whether the host asks for all names, not for ours alone.
+    is_everything: bool,
     /// Why there is no server, or why the host does not ask it.
     problem: Option<String>,
 }
@@ -45,10 +47,10 @@ impl Names {
         (zone, asks, forwarding): (Arc<ArcSwap<overlay::Zone>>, mpsc::Sender<Ask>, Forwarding),
         own: &Claims,
         (interface, index): (&str, u32),
-        state: &StateDirectory,
+        (state, is_everything): (&StateDirectory, bool),
     ) -> Self {
         if !settings.enabled {
-            return Self::default();
+            return Self { is_everything, ..Self::default() };
         }
         let listen = settings.listen.clone();
         let addresses = addresses(listen.as_deref(), own);
@@ -67,7 +69,7 @@ impl Names {
             Err(error) => {
                 let problem = format!("Names are not answered: {error}.");
                 tracing::warn!("{problem}");
-                return Self { problem: Some(problem), ..Self::default() };
+                return Self { problem: Some(problem), is_everything, ..Self::default() };
             }
         };
         tracing::info!(%domain, addresses = ?dns.addresses(), "names are answered");
@@ -76,7 +78,7 @@ impl Names {
             DnsHost::Auto => Some(Resolver::detect(Host::default()).await),
             DnsHost::Off => None,
         };
-        let mut names = Self { server: Some(server), resolver, problem: None };
+        let mut names = Self { server: Some(server), resolver, is_everything, problem: None };
         names.tell_host(own, state).await;
         names
     }
@@ -85,6 +87,13 @@ impl Names {
     pub(super) async fn readdress(&mut self, own: &Claims, state: &StateDirectory) {
         if let Some(Server { dns, listen, .. }) = &mut self.server {
             dns.rebind(addresses(listen.as_deref(), own));
+            self.tell_host(own, state).await;
+        }
+    }
+
+    /// Has the host ask for all names, or for ours alone again.
+    pub(super) async fn ask_everything(&mut self, is_everything: bool, own: &Claims, state: &StateDirectory) {
+        if std::mem::replace(&mut self.is_everything, is_everything) != is_everything {
             self.tell_host(own, state).await;
         }
     }
@@ -132,7 +141,7 @@ impl Names {
         if matches!(resolver.kind(), Kind::Nothing(_)) {
             return;
         }
-        let plan = server.plan(own);
+        let plan = server.plan(own, self.is_everything);
         self.problem = None;
         if plan.servers.is_empty() {
             self.problem =
@@ -148,7 +157,7 @@ impl Names {
 
 impl Server {
     /// What the host is to ask, and where: the mesh address first, which every resolver can ask by the interface.
-    fn plan(&self, own: &Claims) -> Plan {
+    fn plan(&self, own: &Claims, is_everything: bool) -> Plan {
         let mut servers: Vec<IpAddr> = self
             .dns
             .addresses()
@@ -159,7 +168,8 @@ impl Server {
         servers.sort_by_key(|address| (address.is_loopback(), address.is_ipv6()));
         let ranges = [IpNet::V4(own.ipv4.trunc()), IpNet::V6(ipv6_prefix(&own.network))];
         let zones = Zone::new(&self.domain).into_iter().chain(ranges.into_iter().flat_map(Zone::reverse));
-        Plan { interface: self.interface.clone(), index: self.index, servers, zones: zones.collect() }
+        let (interface, index) = (self.interface.clone(), self.index);
+        Plan { interface, index, servers, zones: zones.collect(), is_everything }
     }
 }
 

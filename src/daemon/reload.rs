@@ -115,7 +115,8 @@ impl Driver {
         let (own, zone, asks) = (self.own(), self.zone.clone(), self.reload.asks.clone());
         let link = (self.interface.as_str(), self.reload.link);
         let forwarding = self.forwarding.clone();
-        self.names = Names::start(settings, (zone, asks, forwarding), &own, link, &self.directory).await;
+        let host = (&self.directory, self.exit.choice().is_some());
+        self.names = Names::start(settings, (zone, asks, forwarding), &own, link, host).await;
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub(super) use diagnosis::{mesh, netcheck, why};
 use overlay::{DhtView, Drops, PathView, PeerState, PeerView, PortMappingView, Remote, View};
-pub(super) use route::routes;
+pub(super) use route::{exit, routes};
 use wire::address::ipv6_prefix;
 use wire::credential::Claims;
 use wire::service::Protocol;
@@ -28,6 +28,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) names: Option<api::Names>,
     pub(super) guests: Vec<api::Guest>,
     pub(super) fronts: Vec<api::Front>,
+    pub(super) exits: api::ExitsReply,
 }
 
 /// What of paths the Node does not know; the default is that nobody knows it.
@@ -45,6 +46,7 @@ pub(super) fn status(view: &View, around: Surroundings<'_>) -> api::StatusReply 
     let own = &view.own;
     let mut problems = view.problems.clone();
     problems.extend(around.problems);
+    let api::ExitsReply { exits, allow_lan, is_offered: is_exit } = around.exits;
     api::StatusReply {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         network: Some(api::Network {
@@ -76,6 +78,9 @@ pub(super) fn status(view: &View, around: Surroundings<'_>) -> api::StatusReply 
             is_complete: view.held.is_complete,
         }),
         fronts: around.fronts,
+        exit: exits.into_iter().find(|exit| exit.is_chosen),
+        allow_lan,
+        is_exit,
     }
 }
 

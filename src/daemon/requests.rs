@@ -78,6 +78,9 @@ impl Driver {
                 self.approve_route(&node, prefix, is_approved)
             }
             Command::Routes => Ok(Reply::Routes(report::routes(&self.node.routes()))),
+            Command::OfferExit { is_offered } => self.offer_exit(is_offered),
+            Command::UseExit { node, allow_lan } => return self.use_exit(node.as_deref(), allow_lan, reply),
+            Command::Exits => Ok(Reply::Exits(self.exits())),
             Command::Down => return self.end(Ending::Down, Some(reply)),
             Command::Leave { force } => match self.node.leave(force, clock::now()) {
                 Ok(()) => return self.end(Ending::Leave, Some(reply)),
@@ -224,6 +227,7 @@ pub(super) fn refusal(error: &CommandError) -> Refusal {
         | CommandError::TooLong
         | CommandError::TooManyRoutes(_)
         | CommandError::PrefixOfNetwork(..)
+        | CommandError::NoExit(_)
         | CommandError::Oneself(_)
         | CommandError::LastRoot
         | CommandError::TooManyPings => RefusalKind::Precondition,

@@ -1,10 +1,13 @@
 //! Subnets on this machine: what it offers, what of others' it takes, and what the kernel is told of both.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use ipnet::IpNet;
 use overlay::HostRoutes;
 use overlay::state::Network;
 use wire::NetworkId;
-use wire::record::{ROUTE_OFFERS_MAX, RouteOffer};
+use wire::credential::PREFIXES_MAX;
+use wire::record::RouteOffer;
 
 use super::driver::Driver;
 use super::requests::refusal;
@@ -26,6 +29,10 @@ pub(super) struct Routes {
     pub(super) accept: Vec<IpNet>,
     /// What the kernel is to be told, when it is something else.
     pub(super) wanted: Option<HostRoutes>,
+    /// What it was told.
+    told: HostRoutes,
+    /// While all else leaves by an exit: what does not.
+    way_out: Option<Vec<IpNet>>,
     forwarding: Forwarding,
     /// One sentence, when something is not as it should be.
     pub(super) problem: Option<String>,
@@ -39,6 +46,8 @@ impl Routes {
             offers: offers.to_vec(),
             accept: settings.accept.clone(),
             wanted: None,
+            told: HostRoutes::default(),
+            way_out: None,
             forwarding: Forwarding::default(),
             problem: None,
         }
@@ -53,6 +62,14 @@ impl Routes {
         }
     }
 
+    /// Has all traffic go to the interface, but for what is to these prefixes; or, without any, no more than the Node says.
+    pub(super) fn lead(&mut self, way_out: Option<Vec<IpNet>>) {
+        if self.way_out != way_out {
+            self.way_out = way_out;
+            self.wanted.get_or_insert_with(|| self.told.clone());
+        }
+    }
+
     /// Tells the kernel what the Node wants.
     async fn follow(
         &mut self,
@@ -61,13 +78,22 @@ impl Routes {
         directory: &StateDirectory,
     ) -> Result<(), ForwardingError> {
         // Before the rule leads there: the table holds what is wanted.
-        netlink.fill_table(self.table, interface, &wanted.taken).await?;
-        let table = (!wanted.taken.is_empty()).then_some(self.table);
+        let mut through = wanted.taken.clone();
+        through.extend(self.way_out.iter().flat_map(|_| everything()));
+        let beside = self.way_out.as_deref().unwrap_or_default();
+        netlink.fill_table(self.table, interface, (&through, beside)).await?;
+        let table = (!through.is_empty()).then_some(self.table);
+        self.told.clone_from(&wanted);
         self.forwarding.divert(table, netlink, directory).await?;
         let plan =
             Plan { network: self.network.clone(), interface: interface.to_owned(), served: wanted.served };
         self.forwarding.apply(plan, directory).await
     }
+}
+
+/// The default routes.
+pub(super) fn everything() -> [IpNet; 2] {
+    [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()].map(|any: IpAddr| IpNet::new_assert(any, 0))
 }
 
 /// The routing table of a network: "HM", and two bytes of its id, so that two networks on a machine do not meet.
@@ -88,7 +114,10 @@ impl Driver {
     /// Tells the Node what this machine reaches without the network.
     pub(super) async fn look_at_prefixes(&mut self, netlink: &Netlink) {
         match netlink.routes_beside(&self.interface).await {
-            Ok(host) => self.node.handle_host_prefixes(host, self.routes.accept.clone()),
+            Ok(host) => {
+                self.exit.see_prefixes(&host);
+                self.node.handle_host_prefixes(host, self.routes.accept.clone());
+            }
             Err(error) => tracing::warn!("{error}; routes are taken as they were"),
         }
     }
@@ -108,9 +137,8 @@ impl Driver {
         self.node.check_prefix(offer.prefix).map_err(|error| refusal(&error))?;
         let mut offers = self.routes.offers.clone();
         offers.retain(|other| other.prefix != offer.prefix);
-        if offers.len() >= ROUTE_OFFERS_MAX {
-            let message =
-                format!("this machine offers {ROUTE_OFFERS_MAX} subnets already: withdraw one first");
+        if offers.iter().filter(|offer| !offer.is_exit()).count() >= PREFIXES_MAX {
+            let message = format!("this machine offers {PREFIXES_MAX} subnets already: withdraw one first");
             return Err(Refusal::new(RefusalKind::Precondition, message));
         }
         if let Some(other) = offers.iter().find(|other| other.subnet() == offer.subnet()) {
@@ -128,7 +156,7 @@ impl Driver {
 
     pub(super) fn withdraw_route(&mut self, prefix: IpNet) -> Result<Reply, Refusal> {
         let mut offers = self.routes.offers.clone();
-        offers.retain(|offer| offer.prefix != prefix);
+        offers.retain(|offer| offer.prefix != prefix || offer.is_exit());
         if offers.len() == self.routes.offers.len() {
             let message =
                 format!("this machine does not offer {prefix}: `hopmesh route list` shows what it does");
@@ -155,7 +183,7 @@ impl Driver {
     }
 
     /// Writes down what this machine offers before anybody is told.
-    fn offer_routes(&mut self, offers: Vec<RouteOffer>) -> Result<(), Refusal> {
+    pub(super) fn offer_routes(&mut self, offers: Vec<RouteOffer>) -> Result<(), Refusal> {
         state::save_offers(&self.directory, &offers)
             .map_err(|error| Refusal::new(RefusalKind::Internal, error.to_string()))?;
         self.routes.offers.clone_from(&offers);

@@ -12,6 +12,7 @@ use wire::{Invite, Name};
 
 use super::discovery::dht_settings;
 use super::enrol::{DhtWay, Joined, Ways};
+use super::exit::Exit;
 use super::state::{self, Loaded};
 use super::{Launch, LaunchParams, Progress, Source, enrol, names, paths_of, routes, worker};
 use crate::control::Socket;
@@ -38,6 +39,7 @@ pub(super) struct Started {
     pub(super) socket: Socket,
     pub(super) settings: config::Settings,
     pub(super) source: Source,
+    pub(super) exit: Exit,
 }
 
 /// Brings a node to the point where its Node can be made.
@@ -65,6 +67,8 @@ pub(super) async fn start(params: LaunchParams, on_progress: &mut dyn FnMut(&Pro
     let mut udp = bind(&directory, params.settings.listen.port)?;
     let queues = worker::queues(worker::count(params.settings.interface.workers));
     let tun = Tun::create(&interface_name(&params.settings, &network_name)?, queues)?;
+    let link = (&netlink, tun.name(), udp.port());
+    let exit = Exit::start(&directory, link, network_name.as_str()).await?;
     let socket = Socket::bind(&paths.socket)?;
     let is_new = loaded.is_none() && invite.is_none();
     let mut loaded = match (loaded, invite) {
@@ -108,6 +112,7 @@ pub(super) async fn start(params: LaunchParams, on_progress: &mut dyn FnMut(&Pro
         socket,
         settings: params.settings,
         source: params.source,
+        exit,
     })
 }
 

@@ -12,6 +12,7 @@ mod operation;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
+use crate::io::mark::mark_port;
 use config::HostPort;
 use mainline::async_dht::AsyncDht;
 use tokio::sync::mpsc;
@@ -158,7 +159,13 @@ impl Actor {
         let mut builder = mainline::Dht::builder();
         builder.bootstrap(&entries).request_timeout(REQUEST_TIMEOUT);
         match entries::start(builder, SocketAddrV4::new(bind, 0)).await {
-            Ok(node) => Some(node),
+            Ok(node) => {
+                // What finds the others goes the machine's own way, also where all else leaves by one of them.
+                if let Err(error) = mark_port(node.info().await.local_addr().port()) {
+                    tracing::warn!(%error, "the DHT's datagrams go the way of all others");
+                }
+                Some(node)
+            }
             Err(error) => {
                 tracing::warn!(%error, "no socket for the DHT");
                 None

@@ -5,7 +5,7 @@
 //!
 //! | who asks | own names | other names |
 //! |---|---|---|
-//! | this machine: loopback, or an address that we answer at | answered | refused, also where a permitted prefix holds the address |
+//! | this machine: loopback, or an address that we answer at | answered | refused, also where a permitted prefix holds the address; passed on to the exit while there is one |
 //! | a mesh address | answered | refused |
 //! | a permitted source, of the mesh or not | answered | passed on, but for those below |
 //! | anybody else | no answer at all | no answer at all |
@@ -19,7 +19,10 @@
 //! Questions and answers pass untouched but for their id. Each question has a socket and an id of its own (RFC 5452), and what
 //! comes is believed when it comes from the upstream that was asked, with that id and that question.
 //!
-//! Must never: keep an answer, or ask anybody but the host's resolvers.
+//! While all traffic of this machine leaves by an exit ([`Forwarding::lead`]), all questions that are passed on go to the exit, and this
+//! machine's own are among them: the exit asks its host's resolvers, which do not ask us.
+//!
+//! Must never: keep an answer, or ask anybody but the host's resolvers, or the exit.
 
 mod exchange;
 mod foreign;
@@ -33,7 +36,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use ipnet::IpNet;
 
 use super::counters::Counters;
@@ -54,6 +57,8 @@ struct Inner {
     permitted: ArcSwap<Vec<IpNet>>,
     /// Where we answer ourselves.
     own: ArcSwap<BTreeSet<IpAddr>>,
+    /// Where the exit answers, while there is one.
+    exit: ArcSwapOption<Vec<SocketAddr>>,
     to: To,
     timeout: Duration,
 }
@@ -76,7 +81,13 @@ impl Forwarding {
     }
 
     fn to(to: To, timeout: Duration) -> Self {
-        Self(Arc::new(Inner { permitted: ArcSwap::default(), own: ArcSwap::default(), to, timeout }))
+        Self(Arc::new(Inner {
+            permitted: ArcSwap::default(),
+            own: ArcSwap::default(),
+            exit: ArcSwapOption::empty(),
+            to,
+            timeout,
+        }))
     }
 
     /// Passes on for sources in these prefixes from now on, and for no others. This machine's own addresses are never meant;
@@ -91,6 +102,11 @@ impl Forwarding {
         self.0.permitted.load_full()
     }
 
+    /// Passes everything on to an exit that answers at these addresses, and this machine's own questions too; without any as before.
+    pub fn lead(&self, exit: Option<Vec<SocketAddr>>) {
+        self.0.exit.store(exit.map(Arc::new));
+    }
+
     /// Takes where we answer ourselves.
     pub(super) fn set_own(&self, addresses: impl Iterator<Item = SocketAddr>) {
         self.0.own.store(Arc::new(addresses.map(|address| address.ip()).collect()));
@@ -101,7 +117,9 @@ impl Forwarding {
         let holds = |prefix: &IpNet| {
             prefix.contains(&source) && (!source.is_loopback() || prefix.network().is_loopback())
         };
-        self.0.permitted.load().iter().any(holds) && !self.0.own.load().contains(&source)
+        let is_own = self.0.own.load().contains(&source);
+        let is_led = (is_own || source.is_loopback()) && self.0.exit.load().is_some();
+        is_led || (self.0.permitted.load().iter().any(holds) && !is_own)
     }
 }
 
@@ -133,10 +151,11 @@ impl Forwarder {
         answer: &mut Vec<u8>,
     ) -> bool {
         counters.forwarded();
-        let Inner { own, to, timeout, .. } = &*self.forwarding.0;
-        let upstreams = match to {
-            To::Host(host) => self.upstreams.borrow_mut().of(host, &own.load()),
-            To::These(these) => these.clone(),
+        let Inner { own, exit, to, timeout, .. } = &*self.forwarding.0;
+        let upstreams = match (exit.load_full(), to) {
+            (Some(exit), _) => exit.to_vec(),
+            (None, To::Host(host)) => self.upstreams.borrow_mut().of(host, &own.load()),
+            (None, To::These(these)) => these.clone(),
         };
         let question = Question { bytes: question, end };
         let mut last = None;

@@ -16,6 +16,7 @@ mod ruleset;
 mod switch;
 
 pub use error::ForwardingError;
+pub use switch::Mark;
 
 use std::path::Path;
 

@@ -35,7 +35,7 @@ fn forward(text: &mut String, plan: &Plan, off: &[Switch]) {
     let mesh = &plan.interface;
     let accept = format!("meta mark set {MARK:#x} accept");
     text.push_str("\tchain forward {\n\t\ttype filter hook forward priority filter; policy accept;\n");
-    for offer in &plan.served {
+    for offer in subnets(plan).chain(exits(plan)) {
         let (word, subnet) = (family_word(&offer.prefix), offer.subnet());
         let _ = writeln!(text, "\t\tiifname \"{mesh}\" oifname != \"{mesh}\" {word} daddr {subnet} {accept}");
         // A subnet that knows the way to the mesh may begin; and its answers may come by another router than the questions.
@@ -71,10 +71,16 @@ fn translate(text: &mut String, plan: &Plan) {
     text.push_str(
         "\t}\n\tchain postrouting {\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n",
     );
-    for offer in plan.served.iter().filter(|offer| offer.is_masqueraded) {
+    for offer in subnets(plan).chain(exits(plan)) {
         let (word, subnet) = (family_word(&offer.prefix), offer.subnet());
+        let verdict = match offer.is_masqueraded {
+            true => "masquerade",
+            // It may lie within what is masqueraded below.
+            false if exits(plan).next().is_some() => "accept",
+            false => continue,
+        };
         let _ =
-            writeln!(text, "\t\tiifname \"{mesh}\" oifname != \"{mesh}\" {word} daddr {subnet} masquerade");
+            writeln!(text, "\t\tiifname \"{mesh}\" oifname != \"{mesh}\" {word} daddr {subnet} {verdict}");
     }
     for (RouteOffer { prefix, .. }, behind) in &mapped {
         let word = family_word(prefix);
@@ -84,6 +90,15 @@ fn translate(text: &mut String, plan: &Plan) {
         );
     }
     text.push_str("\t}\n");
+}
+
+fn subnets(plan: &Plan) -> impl Iterator<Item = &RouteOffer> {
+    plan.served.iter().filter(|offer| !offer.is_exit())
+}
+
+/// What is for the internet comes last: which addresses those are, the fast path has judged.
+fn exits(plan: &Plan) -> impl Iterator<Item = &RouteOffer> {
+    plan.served.iter().filter(|offer| offer.is_exit())
 }
 
 /// The family of a prefix, in the words of nft.
@@ -136,6 +151,20 @@ table inet hopmesh-home {
 }
 "#;
         assert_eq!(rules, expected);
+    }
+
+    #[test]
+    fn an_exit_masquerades_all_but_subnets_that_know_the_way_back() {
+        let offers = [("0.0.0.0/0", None, true), ("192.168.9.0/24", None, false), ("::/0", None, true)];
+        let rules = ruleset(&plan(&offers), &[]);
+        let place = |line: &str| rules.find(line).unwrap_or_else(|| panic!("no {line:?} in\n{rules}"));
+        let mesh = "iifname \"hm-home\" oifname != \"hm-home\"";
+        let subnet = place(&format!("{mesh} ip daddr 192.168.9.0/24 accept"));
+        assert!(subnet < place(&format!("{mesh} ip daddr 0.0.0.0/0 masquerade")));
+        place(&format!("{mesh} ip6 daddr ::/0 masquerade"));
+        let back = "oifname \"hm-home\" ip saddr";
+        let subnet = place(&format!("{back} 192.168.9.0/24 meta mark set"));
+        assert!(subnet < place(&format!("{back} 0.0.0.0/0 ct state established,related")));
     }
 
     #[test]

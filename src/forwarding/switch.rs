@@ -4,6 +4,7 @@
 //! redirects are heeded. A machine that forwards IPv6 takes no router advertisements unless it is told to, and would
 //! lose its own default route: so it is told to, wherever it took them before.
 
+use minicbor::{Decode, Encode};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +60,44 @@ impl Switch {
             taking_advertisements().try_for_each(|path| set(&path, "2"))?;
         }
         set(Path::new(self.path()), "1")
+    }
+}
+
+/// The switch by which a kernel that checks whence packets come (`rp_filter`) heeds their marks in that.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Mark {
+    /// What it held.
+    #[n(0)]
+    before: String,
+}
+
+impl Mark {
+    const PATH: &str = "/proc/sys/net/ipv4/conf/all/src_valid_mark";
+
+    /// The switch, where it is off and an interface is checked strictly (RFC 3704); nothing where it need not be set.
+    ///
+    /// # Errors
+    /// [`ForwardingError::Switch`].
+    pub fn needed() -> Result<Option<Self>, ForwardingError> {
+        let before = read(Path::new(Self::PATH))?;
+        let is_strict = with_one(IPV4_INTERFACES, "rp_filter").next().is_some();
+        Ok((is_strict && before == "0").then_some(Self { before }))
+    }
+
+    /// Has marks heeded.
+    ///
+    /// # Errors
+    /// [`ForwardingError::Switch`].
+    pub fn turn_on(&self) -> Result<(), ForwardingError> {
+        set(Path::new(Self::PATH), "1")
+    }
+
+    /// Sets it back.
+    ///
+    /// # Errors
+    /// [`ForwardingError::Switch`].
+    pub fn turn_back(&self) -> Result<(), ForwardingError> {
+        set(Path::new(Self::PATH), &self.before)
     }
 }
 

@@ -14,6 +14,8 @@ use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
+use super::mark::mark;
+
 /// The group in IPv4: of local scope (RFC 2365), otherwise without meaning.
 pub const GROUP_V4: Ipv4Addr = Ipv4Addr::new(239, 255, 104, 109);
 /// The group in IPv6: link-local and not assigned by anybody (RFC 4291, RFC 3307).
@@ -176,6 +178,7 @@ impl Asker {
 
 fn open_asker(interface: &Interface, group: SocketAddr, any: IpAddr) -> io::Result<std::net::UdpSocket> {
     let socket = Socket::new(Domain::for_address(group), Type::DGRAM, Some(Protocol::UDP))?;
+    mark(&socket)?;
     socket.set_nonblocking(true)?;
     socket.bind_device(Some(interface.name.as_bytes()))?;
     if group.is_ipv4() {
@@ -235,6 +238,7 @@ fn open_v6(interface: &Interface) -> io::Result<UdpSocket> {
 /// Shared by address, which for multicast gives each program a copy; bound to the device, which since Linux 5.7 needs no
 /// privilege.
 fn prepare(socket: &Socket, interface: &Interface, group: SocketAddr) -> io::Result<()> {
+    mark(socket)?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
     socket.bind_device(Some(interface.name.as_bytes()))?;

@@ -2,7 +2,7 @@
 //!
 //! What resolves names differs from host to host ([`Kind`]). systemd-resolved and NetworkManager's dnsmasq route our
 //! zones to us; where there is only resolv.conf, our server stands first in it and refuses what is not ours, whereupon
-//! the C library asks the next one. A host whose DNS somebody else manages is left alone, and `status` says why.
+//! the C library asks the next one. All names are asked of us while all traffic leaves by an exit. A host whose DNS somebody else manages is left alone, and `status` says why.
 //!
 //! **Must never** leave the host without names, whenever we are killed: what is about to change is first written to the
 //! state directory, [`restore`] undoes what a killed run has left, and takes out nothing but what is ours.
@@ -16,7 +16,7 @@
 //! let mut resolver = Resolver::detect(host).await;
 //! let zones = Zone::new("home.internal").into_iter().chain(Zone::reverse("10.77.0.0/16".parse().expect("a prefix")));
 //! let servers = vec!["127.0.0.77".parse().expect("an address"), "10.77.0.1".parse().expect("an address")];
-//! let plan = Plan { interface: "hm0".into(), index: 7, servers, zones: zones.collect() };
+//! let plan = Plan { interface: "hm0".into(), index: 7, servers, zones: zones.collect(), is_everything: false };
 //! resolver.apply(&plan, state).await?; // once the DNS server listens and the link is up; again when they change
 //! println!("{}", resolver.describe());
 //! resolver.revert(state).await?; // at the end, while the DNS server still answers
@@ -127,6 +127,7 @@ impl Resolver {
             Some(_) if !self.is_in_effect() => format!(
                 "names of the mesh are not resolved here: /etc/resolv.conf was written anew; restart hopmesh ({by})"
             ),
+            Some(plan) if plan.is_everything => format!("all names are resolved by the exit (by {by})"),
             Some(plan) => {
                 let zone = plan.zones.first().map_or("no zone", Zone::as_str);
                 format!("names under {zone} are resolved by {by}")

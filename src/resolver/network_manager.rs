@@ -73,6 +73,10 @@ fn settings(plan: &Plan) -> String {
         // Where private addresses in answers are refused, ours are not.
         writeln!(text, "rebind-domain-ok=/{zone}/").expect("writing to memory does not fail");
     }
+    // Beside those of other links, which reach nobody while all traffic leaves by an exit: dnsmasq keeps to who answers.
+    for server in plan.servers.iter().filter(|_| plan.is_everything) {
+        writeln!(text, "server={server}").expect("writing to memory does not fail");
+    }
     text
 }
 
@@ -109,7 +113,10 @@ mod tests {
             index: 7,
             servers: vec!["127.0.0.77".parse().unwrap(), "fd77::1".parse().unwrap()],
             zones: vec![Zone::new("home.internal").unwrap(), Zone::new("77.10.in-addr.arpa").unwrap()],
+            is_everything: false,
         };
+        let all = settings(&Plan { is_everything: true, ..plan.clone() });
+        assert!(all.ends_with("/\nserver=127.0.0.77\nserver=fd77::1\n"), "{all}");
         let settings = settings(&plan);
         let lines: Vec<&str> = settings.lines().skip(1).collect();
         assert_eq!(

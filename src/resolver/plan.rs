@@ -24,8 +24,10 @@ pub struct Plan {
     /// Where our DNS server listens, on port 53, the preferred address first. Resolvers that would ask nobody else
     /// beside a loopback address need one of the mesh among them; a bare resolv.conf is best served by loopback.
     pub servers: Vec<IpAddr>,
-    /// The zones that are asked of us, and nothing else is.
+    /// The zones that are asked of us.
     pub zones: Vec<Zone>,
+    /// Whether all other names are asked of us, too.
+    pub is_everything: bool,
 }
 
 /// A zone whose names are asked of us: `home.internal`, `77.10.in-addr.arpa`.

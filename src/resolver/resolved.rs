@@ -1,4 +1,4 @@
-//! systemd-resolved: our zones, and nothing else, are routed to the mesh's link.
+//! systemd-resolved: our zones, and nothing else, are routed to the mesh's link; all names while there is an exit.
 //!
 //! Nothing of this needs undoing after a kill -9: systemd-resolved keeps it with the link, and the TUN ends with us.
 
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::bus::{Bus, Object, is_unknown_method};
 use super::error::ResolverError;
-use super::plan::Plan;
+use super::plan::{Plan, Zone};
 
 const SERVICE: &str = "org.freedesktop.resolve1";
 const UNIT: &str = "systemd-resolved";
@@ -36,9 +36,12 @@ pub(super) async fn answers(bus: &Bus) -> bool {
 pub(super) async fn apply(bus: &Bus, plan: &Plan) -> Result<(), ResolverError> {
     let index = index(plan);
     // The zones come before the servers: a link with servers and no zone is asked for every name.
-    let zones: Vec<(&str, bool)> = plan.zones.iter().map(|zone| (zone.as_str(), true)).collect();
+    // The root beats the other links' claim to all names, which is none when a link has it.
+    let everything = plan.is_everything.then_some(".");
+    let zones = plan.zones.iter().map(Zone::as_str).chain(everything);
+    let zones: Vec<(&str, bool)> = zones.map(|zone| (zone, true)).collect();
     bus.call(MANAGER, "SetLinkDomains", &(index, zones)).await?;
-    set_if_known(bus, "SetLinkDefaultRoute", &(index, false)).await?;
+    set_if_known(bus, "SetLinkDefaultRoute", &(index, plan.is_everything)).await?;
     for method in SWITCHED_OFF {
         set_if_known(bus, method, &(index, "no")).await?;
     }

@@ -159,6 +159,9 @@ fn invite_assign_revoke_down_leave() {
         | Command::WithdrawRoute { .. }
         | Command::ApproveRoute { .. }
         | Command::Routes
+        | Command::OfferExit { .. }
+        | Command::UseExit { .. }
+        | Command::Exits
         | Command::Metrics
         | Command::Reload => Err(Refusal::new(RefusalKind::Internal, "not asked for")),
     });

@@ -243,6 +243,9 @@ fn an_admins_commands_answer_in_one_line() {
         | Command::WithdrawRoute { .. }
         | Command::ApproveRoute { .. }
         | Command::Routes
+        | Command::OfferExit { .. }
+        | Command::UseExit { .. }
+        | Command::Exits
         | Command::Metrics
         | Command::Reload => Err(Refusal::new(RefusalKind::Internal, "not asked for")),
     });

@@ -74,6 +74,9 @@ fn routes_are_told_and_decided_about() {
         | Command::Watch
         | Command::Reload
         | Command::Metrics
+        | Command::OfferExit { .. }
+        | Command::UseExit { .. }
+        | Command::Exits
         | Command::Down
         | Command::Leave { .. } => panic!("{command:?}"),
     });

@@ -13,7 +13,7 @@ use super::{FakeDaemon, hopmesh};
 use crate::control::{Command, Reply, Role};
 
 /// Every command with the arguments it needs.
-const COMMANDS: [&[&str]; 32] = [
+const COMMANDS: [&[&str]; 33] = [
     &["up"],
     &["invite"],
     &["join", "hopmesh1x"],
@@ -32,6 +32,7 @@ const COMMANDS: [&[&str]; 32] = [
     &["revoke", "b"],
     &["guest", "list"],
     &["route", "list"],
+    &["exit", "list"],
     &["publish", "web", "--port", "80"],
     &["unpublish", "web"],
     &["services"],
@@ -243,7 +244,11 @@ pub(super) fn some_answer(command: &Command) -> Reply {
         Command::AdvertiseRoute { .. } => Reply::Advertised(<_>::default()),
         Command::ApproveRoute { .. } => Reply::Approved("b".to_owned(), "b0".to_owned()),
         Command::Routes => Reply::Routes(<_>::default()),
-        Command::Down | Command::Leave { .. } | Command::WithdrawRoute { .. } => Reply::Done,
+        Command::Exits => Reply::Exits(<_>::default()),
+        Command::UseExit { .. } => Reply::ExitUsed(<_>::default()),
+        Command::Down | Command::Leave { .. } | Command::WithdrawRoute { .. } | Command::OfferExit { .. } => {
+            Reply::Done
+        }
     }
 }
 

@@ -1,6 +1,24 @@
-//! Subnets, as the control protocol says it.
+//! Subnets and exits, as the control protocol says it.
 
-use overlay::{RouteState, RouteView, RouterView};
+use overlay::{ExitState, ExitView, RouteState, RouteView, RouterView};
+
+/// An exit.
+pub(in crate::daemon) fn exit(view: &ExitView) -> api::Exit {
+    let state = match view.state {
+        ExitState::Reached => api::ExitState::Reached,
+        ExitState::Silent => api::ExitState::Silent,
+        ExitState::NotOffered => api::ExitState::NotOffered,
+        ExitState::Gone => api::ExitState::Gone,
+    };
+    api::Exit {
+        node: view.name.to_string(),
+        id: view.node.to_string(),
+        state: state.into(),
+        ipv4: view.families.v4,
+        ipv6: view.families.v6,
+        is_chosen: view.is_chosen,
+    }
+}
 
 /// All subnets.
 pub(in crate::daemon) fn routes(views: &[RouteView]) -> api::RoutesReply {

@@ -4,12 +4,12 @@
 //! table, which is as if there were none.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage, RouteScope};
+use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage, RouteScope, RouteType};
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessage};
 use rtnetlink::{IpVersion, RouteMessageBuilder};
 use rustix::io::Errno;
@@ -71,7 +71,7 @@ impl Netlink {
         Ok(())
     }
 
-    /// Makes `prefixes` all routes of `table`, through `interface`.
+    /// Makes `through` all routes of `table` through `interface`, and has packets to `beside` look on in other tables.
     ///
     /// # Errors
     /// [`NetlinkError`]; what was set before the failure stays set.
@@ -79,16 +79,19 @@ impl Netlink {
         &self,
         table: u32,
         interface: &str,
-        prefixes: &[IpNet],
+        (through, beside): (&[IpNet], &[IpNet]),
     ) -> Result<(), NetlinkError> {
         let index = self.index(interface).await?;
-        let wanted: BTreeSet<IpNet> = prefixes.iter().map(IpNet::trunc).collect();
+        let entry = |prefix: &IpNet, is_beside| (prefix.trunc(), is_beside);
+        let wanted: BTreeSet<(IpNet, bool)> =
+            through.iter().map(|p| entry(p, false)).chain(beside.iter().map(|p| entry(p, true))).collect();
         let mut present = BTreeSet::new();
         for route in self.dump_routes().await? {
             let is_of_table = table_of(&route) == table && !is_cached(&route);
-            let Some(prefix) = destination(&route).filter(|_| is_of_table) else { continue };
-            if wanted.contains(&prefix) {
-                present.insert(prefix);
+            let Some(prefix) = prefix_of(&route).filter(|_| is_of_table) else { continue };
+            let entry = (prefix, route.header.kind == RouteType::Throw);
+            if wanted.contains(&entry) {
+                present.insert(entry);
             } else {
                 match self.handle.route().del(route).execute().await {
                     Ok(()) => {}
@@ -97,17 +100,20 @@ impl Netlink {
                 }
             }
         }
-        for prefix in wanted.difference(&present) {
+        for (prefix, is_beside) in wanted.difference(&present) {
             let what = || format!("setting the route to {prefix}");
             let invalid =
                 |_| NetlinkError::Os { what: what(), source: std::io::ErrorKind::InvalidInput.into() };
             let builder = RouteMessageBuilder::<IpAddr>::new()
                 .destination_prefix(prefix.network(), prefix.prefix_len())
                 .map_err(invalid)?
-                .table_id(table)
-                .output_interface(index);
+                .table_id(table);
             let scope = if prefix.addr().is_ipv4() { RouteScope::Link } else { RouteScope::Universe };
-            match self.handle.route().add(builder.scope(scope).build()).execute().await {
+            let route = match is_beside {
+                true => builder.kind(RouteType::Throw).scope(RouteScope::Universe),
+                false => builder.output_interface(index).scope(scope),
+            };
+            match self.handle.route().add(route.build()).execute().await {
                 Ok(()) => {}
                 Err(error) if errno(&error) == Some(Errno::EXIST) => {}
                 Err(error) if is_ipv6_off(prefix, &error) => {}
@@ -132,6 +138,17 @@ pub(super) fn output_of(route: &RouteMessage) -> Option<u32> {
         .attributes
         .iter()
         .find_map(|attribute| if let RouteAttribute::Oif(index) = attribute { Some(*index) } else { None })
+}
+
+/// The prefix of a route; a default route has no destination.
+fn prefix_of(route: &RouteMessage) -> Option<IpNet> {
+    destination(route).or_else(|| {
+        match (route.header.destination_prefix_length, route.header.address_family) {
+            (0, AddressFamily::Inet) => Some(IpNet::new_assert(Ipv4Addr::UNSPECIFIED.into(), 0)),
+            (0, AddressFamily::Inet6) => Some(IpNet::new_assert(Ipv6Addr::UNSPECIFIED.into(), 0)),
+            _ => None,
+        }
+    })
 }
 
 fn table_of(route: &RouteMessage) -> u32 {

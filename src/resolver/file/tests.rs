@@ -55,6 +55,7 @@ fn plan(interface: &str) -> Plan {
         index: 7,
         servers: vec!["10.77.0.1".parse().unwrap(), "127.0.0.77".parse().unwrap()],
         zones: vec![Zone::new("home.internal").unwrap()],
+        is_everything: false,
     }
 }
 

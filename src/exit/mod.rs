@@ -1,0 +1,148 @@
+//! The way out by another machine: while one is chosen, nothing of this machine leaves but through the mesh.
+//!
+//! ```text
+//! chosen: written down ──▶ the guard closed ──▶ default routes into the mesh ──▶ all names asked of the exit
+//! none:   names as before ──▶ routes as before ──▶ the guard opened ──▶ not written down any more
+//! ```
+//!
+//! The guard is a table of nftables of our own. It stays when the node ends, in whatever way, and is opened by nothing but
+//! the people's word: so nothing leaks while no exit is there, while the node starts, or after it was killed.
+//!
+//! **Must never** open what people have closed: neither a stop, a crash nor [`crate::daemon::restore_host`] does.
+
+mod error;
+mod record;
+mod ruleset;
+
+pub use error::ExitError;
+pub use record::Choice;
+
+use ipnet::IpNet;
+
+use crate::forwarding::Mark;
+use crate::io::program;
+use crate::store::StateDirectory;
+use record::Record;
+
+/// What passes the guard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Name of the network, which our table of rules is called after.
+    pub network: String,
+    /// The mesh interface.
+    pub interface: String,
+    /// Where datagrams of peers arrive.
+    pub port: u16,
+    /// Prefixes of local networks, where they may be reached besides.
+    pub lan: Option<Vec<IpNet>>,
+}
+
+/// The guard, and what it is closed for.
+#[derive(Debug, Default)]
+pub struct Guard {
+    record: Option<Record>,
+    applied: Option<Plan>,
+}
+
+impl Guard {
+    /// Reads what people have chosen.
+    ///
+    /// # Errors
+    /// [`ExitError`] when it cannot be told.
+    pub fn load(state: &StateDirectory) -> Result<Self, ExitError> {
+        Ok(Self { record: record::read(state)?, applied: None })
+    }
+
+    /// What people have chosen.
+    #[must_use]
+    pub fn choice(&self) -> Option<Choice> {
+        self.record.as_ref().map(|record| record.choice)
+    }
+
+    /// Lets nothing pass any more but what `plan` says, now and after restarts. The choice is on disk first.
+    ///
+    /// # Errors
+    /// [`ExitError`]. Where another exit was chosen before, the guard is as closed as it was then.
+    pub async fn close(
+        &mut self,
+        choice: Choice,
+        plan: Plan,
+        state: &StateDirectory,
+    ) -> Result<(), ExitError> {
+        let mut record = match self.record.take() {
+            Some(record) => Record { choice, ..record },
+            None => Record { choice, table: plan.table(), mark: None },
+        };
+        if record.mark.is_none() {
+            record.mark = Mark::needed()?;
+        }
+        record::write(state, Some(&record))?;
+        let mark = self.record.insert(record).mark.clone();
+        if let Some(mark) = &mark {
+            mark.turn_on()?;
+        }
+        self.apply(plan).await
+    }
+
+    /// Follows a change of local networks.
+    ///
+    /// # Errors
+    /// [`ExitError`].
+    pub async fn follow(&mut self, plan: Plan) -> Result<(), ExitError> {
+        match self.record {
+            Some(_) => self.apply(plan).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn apply(&mut self, plan: Plan) -> Result<(), ExitError> {
+        if self.applied.as_ref() != Some(&plan) {
+            let has_mark = self.record.as_ref().is_some_and(|record| record.mark.is_some());
+            nft(&ruleset::ruleset(&plan, has_mark)).await?;
+            self.applied = Some(plan);
+        }
+        Ok(())
+    }
+
+    /// Lets everything pass again.
+    ///
+    /// # Errors
+    /// [`ExitError`]; the choice is still written down then.
+    pub async fn open(&mut self, state: &StateDirectory) -> Result<(), ExitError> {
+        self.applied = None;
+        if let Some(record) = &self.record {
+            undo(record, state).await?;
+        }
+        self.record = None;
+        Ok(())
+    }
+}
+
+impl Plan {
+    fn table(&self) -> String {
+        format!("hopmesh-{}-exit", self.network)
+    }
+}
+
+/// Opens the guard of a network whose node does not run, and says whether it was closed.
+///
+/// # Errors
+/// [`ExitError`].
+pub async fn open(state: &StateDirectory) -> Result<bool, ExitError> {
+    let Some(record) = record::read(state)? else { return Ok(false) };
+    undo(&record, state).await?;
+    Ok(true)
+}
+
+async fn undo(record: &Record, state: &StateDirectory) -> Result<(), ExitError> {
+    if let Some(mark) = &record.mark {
+        mark.turn_back()?;
+    }
+    nft(&ruleset::removal(&record.table)).await?;
+    record::write(state, None)
+}
+
+/// Gives the kernel a file of rules: all of it, or nothing.
+async fn nft(rules: &str) -> Result<(), ExitError> {
+    program::feed("nft", &["-f", "-"], rules).await.map_err(ExitError::Nft)
+}
