@@ -160,7 +160,8 @@ impl Machine {
     }
 
     /// The router of the present subnet.
-    pub(crate) fn router(&self) -> IpAddr {
+    #[must_use]
+    pub fn router(&self) -> IpAddr {
         self.plug.borrow().router()
     }
 

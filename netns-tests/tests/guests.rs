@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use netns_tests::{
-    DEADLINE, Guest, Internet, Lab, Machine, NatKind, OwnEtc, Plan, Router, captured_udp, hashed_transfer,
-    rss_kib, stop_ping, wait_until,
+    DEADLINE, Guest, Internet, Lab, Machine, NatKind, OwnEtc, Plan, RESOLVER, Router, captured_udp,
+    hashed_transfer, rss_kib, stop_ping, wait_until,
 };
 use serde_json::Value;
 
@@ -16,22 +16,6 @@ const FOLLOWED: Duration = Duration::from_secs(5);
 
 /// Bytes that go each way, in segments that a tunnel narrower than the mesh must cut.
 const BULK: usize = 8 << 20;
-
-/// A resolver that says what it is asked, and knows one address for all names.
-const RESOLVER: &str = r#"
-import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.bind(("0.0.0.0", 53))
-print("ready")
-while True:
-    q, a = s.recvfrom(512)
-    i, labels = 12, []
-    while q[i]:
-        labels.append(q[i+1:i+1+q[i]].decode())
-        i += q[i] + 1
-    print(".".join(labels))
-    s.sendto(q[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + q[12:i+5] + b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xcb\0\x71\7", a)
-"#;
 
 /// What `guest add` prints for wg-quick.
 fn add(host: &Machine, args: &[&str]) -> String {
