@@ -110,6 +110,7 @@ fn two_machines_install_it_and_forget_it() {
     it_survives_being_killed(ada, bob);
     drop(server);
     a_router_is_one_again_after_a_crash(ada);
+    a_guard_stays_until_people_or_the_package_open_it(ada, bob);
 
     for machine in &machines {
         let _ = machine.shell("apt-get purge --yes hopmesh");
@@ -143,6 +144,27 @@ fn a_router_is_one_again_after_a_crash(machine: &Booted) {
         (machine.run(&["hopmesh", "status", "--json"]).code == Some(0)).then_some(())
     });
     wait_until("the service forwards again", DEADLINE, forwards);
+}
+
+/// By the service's own user it is closed, by root it is opened while there is no service; and it is closed when the package goes.
+fn a_guard_stays_until_people_or_the_package_open_it(ada: &Booted, bob: &Booted) {
+    let use_exit = || bob.shell("hopmesh exit use ada");
+    let is_closed = || bob.shell("nft list tables").contains("inet hopmesh-home-exit");
+    let runs = || (bob.run(&["hopmesh", "status", "--json"]).code == Some(0)).then_some(());
+    let _ = ada.shell("hopmesh exit offer");
+    wait_until("the offer is known", DEADLINE, || {
+        bob.run(&["hopmesh", "exit", "list"]).stdout.contains("ada").then_some(())
+    });
+    let _ = use_exit();
+    assert!(is_closed() && bob.shell("resolvectl domain hm-home").contains(" ~.\n"), "all names by the exit");
+    let _ = bob.shell("systemctl stop hopmesh@home");
+    assert!(is_closed(), "the service is stopped");
+    let _ = bob.shell("hopmesh exit use none");
+    assert!(!is_closed());
+    let _ = bob.shell("systemctl start hopmesh@home");
+    wait_until("the node is back", DEADLINE, runs);
+    let _ = use_exit();
+    assert!(is_closed());
 }
 
 /// After the installation there is a user, files of the package, and nothing else.

@@ -67,6 +67,25 @@ fn node(node: &str) -> String {
     node.to_owned()
 }
 
+async fn exits_go_both_ways(house: &mut House) {
+    for withdraw in [false, true] {
+        let command = Command::OfferExit { is_offered: !withdraw };
+        assert!(
+            call!(house, offer_exit, api::OfferExitRequest { withdraw }, command, Ok(Reply::Done)).is_ok()
+        );
+    }
+    let reply = api::UseExitReply { node: "b".to_owned(), id: "abcd".to_owned(), allow_lan: true };
+    for node in [Some("b".to_owned()), None] {
+        let request = api::UseExitRequest { node: node.clone(), allow_lan: true };
+        let (command, answer) =
+            (Command::UseExit { node, allow_lan: true }, Ok(Reply::ExitUsed(reply.clone())));
+        assert_eq!(call!(house, use_exit, request, command, answer).unwrap(), reply);
+    }
+    let exits = api::ExitsReply { exits: vec![api::Exit::default()], allow_lan: false, is_offered: true };
+    let answer = Ok(Reply::Exits(exits.clone()));
+    assert_eq!(call!(house, exits, api::ExitsRequest {}, Command::Exits, answer).unwrap(), exits);
+}
+
 async fn routes_go_both_ways(house: &mut House) {
     let (prefix, behind) = ("10.50.1.0/24", "192.168.1.0/24");
     let offer =
@@ -155,6 +174,7 @@ async fn every_call_becomes_its_command_and_every_reply_its_message() {
     assert_eq!(reply.unwrap(), revoked);
 
     routes_go_both_ways(&mut house).await;
+    exits_go_both_ways(&mut house).await;
     let netcheck = api::NetcheckReply { is_anchor: true, ..api::NetcheckReply::default() };
     let answer = Ok(Reply::Netcheck(Box::new(netcheck.clone())));
     let reply = call!(house, netcheck, api::NetcheckRequest {}, Command::Netcheck, answer);

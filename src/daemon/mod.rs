@@ -208,6 +208,10 @@ pub fn open_exit(state_dir: &Path) -> anyhow::Result<bool> {
     if !state_dir.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
         return Ok(false);
     }
+    // A service's node has a user of its own, who gets the directory back when it is started again.
+    if host::effective_uid() == 0 {
+        StateDirectory::take_over(state_dir)?;
+    }
     open_exit_of(&StateDirectory::open(state_dir)?)
 }
 

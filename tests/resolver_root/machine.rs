@@ -140,5 +140,5 @@ pub(crate) fn plan(index: u32, servers: &[&str]) -> Plan {
     let mut zones = vec![Zone::new("home.internal").unwrap()];
     zones.extend(Zone::reverse("10.77.0.0/16".parse().unwrap()));
     let servers = servers.iter().map(|server| server.parse().unwrap()).collect();
-    Plan { interface: INTERFACE.into(), index, servers, zones }
+    Plan { interface: INTERFACE.into(), index, servers, zones, is_everything: false }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Instant;
 
-use hopmesh::resolver::{Host, Kind, Resolver, restore};
+use hopmesh::resolver::{Host, Kind, Plan, Resolver, restore};
 use hopmesh::store::StateDirectory;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -87,6 +87,24 @@ fn dnsmasq_asks_us_for_names_of_the_mesh_and_nobody_else() {
         assert!(!Path::new(OUR_FILE).exists());
         await_answer("c.home.internal", THEIR_ANSWER);
         assert!(!restore(&host, &state).await.unwrap());
+    });
+}
+
+#[test]
+fn dnsmasq_asks_us_for_all_names_while_there_is_an_exit() {
+    alone(&PACKAGES, |netlink| async move {
+        let tun = join_mesh(&netlink).await;
+        let ours = Server::of_all_names(OURS);
+        // Nobody answers at the network's own server: the guard lets no question through to it.
+        let _daemons = start_network_manager("dnsmasq").await;
+        let state = StateDirectory::open("/run/state".as_ref()).unwrap();
+        let mut resolver = Resolver::detect(Host::default()).await;
+        let all = Plan { is_everything: true, ..plan(tun.index(), &[OURS]) };
+        resolver.apply(&all, &state).await.unwrap();
+        await_answer("www.example.org", OUR_ANSWER);
+        await_answer("a.home.internal", OUR_ANSWER);
+        assert!(ours.asked().contains(&"www.example.org".to_owned()));
+        resolver.revert(&state).await.unwrap();
     });
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use hopmesh::dns::{Dns, Domain};
 use hopmesh::io::netlink::Netlink;
-use hopmesh::resolver::{Host, Kind, Obstacle, Resolver, restore};
+use hopmesh::resolver::{Host, Kind, Obstacle, Plan, Resolver, restore};
 use hopmesh::store::StateDirectory;
 
 use crate::bus::{Daemon, start_bus, start_resolved};
@@ -83,6 +83,33 @@ fn names_of_the_mesh_are_asked_of_us_and_no_others() {
             resolver.revert(&state).await.unwrap();
             assert_as_found(&theirs);
         }
+    });
+}
+
+#[test]
+fn all_names_are_asked_of_us_while_there_is_an_exit() {
+    alone(&["systemd-resolved"], |netlink| async move {
+        let (_bus, _resolved, theirs) = start().await;
+        let tun = join_mesh(&netlink).await;
+        let (mut resolver, state) = (detect().await, state());
+        let ours = Server::of_all_names(OURS);
+        let usual = plan(tun.index(), &[OURS]);
+        resolver.apply(&Plan { is_everything: true, ..usual.clone() }, &state).await.unwrap();
+        assert!(
+            resolver.describe().contains("all names are resolved by the exit"),
+            "{}",
+            resolver.describe()
+        );
+        theirs.asked();
+        assert!(query("www.example.org").contains(OUR_ANSWER));
+        assert_eq!(look_up("mail.example.org").as_deref(), Some(OUR_ANSWER));
+        assert!(query("a.home.internal").contains(OUR_ANSWER));
+        assert!(ours.asked().contains(&"mail.example.org".to_owned()));
+        assert_eq!(theirs.asked(), [""; 0], "a name got out beside the exit");
+        resolver.apply(&usual, &state).await.unwrap();
+        assert!(query("www.example.org").contains(THEIR_ANSWER));
+        resolver.revert(&state).await.unwrap();
+        assert_as_found(&theirs);
     });
 }
 

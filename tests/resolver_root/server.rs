@@ -28,6 +28,11 @@ impl Server {
         Self::start(address, move |name| zones.iter().any(|zone| name.ends_with(zone)).then_some(OUR_ANSWER))
     }
 
+    /// Ours, while all names are asked of it.
+    pub(crate) fn of_all_names(address: &str) -> Self {
+        Self::start(address, |_| Some(OUR_ANSWER))
+    }
+
     /// That of the host's own network: answers everything.
     pub(crate) fn theirs(address: &str) -> Self {
         Self::start(address, |_| Some(THEIR_ANSWER))

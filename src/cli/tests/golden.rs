@@ -44,6 +44,8 @@ fn status_and_peers() {
             "held": { "records": 812, "shared_out": 790, "full_replication_max": 1000, "parts": 4, "is_complete": true },
             "fronts": vec![json!({ "name": "printer", "version": "2", "protocol": "tcp", "port": 631,
                 "to": "192.168.1.9:80", "connections": 3, "passed": 40, "refused": 7, "unreached": 0 }); 4],
+            "exit": { "node": "b", "id": "b0b1b2", "state": "reached", "ipv4": true, "ipv6": false, "is_chosen": true },
+            "allow_lan": true,
             "problems": ["UDP is blocked: open port 41641"],
         })
     );

@@ -2,6 +2,7 @@
 
 mod diagnosis;
 mod doctor;
+mod exits;
 mod golden;
 mod guest;
 mod live;
@@ -146,6 +147,16 @@ pub(super) fn status() -> api::StatusReply {
     };
     let none = api::Path { kind: api::PathKind::None.into(), ..api::Path::default() };
     api::StatusReply {
+        exit: Some(api::Exit {
+            node: "b".to_owned(),
+            id: "b0b1b2".to_owned(),
+            state: api::ExitState::Reached.into(),
+            ipv4: true,
+            ipv6: false,
+            is_chosen: true,
+        }),
+        allow_lan: true,
+        is_exit: false,
         version: text("0.1.0"),
         network: Some(api::Network {
             name: text("home"),

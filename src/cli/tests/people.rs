@@ -23,6 +23,7 @@ addresses  10.7.0.1  fd12::1
 interface  hm-home  MTU 1420
 listening  0.0.0.0:41641  [::]:41641
 names      names under home.internal are resolved by systemd-resolved
+exit       all traffic leaves by b (reached), local networks besides
 records    812  1/4 of all services
 up         2 h 5 min  version 0.1.0
 passed on  printer 2 to 192.168.1.9:80, printer 2 to 192.168.1.9:80, 2 more; 12 connections, 28 refused
@@ -42,6 +43,7 @@ fn ordinary() -> api::StatusReply {
     let mut reply = status();
     reply.problems.clear();
     reply.held = None;
+    reply.exit = None;
     reply.fronts.clear();
     reply.network.as_mut().unwrap().ipv6_prefix = "fd12:3456:789a::/48".to_owned();
     reply.node.as_mut().unwrap().addresses[1] = "fd12:3456:789a:7c3f:19b2:ee01:a2b3:4c5d".to_owned();
@@ -129,7 +131,7 @@ fn a_status_fits_a_screen_whatever_the_network() {
     assert!(lines.len() < 24, "{} lines", lines.len());
     let shown = lines.join("\n");
     for words in
-        ["! and 45 more: `hopmesh status --json` has all", "and 499 more: `hopmesh peers`", "49 reason 49, "]
+        ["! and 46 more: `hopmesh status --json` has all", "and 499 more: `hopmesh peers`", "49 reason 49, "]
     {
         assert!(shown.contains(words), "no {words:?} in\n{shown}");
     }

@@ -105,6 +105,37 @@ fn what_a_guest_asks_passes_untouched_but_for_the_id() {
 }
 
 #[test]
+fn all_questions_go_to_the_exit_while_there_is_one() {
+    let (host, exit) = (upstream(), upstream());
+    let (dns, server, forwarding) = server(&[&host], PATIENCE);
+    let (guest, own, other) =
+        (client(GUEST, server), client("127.0.0.1:0", server), client("127.0.0.9:0", server));
+    own.send(&question(1, "example.org")).unwrap();
+    assert_eq!(code(&hear(&own).0), REFUSED, "this machine's own resolver may ask us");
+    forwarding.lead(Some(vec![exit.local_addr().unwrap()]));
+    // Loopback is this machine, whatever the address.
+    for asker in [&guest, &own, &other] {
+        asker.send(&question(2, "example.org")).unwrap();
+        let (heard, from) = hear(&exit);
+        exit.send_to(&answer(&heard, NXDOMAIN), from).unwrap();
+        assert_eq!(code(&hear(asker).0), NXDOMAIN);
+    }
+    own.send(&question(3, "printer.local")).unwrap();
+    assert_eq!(code(&hear(&own).0), NXDOMAIN, "what is inside stays inside");
+    forwarding.lead(Some(vec![]));
+    own.send(&question(4, "example.org")).unwrap();
+    assert_eq!(code(&hear(&own).0), SERVFAIL, "an exit without an address is no reason to ask another");
+    forwarding.lead(None);
+    own.send(&question(5, "example.org")).unwrap();
+    assert_eq!(code(&hear(&own).0), REFUSED);
+    guest.send(&question(6, "example.org")).unwrap();
+    let (heard, from) = hear(&host);
+    host.send_to(&answer(&heard, 0), from).unwrap();
+    assert_eq!(code(&hear(&guest).0), 0);
+    assert_eq!(counted(&dns), (5, 4, 1, 0, 0));
+}
+
+#[test]
 fn what_is_no_answer_of_the_upstream_is_not_believed() {
     let (upstream, other) = (upstream(), upstream());
     let (dns, server, _) = server(&[&upstream], PATIENCE);
