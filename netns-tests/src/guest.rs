@@ -45,7 +45,11 @@ impl<'a> Guest<'a> {
         }
         machine.ip(&format!("link set {interface} mtu {} up", list("MTU").join("")));
         for prefix in list("AllowedIPs") {
-            machine.ip(&format!("route add {prefix} dev {interface}"));
+            match prefix.as_str() {
+                "0.0.0.0/0" => lead_all(machine, &interface, "-4"),
+                "::/0" => lead_all(machine, &interface, "-6"),
+                prefix => machine.ip(&format!("route add {prefix} dev {interface}")),
+            }
         }
         let ip = |text: &String| text.split('/').next().and_then(|ip| ip.parse().ok());
         let addresses = list("Address").iter().filter_map(ip).collect();
@@ -67,6 +71,16 @@ impl<'a> Guest<'a> {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
         (at > 0).then(|| now.saturating_sub(Duration::from_secs(at)))
     }
+}
+
+/// Sends all of a family into the tunnel but the tunnel's own messages, as wg-quick(8) does.
+fn lead_all(machine: &Machine, interface: &str, family: &str) {
+    let (mark, table) = ("51820", "51820");
+    let commands = format!(
+        "wg set {interface} fwmark {mark} && ip {family} route add default dev {interface} table {table} \
+        && ip {family} rule add not fwmark {mark} table {table} && ip {family} rule add table main suppress_prefixlength 0"
+    );
+    let _ = machine.run(&["sh", "-c", &commands]).ok();
 }
 
 /// What a key of the configuration lists.

@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use netns_tests::{
-    Capture, DEADLINE, Internet, Ipv6, Machine, NatKind, OwnEtc, Plan, Process, RESOLVER, Router, Underlay,
-    wait_until,
+    Capture, DEADLINE, Guest, Internet, Ipv6, Machine, NatKind, OwnEtc, Plan, Process, RESOLVER, Router,
+    Underlay, wait_until,
 };
 use rustix::process::Signal;
 use serde_json::Value;
@@ -88,7 +88,7 @@ fn sees(from: &Machine, site: SocketAddr, listener: &TcpListener) -> Option<IpAd
 
 /// Exits `e` and `f`, a user `u` behind a home's NAT, whose router is its resolver, and a resolver that only exits ask.
 struct Ground {
-    _internet: Internet,
+    internet: Internet,
     home: Router,
     exits: [Machine; 2],
     user: Machine,
@@ -127,7 +127,7 @@ fn ground() -> Ground {
         }
     }
     let etc = OwnEtc::new(&user, &format!("nameserver {}\n", user.router()));
-    Ground { _internet: internet, home, exits, user, etc, site, resolver, asked, found }
+    Ground { internet, home, exits, user, etc, site, resolver, asked, found }
 }
 
 impl Ground {
@@ -254,6 +254,43 @@ fn nothing_leaves_beside_the_exit_whatever_happens() {
     first.plug();
     first.json(&["down"]);
     assert!(first.host_snapshot() == ground.found[0], "the exit is as it was found");
+}
+
+#[test]
+fn a_guest_sends_everything_by_its_host_or_by_the_exit_of_that() {
+    let ground = ground();
+    let [first, second] = &ground.exits;
+    let site = Site::new(&ground.site);
+    let refused = first.hopmesh(&["guest", "add", "phone", "--full-tunnel"]);
+    assert!(refused.stdout.contains("exit offer"), "{}", refused.stdout);
+    first.json(&["exit", "offer"]);
+    wait_until("the offer is known", DEADLINE, || {
+        second.hopmesh(&["exit", "use", "e"]).code.filter(|code| *code == 0)
+    });
+    // One is a guest of the exit itself, one of a member that uses it; both are behind NATs, without IPv6.
+    for (host, kind) in [(first, NatKind::PortRestricted), (second, NatKind::SymRandom)] {
+        let home = ground.internet.home(Plan::new(kind));
+        let phone = home.machine("phone");
+        let name = format!("phone-of-{}", host.name());
+        let added = host.json(&["guest", "add", &name, "--full-tunnel"]);
+        let configuration = added["configuration"].as_str().expect("it is text");
+        assert!(configuration.contains("\nAllowedIPs = 0.0.0.0/0, ::/0\n"), "{configuration}");
+        let capture = phone.capture("tcp or port 53 or icmp");
+        let guest = Guest::up(&phone, configuration);
+        wait_until("the site sees the exit", DEADLINE, || {
+            (site.sees(&phone) == Ground::by(first)).then_some(())
+        });
+        let asked = phone.run(&[
+            "dig",
+            "+short",
+            "+time=2",
+            &format!("@{}", guest.dns[0]),
+            &format!("{name}.example.org"),
+        ]);
+        assert_eq!(asked.stdout.trim(), "203.0.113.7", "of {}", host.name());
+        assert!(ground.asked.stdout().contains(&name));
+        nothing_in(&capture.stop(), &phone);
+    }
 }
 
 #[test]

@@ -23,10 +23,12 @@ const ADD_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Let a device in that runs WireGuard and not Hopmesh, such as a telephone; or list such guests, or remove one
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  hopmesh guest add phone\n  hopmesh guest add phone > phone.conf\n  \
+#[command(
+    after_help = "Example:\n  hopmesh guest add phone\n  hopmesh guest add phone > phone.conf\n  hopmesh guest add phone --full-tunnel\n  \
     hopmesh guest list\n  hopmesh guest remove phone\n\n\
     A guest is in the network by the machine that it was added on: add it on one that is always up and can be dialled \
-    from outside.")]
+    from outside."
+)]
 pub(super) struct Guest {
     #[command(subcommand)]
     action: Action,
@@ -53,6 +55,9 @@ struct Add {
     /// Public key of the guest, as `wg pubkey` prints it (default: keys are made, and shown once)
     #[arg(long, value_name = "K", value_parser = value::guest_key, allow_hyphen_values = true)]
     public_key: Option<[u8; 32]>,
+    /// Have the guest send all its traffic by this machine, which has to be an exit or use one
+    #[arg(long)]
+    full_tunnel: bool,
 }
 
 #[derive(Debug, Args)]
@@ -82,6 +87,7 @@ impl Add {
             name: self.name,
             public_key: public_key.to_vec(),
             address: self.address.map(|address| address.to_string()),
+            full_tunnel: self.full_tunnel,
         };
         let reply =
             Daemon::reach(context)?.ask(ADD_TIMEOUT, async |client| client.add_guest(request).await)?;

@@ -100,7 +100,12 @@ pub enum Command {
         version: Option<Version>,
     },
     /// A guest of this node: answer [`Reply::GuestAdded`], or a refusal of kind [`RefusalKind::Timeout`].
-    AddGuest(GuestRequest),
+    AddGuest {
+        /// Who it is.
+        guest: GuestRequest,
+        /// Whether it is to send everything through the tunnel.
+        is_full: bool,
+    },
     /// All guests: answer [`Reply::Guests`].
     Guests,
     /// No guest any more: answer [`Reply::GuestRemoved`].

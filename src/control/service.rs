@@ -310,11 +310,12 @@ fn parse_guest(request: &api::AddGuestRequest) -> Result<Command, Refusal> {
     if key == [0; 32] {
         return Err(invalid("this WireGuard key is nobody's: give what `wg pubkey` prints"));
     }
-    Ok(Command::AddGuest(GuestRequest {
+    let guest = GuestRequest {
         name: request.name.parse().map_err(invalid)?,
         key: wire::GuestKey(key),
         address: request.address.as_deref().map(parse_address).transpose()?,
-    }))
+    };
+    Ok(Command::AddGuest { guest, is_full: request.full_tunnel })
 }
 
 fn parse_offer(request: &api::AdvertiseRouteRequest) -> Result<Command, Refusal> {

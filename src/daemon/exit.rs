@@ -242,6 +242,11 @@ impl Driver {
         self.forwarding.permit(&guests.chain(members).collect::<Vec<_>>());
     }
 
+    /// Whether what comes for the internet goes there, for guests.
+    pub(super) fn leads_out(&self) -> bool {
+        self.exit.choice().is_some() || self.routes.offers.iter().any(RouteOffer::is_exit)
+    }
+
     /// Whether members reach our DNS server where they look for an exit's.
     fn answers_members(&self) -> bool {
         let at = SocketAddr::new(IpAddr::V4(self.own().ipv4.addr()), DNS_PORT).to_string();

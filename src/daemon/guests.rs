@@ -13,6 +13,7 @@ use wire::address::ipv6_prefix;
 use super::driver::Driver;
 use super::report;
 use super::requests::{Answer, refusal};
+use super::routes::everything;
 use super::state;
 use crate::control::{Refusal, RefusalKind, Reply};
 use crate::io::clock;
@@ -25,13 +26,21 @@ const DNS_PORT: u16 = 53;
 /// Somebody who waits for the address of a guest.
 pub(super) struct NewGuest {
     name: Name,
+    /// Whether it is to send everything through the tunnel.
+    is_full: bool,
     until: Instant,
     reply: Answer,
 }
 
 impl Driver {
     /// Takes a guest in; the answer comes with its address.
-    pub(super) fn add_guest(&mut self, request: GuestRequest, reply: Answer) {
+    pub(super) fn add_guest(&mut self, request: GuestRequest, is_full: bool, reply: Answer) {
+        if is_full && !self.leads_out() {
+            let message = "this machine leads nowhere but into the mesh: `hopmesh exit offer` makes it an exit, or `hopmesh exit use NODE` \
+                has it use one; then add the guest again";
+            let _gone = reply.send(Err(Refusal::new(RefusalKind::Precondition, message.to_owned())));
+            return;
+        }
         let name = request.name.clone();
         self.write_failure = None;
         let added = self.node.add_guest(request, clock::now()).map_err(|error| refusal(&error));
@@ -41,7 +50,7 @@ impl Driver {
             self.kept()
         });
         match added {
-            Ok(()) => self.new_guests.push(NewGuest { name, until, reply }),
+            Ok(()) => self.new_guests.push(NewGuest { name, is_full, until, reply }),
             Err(refusal) => drop(reply.send(Err(refusal))),
         }
         self.pump();
@@ -77,13 +86,14 @@ impl Driver {
             match guest {
                 Some(guest) if guest.v4.is_none() && now < new.until => self.new_guests.push(new),
                 Some(guest) if guest.v4.is_some() => {
-                    let added = self.guest_added(guest);
+                    let added = self.guest_added(guest, new.is_full);
                     let _gone = new.reply.send(Ok(Reply::GuestAdded(Box::new(added))));
                 }
                 Some(_) | None => {
                     let _was_there = self.node.remove_guest(&new.name, now);
                     let message = "no admin of the network has given the guest an IPv4 address: start an admin's machine \
-                        (`hopmesh status` there shows the role), then add the guest again; or give --address if the range is full";
+                        (`hopmesh status` there shows the role), then add the guest again. If one runs, the range may be full: \
+                        remove guests, or revoke machines that are gone";
                     let _gone = new.reply.send(Err(Refusal::new(RefusalKind::Timeout, message.to_owned())));
                     // Its tunnel ends now, not when something else happens. It is nobody's any more, so this comes once.
                     self.pump();
@@ -134,7 +144,7 @@ impl Driver {
     }
 
     /// What a guest's configuration needs.
-    fn guest_added(&self, guest: &HostedGuest) -> api::AddGuestReply {
+    fn guest_added(&self, guest: &HostedGuest, is_full: bool) -> api::AddGuestReply {
         let own = self.own();
         let host = own.name.to_string();
         let addresses = guest.v4.map(IpAddr::V4).into_iter().chain([IpAddr::V6(guest.v6)]);
@@ -151,7 +161,10 @@ impl Driver {
         // Subnets that are reached from here are reached by way of here.
         let reached = |view: &RouteView| matches!(view.state, RouteState::Taken(_) | RouteState::Served);
         let subnets = self.node.routes().into_iter().filter(reached).map(|view| view.prefix.to_string());
-        let allowed_ips = mesh_prefixes.into_iter().chain(subnets).collect();
+        let allowed_ips = match is_full {
+            true => everything().map(|any| any.to_string()).to_vec(),
+            false => mesh_prefixes.into_iter().chain(subnets).collect(),
+        };
         api::AddGuestReply {
             guest: Some(api::Guest {
                 name: guest.name.to_string(),

@@ -64,7 +64,7 @@ impl Driver {
             Command::Publish { publication, sharing_nodes } => self.publish(*publication, &sharing_nodes),
             Command::Unpublish { name, version } => self.unpublish(&name, version.as_ref()),
             Command::Find { name } => return self.find_place(name, reply),
-            Command::AddGuest(request) => return self.add_guest(request, reply),
+            Command::AddGuest { guest, is_full } => return self.add_guest(guest, is_full, reply),
             Command::Guests => Ok(Reply::Guests(api::GuestsReply { guests: self.guest_views() })),
             Command::RemoveGuest { name } => self.remove_guest(&name),
             Command::Services => Ok(self.services_view()),

@@ -150,7 +150,7 @@ fn invite_assign_revoke_down_leave() {
         | Command::Mesh
         | Command::Publish { .. }
         | Command::Unpublish { .. }
-        | Command::AddGuest(_)
+        | Command::AddGuest { .. }
         | Command::Guests
         | Command::RemoveGuest { .. }
         | Command::Services

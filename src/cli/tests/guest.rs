@@ -51,11 +51,22 @@ fn added(key: [u8; 32]) -> api::AddGuestReply {
 fn daemon() -> (FakeDaemon, mpsc::Receiver<GuestRequest>) {
     let (sender, asked) = mpsc::channel();
     let daemon = FakeDaemon::new(move |command| {
-        let Command::AddGuest(request) = command else { panic!("{command:?}") };
+        let Command::AddGuest { guest: request, .. } = command else { panic!("{command:?}") };
         sender.send(request.clone()).unwrap();
         Ok(Reply::GuestAdded(Box::new(added(request.key.0))))
     });
     (daemon, asked)
+}
+
+#[test]
+fn a_guest_sends_everything_by_its_host_when_that_is_wished() {
+    let daemon = FakeDaemon::new(|command| {
+        let Command::AddGuest { guest, is_full } = command else { panic!("{command:?}") };
+        assert_eq!(is_full, guest.name.as_str() == "full");
+        Ok(Reply::GuestAdded(Box::new(added(guest.key.0))))
+    });
+    assert_eq!(daemon.run(&["guest", "add", "full", "--full-tunnel"]).code, 0);
+    assert_eq!(daemon.run(&["guest", "add", "phone"]).code, 0);
 }
 
 #[test]

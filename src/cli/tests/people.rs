@@ -234,7 +234,7 @@ fn an_admins_commands_answer_in_one_line() {
         | Command::Mesh
         | Command::Publish { .. }
         | Command::Unpublish { .. }
-        | Command::AddGuest(_)
+        | Command::AddGuest { .. }
         | Command::Guests
         | Command::RemoveGuest { .. }
         | Command::Services

@@ -65,7 +65,7 @@ fn routes_are_told_and_decided_about() {
         | Command::Mesh
         | Command::Publish { .. }
         | Command::Unpublish { .. }
-        | Command::AddGuest(_)
+        | Command::AddGuest { .. }
         | Command::Services
         | Command::Guests
         | Command::RemoveGuest { .. }

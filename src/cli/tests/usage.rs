@@ -236,7 +236,7 @@ pub(super) fn some_answer(command: &Command) -> Reply {
         Command::Zone => Reply::Zone(Arc::new(Zone::empty("home".parse().unwrap(), NodeId([1; 32])))),
         Command::Publish { .. } => Reply::Published(<_>::default()),
         Command::Unpublish { .. } => Reply::Unpublished(<_>::default()),
-        Command::AddGuest(_) => Reply::GuestAdded(<_>::default()),
+        Command::AddGuest { .. } => Reply::GuestAdded(<_>::default()),
         Command::Guests => Reply::Guests(<_>::default()),
         Command::RemoveGuest { .. } => Reply::GuestRemoved(<_>::default()),
         Command::Find { .. } => panic!("the zone knows all"),
