@@ -94,9 +94,11 @@ fn dnsmasq_asks_us_for_names_of_the_mesh_and_nobody_else() {
 fn dnsmasq_asks_us_for_all_names_while_there_is_an_exit() {
     alone(&PACKAGES, |netlink| async move {
         let tun = join_mesh(&netlink).await;
-        let ours = Server::of_all_names(OURS);
-        // Nobody answers at the network's own server: the guard lets no question through to it.
+        let (ours, theirs) = (Server::of_all_names(OURS), Server::theirs(THEIRS));
         let _daemons = start_network_manager("dnsmasq").await;
+        await_answer("mail.example.org", THEIR_ANSWER);
+        // The guard lets no question through to the network's own server.
+        drop(theirs);
         let state = StateDirectory::open("/run/state".as_ref()).unwrap();
         let mut resolver = Resolver::detect(Host::default()).await;
         let all = Plan { is_everything: true, ..plan(tun.index(), &[OURS]) };
