@@ -61,12 +61,14 @@ fn install(machine: &Booted, package: &str) {
         .shell(&format!("apt-get install --yes --no-install-recommends --allow-downgrades /root/{package}"));
 }
 
-/// Waits until `machine` gets the page of the service by its name, asked of the host's own resolver.
-fn reaches(machine: &Booted, after: &str, patience: Duration) {
+/// Waits until `machine` gets the page of the service by its name, asked of the host's own resolver; says how long that took.
+fn reaches(machine: &Booted, after: &str, patience: Duration) -> Duration {
+    let begun = Instant::now();
     let page = ["curl", "--silent", "--max-time", "1", "http://web.home.internal:8080/page"];
     wait_until(&format!("web is reached by name after {after}"), patience, || {
         (machine.run(&page).stdout == "here").then_some(())
     });
+    begun.elapsed()
 }
 
 fn id(machine: &Booted) -> String {
@@ -203,7 +205,7 @@ fn it_comes_back(ada: &Booted, bob: &mut Booted) {
         let _ = bob.shell(line);
         // Names of the host's own resolver work whatever happens to the node.
         assert!(bob.run(&["getent", "hosts", "localhost"]).code == Some(0), "after {event}");
-        reaches(ada, event, BACK);
+        println!("reached again {:.2?} after {event}", reaches(ada, event, BACK));
         assert_eq!(id(bob), before, "the same node after {event}");
     }
     bob.reboot();

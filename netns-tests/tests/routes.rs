@@ -329,6 +329,30 @@ fn two_offices_with_one_subnet_are_told_apart() {
             (&router.name().into(), &subnet.into())
         );
     }
+    // Names tell them apart as well, by the routers that publish them for the printers.
+    for (router, printer, known_as, _) in &offices {
+        let own = addresses(printer)[0];
+        let listener = printer.enter(|| TcpListener::bind((own, 0)).expect("its own address"));
+        let port = listener.local_addr().expect("bound").port().to_string();
+        router.json(&["publish", printer.name(), "--port", &port, "--to", &format!("{own}:{port}")]);
+        let resolved = wait_until("the printer's name is known", DEADLINE, || {
+            let done = member.hopmesh(&["resolve", printer.name()]);
+            (done.code == Some(0)).then(|| serde_json::from_str::<Value>(&done.stdout).expect("it is JSON"))
+        });
+        let mesh: IpAddr =
+            resolved["instances"][0]["addresses"][0].as_str().expect("it has one").parse().unwrap();
+        let mut sender =
+            member.enter(|| TcpStream::connect((mesh, port.parse().unwrap())).expect("it is passed on"));
+        sender.write_all(known_as.as_bytes()).expect("just connected");
+        drop(sender);
+        // A check of health says nothing.
+        let received = listener.incoming().find_map(|stream| {
+            let mut page = String::new();
+            stream.expect("it connects").read_to_string(&mut page).expect("it ends");
+            Some(page).filter(|page| !page.is_empty())
+        });
+        assert_eq!(received.as_deref(), Some(*known_as));
+    }
     // Where the machine was a router before, it is one for the others as it was, and stays one.
     let (router, printer, ..) = south;
     printer.must_ping(founder.underlay4().expect("IPv4").into());
