@@ -5,7 +5,7 @@ use crate::privilege::Privilege;
 use crate::process::{Failure, announce, build_hopmesh, cargo, run, words};
 
 /// Runs the benchmarks of the crates, then `netns-tests/bench` with these arguments; that alone when the first of them
-/// is `hop`, `start`, `paths` or `names`.
+/// is `guest`, `hop`, `start`, `paths` or `names`.
 ///
 /// # Errors
 /// When anything cannot be built or run.
@@ -30,7 +30,7 @@ pub(crate) fn run_all(arguments: &[String]) -> Result<(), Failure> {
         ]))?;
         return in_namespaces("bench", arguments, privilege);
     }
-    if arguments.first().is_some_and(|first| first == "start") {
+    if arguments.first().is_some_and(|first| ["guest", "start"].contains(&first.as_str())) {
         return in_namespaces("bench", arguments, privilege);
     }
     let mut alone = cargo(["bench", "--locked", "--workspace", "--exclude", "hopmesh-netns-tests"]);

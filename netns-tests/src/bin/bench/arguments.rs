@@ -8,6 +8,7 @@ pub(crate) const HELP: &str = "\
 Usage: bench [--rounds N] [--peers A,B,…] [--reference PEER] [--seconds N] [--quick] [--offload on|soft|off]
              [--mtu N] [--veth-mtu N] [--json FILE] [--write]
        bench hop [--rounds N] [--seconds N] [--write]
+       bench guest [--rounds N] [--seconds N] [--write]
        bench start [--rounds N] [--write]
 
   --rounds N        how often each peer is measured (3)

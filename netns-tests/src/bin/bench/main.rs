@@ -6,6 +6,7 @@
 
 mod arguments;
 mod figure;
+mod guest;
 mod hop;
 mod host;
 mod iperf;
@@ -30,7 +31,9 @@ use peers::Peer;
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let (what, words) = match words.split_first() {
-        Some((first, rest)) if ["hop", "start"].contains(&first.as_str()) => (first.clone(), rest.to_vec()),
+        Some((first, rest)) if ["guest", "hop", "start"].contains(&first.as_str()) => {
+            (first.clone(), rest.to_vec())
+        }
         _ => (String::new(), words),
     };
     let Some(arguments) = Arguments::parse(&words) else {
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let done = match what.as_str() {
+        "guest" => guest::measure(&arguments),
         "hop" => hop::measure(&arguments),
         "start" => start::measure(arguments.rounds, arguments.writes),
         _ => compare(&arguments),
