@@ -226,3 +226,23 @@ pub(crate) fn index_at(position: usize, random: u32) -> u32 {
     debug_assert!(position < SESSIONS_MAX);
     random << POSITION_BITS | position as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_in_public_addresses_is_not_the_internet() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let routes = Routes {
+            network: vec!["11.7.0.0/16".parse().unwrap()],
+            is_exit: ByFamily { v4: true, v6: false },
+            exit: ByFamily { v4: Some(3), v6: None },
+            ..Routes::default()
+        };
+        assert_eq!((routes.next(ip("11.8.0.1")), routes.next(ip("11.7.0.1"))), (Some(3), None));
+        assert!(routes.permits(ip("11.8.0.1"), 3) && !routes.permits(ip("11.7.0.1"), 3));
+        assert!(routes.is_ours(ip("11.8.0.1")) && !routes.is_ours(ip("11.7.0.1")));
+        assert!(!routes.is_ours(ip("2a00::1")) && routes.next(ip("2a00::1")).is_none());
+    }
+}

@@ -123,7 +123,8 @@ impl Node {
         routes.network =
             vec![IpNet::V4(claims.ipv4.trunc()), IpNet::V6(wire::address::ipv6_prefix(&claims.network))];
         routes.is_exit = families(self.subnets.told.served.iter());
-        let Some(exit) = self.subnets.exit.filter(|node| self.is_member(node)) else { return };
+        // Of who is no member any more no offers are known.
+        let Some(exit) = self.subnets.exit else { return };
         let Some(position) = self.peers.get(&exit).map(|peer| peer.position) else { return };
         let ByFamily { v4, v6 } = self.families_of(&exit);
         routes.exit = ByFamily { v4: v4.then_some(position), v6: v6.then_some(position) };
