@@ -55,14 +55,7 @@ pub(super) async fn start(params: LaunchParams, on_progress: &mut dyn FnMut(&Pro
     if let Some(loaded) = &loaded {
         check_membership(&params, loaded, invite.as_ref())?;
     }
-    let known = loaded
-        .as_ref()
-        .map(|loaded| loaded.network.name.clone())
-        .or(invite.as_ref().map(|i| i.network_name.clone()));
-    let network_name = match known {
-        Some(name) => name,
-        None => params.network.as_deref().unwrap_or(crate::paths::DEFAULT_NETWORK).parse::<Name>()?,
-    };
+    let network_name = network_name(&params, loaded.as_ref(), invite.as_ref())?;
     let netlink = Netlink::open()?;
     let mut udp = bind(&directory, params.settings.listen.port)?;
     let queues = worker::queues(worker::count(params.settings.interface.workers));
@@ -174,6 +167,15 @@ fn check_membership(params: &LaunchParams, loaded: &Loaded, invite: Option<&Invi
         );
     }
     Ok(())
+}
+
+/// What the network is called: as it is known, else as it is wished.
+fn network_name(params: &LaunchParams, loaded: Option<&Loaded>, invite: Option<&Invite>) -> Result<Name> {
+    let known = loaded.map(|loaded| &loaded.network.name).or(invite.map(|invite| &invite.network_name));
+    match known {
+        Some(name) => Ok(name.clone()),
+        None => Ok(params.network.as_deref().unwrap_or(crate::paths::DEFAULT_NETWORK).parse()?),
+    }
 }
 
 fn interface_name(settings: &config::Settings, network: &Name) -> Result<String> {

@@ -285,7 +285,7 @@ fn packets_are_diverted_to_a_table_unless_they_are_marked_and_no_more_when_that_
         let rules = || [ip("-4 rule"), ip("-6 rule")];
         let before = rules();
         let office = prefixes(["192.168.9.0/24", "fd09::/64", "192.0.2.128/25"]);
-        netlink.fill_table(TABLE, "hm-a", &office).await.unwrap();
+        netlink.fill_table(TABLE, "hm-a", (&office, &[])).await.unwrap();
         for _ in 0..2 {
             netlink.divert(TABLE, 7).await.unwrap();
         }
@@ -296,9 +296,21 @@ fn packets_are_diverted_to_a_table_unless_they_are_marked_and_no_more_when_that_
         assert!(ip("route get 192.0.2.200 mark 7").contains("dev eth7"), "what is marked goes its own way");
         assert!(!netlink.routes_beside("hm-a").await.unwrap().contains(&office[0]));
         assert!(netlink.routes_beside("eth7").await.unwrap().contains(&office[0]));
-        netlink.fill_table(TABLE, "hm-a", &office[..1]).await.unwrap();
+        netlink.fill_table(TABLE, "hm-a", (&office[..1], &[])).await.unwrap();
         assert!(ip("route get 192.0.2.200").contains("dev eth7"), "the other routes have gone");
         assert!(ip("route get 192.168.9.5").contains("dev hm-a"), "and this has stayed");
+        let everything = prefixes(["0.0.0.0/0", "::/0"]);
+        let lan = prefixes(["192.0.2.0/24"]);
+        for _ in 0..2 {
+            netlink.fill_table(TABLE, "hm-a", (&everything, &lan)).await.unwrap();
+            assert!(ip("route get 11.1.1.1").contains("dev hm-a"));
+            assert!(ip("-6 route get 2a00::1").contains("dev hm-a"));
+            assert!(ip("route get 192.0.2.200").contains("dev eth7"), "but for what is beside");
+        }
+        netlink.fill_table(TABLE, "hm-a", (&everything, &[])).await.unwrap();
+        assert!(ip("route get 192.0.2.200").contains("dev hm-a"));
+        netlink.fill_table(TABLE, "hm-a", (&[], &[])).await.unwrap();
+        assert!(ip("route get 192.0.2.200").contains("dev eth7"));
         for _ in 0..2 {
             netlink.undivert(TABLE).await.unwrap();
         }

@@ -126,6 +126,18 @@ fn front() -> api::Front {
     }
 }
 
+fn exit() -> api::Exit {
+    let state = api::ExitState::Reached.into();
+    api::Exit {
+        node: "b".to_owned(),
+        id: "b0b1b2".to_owned(),
+        state,
+        ipv4: true,
+        ipv6: false,
+        is_chosen: true,
+    }
+}
+
 /// A node with three peers and one of everything.
 pub(super) fn status() -> api::StatusReply {
     let text = str::to_owned;
@@ -147,14 +159,7 @@ pub(super) fn status() -> api::StatusReply {
     };
     let none = api::Path { kind: api::PathKind::None.into(), ..api::Path::default() };
     api::StatusReply {
-        exit: Some(api::Exit {
-            node: "b".to_owned(),
-            id: "b0b1b2".to_owned(),
-            state: api::ExitState::Reached.into(),
-            ipv4: true,
-            ipv6: false,
-            is_chosen: true,
-        }),
+        exit: Some(exit()),
         allow_lan: true,
         is_exit: false,
         version: text("0.1.0"),
