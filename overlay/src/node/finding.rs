@@ -376,8 +376,7 @@ impl Node {
                 // Of very many it may have said only the first.
                 if !entries.iter().any(knows) && entries.len() < usize::from(FOUND_MAX) {
                     let age_s = self.age_s(record, now);
-                    let bytes = record.bytes().to_vec().into();
-                    self.send(&node, &Message::Record { bytes, age_s }, None);
+                    self.tell(&node, record, age_s);
                     is_told = true;
                 }
             }
