@@ -243,11 +243,11 @@ impl Node {
     #[must_use]
     pub fn new(params: Params, now: Instant) -> Self {
         let mut random = Random::new(params.seed);
-        let gates = Arc::new(Gates::new(&params.network.secrets, &params.identity.noise_key()));
         let discovery = discovery::Discovery::new(&params.network.secrets, now);
         let zone = first_zone(&params);
         let mut node = Self {
             discovery,
+            gates: Arc::new(Gates::new(&params.network.secrets, &params.identity.noise_key())),
             services: Services::default(),
             publishing: publishing::Publishing::new(params.publications, now),
             confirming: confirming::Confirming::default(),
@@ -282,7 +282,6 @@ impl Node {
             company: company::Company::new(now),
             neighbours: neighbours::Neighbours::new(params.identity.node(), random.u64(), now),
             news: news::News::default(),
-            gates,
             epochs: epoch::Epochs::default(),
             door: Door::new(&mut random, now),
             invites: params.invites,

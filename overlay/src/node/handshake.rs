@@ -172,18 +172,15 @@ impl Node {
             return Err(DropReason::Handshake);
         }
         let keys = GateKeys::of_receiver(secret, &chain.claims().noise_key);
-        let agreed = match self.refusal(&chain, now) {
-            Some(refusal) => Err((refusal, DropReason::Revoked)),
-            None => self.agree(&payload, node).map_err(|reason| (Refusal::Revision, reason)),
-        };
-        let revision = match agreed {
+        let revision = match self.agree(&payload, &chain, now) {
             Ok(revision) => revision,
-            Err((refusal, reason)) => {
+            Err(refusal) => {
                 let (unix_s, revisions) = (self.unix_s(now), self.revisions);
                 let answer = ResponsePayload::Refused { refusal, unix_s, revisions };
                 let bytes = self.write_answer(&mut handshake, &answer, (0, initiation.sender), &keys)?;
                 self.transmit(remote, bytes);
-                return Err(reason);
+                let is_apart = refusal == Refusal::Revision;
+                return Err(if is_apart { DropReason::Revision } else { DropReason::Revoked });
             }
         };
         let noise_key = chain.claims().noise_key;
@@ -226,8 +223,7 @@ impl Node {
         let noise = SessionNoise { secret: &self.identity.noise, network: &network, psk: &psk };
         let mut handshake = noise.responder(&mut self.random);
         let payload = handshake.read(initiation.noise).map_err(|_| DropReason::Handshake)?;
-        let payload: InitiationPayload =
-            InitiationPayload::decode(&payload).map_err(|_| DropReason::Handshake)?;
+        let payload = InitiationPayload::decode(&payload).map_err(|_| DropReason::Handshake)?;
         let chain = Chain::verify(&payload.chain, &network).map_err(|_| DropReason::Credential)?;
         let proved = handshake.remote() == Some(chain.claims().noise_key);
         if !proved || chain.claims().node == self.identity.node() {

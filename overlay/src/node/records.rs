@@ -79,25 +79,7 @@ impl Node {
             }
             Merge::Over | Merge::Refused(_) => return self.drops.count(DropReason::Record),
         }
-        let write_at = match content {
-            // True for the moment: after a restart it is told anew.
-            Content::LinkState { .. } => None,
-            // They have a file of their own.
-            Content::Service { .. }
-            | Content::Claim { .. }
-            | Content::Confirmation { .. }
-            | Content::Guest { .. }
-            | Content::Withdrawn { .. } => None,
-            // Whatever happens to us in the next moment: a node that was revoked stays out.
-            // And one that has a secret to ask for asks for it.
-            Content::Revocation { .. } | Content::Epoch { .. } => Some(now),
-            // And what an admin was told is done, is done.
-            Content::Reissue { .. } if from.is_none() => Some(now),
-            Content::Member { .. }
-            | Content::Reissue { .. }
-            | Content::Policy { .. }
-            | Content::Routes { .. } => Some(now + PERSIST_DELAY),
-        };
+        let write_at = write_at(&content, from, now);
         self.unwritten.records = self.unwritten.records.into_iter().chain(write_at).min();
         match &content {
             // An admin is trusted with them, and none may wait.
@@ -328,5 +310,28 @@ impl Node {
             Ok(record) => self.merge((record, Duration::ZERO), content.clone(), None, now),
             Err(_) => self.drops.count(DropReason::Record),
         }
+    }
+}
+
+/// When what a record says has to be on the disk; never by itself when it is told anew, or has a file of its own.
+fn write_at(content: &Content, from: Option<NodeId>, now: Instant) -> Option<Instant> {
+    match content {
+        // True for the moment: after a restart it is told anew.
+        Content::LinkState { .. } => None,
+        // They have a file of their own.
+        Content::Service { .. }
+        | Content::Claim { .. }
+        | Content::Confirmation { .. }
+        | Content::Guest { .. }
+        | Content::Withdrawn { .. } => None,
+        // Whatever happens to us in the next moment: a node that was revoked stays out.
+        // And one that has a secret to ask for asks for it.
+        Content::Revocation { .. } | Content::Epoch { .. } => Some(now),
+        // And what an admin was told is done, is done.
+        Content::Reissue { .. } if from.is_none() => Some(now),
+        Content::Member { .. }
+        | Content::Reissue { .. }
+        | Content::Policy { .. }
+        | Content::Routes { .. } => Some(now + PERSIST_DELAY),
     }
 }

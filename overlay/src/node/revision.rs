@@ -1,14 +1,13 @@
 //! Which revision of the protocol is spoken with whom: what a peer does not know it is not told, and with whom there is none.
 
 use super::Node;
-use crate::drops::DropReason;
 use crate::peer::Peer;
 use std::collections::BTreeMap;
 use std::time::Instant;
 use wire::control::Message;
 use wire::handshake::{InitiationPayload, Refusal};
 use wire::news::NewsMessage;
-use wire::{Kind, Name, NodeId, Record, Revision, Revisions};
+use wire::{Chain, Kind, Name, NodeId, Record, Revision, Revisions};
 
 impl Node {
     /// Whether records of a kind mean anything here.
@@ -36,17 +35,26 @@ impl Node {
         (!news.is_empty()).then_some(NewsMessage::Offer { news })
     }
 
-    /// The revision to speak with who asks for a session; why there is none.
-    pub(super) fn agree(&mut self, asked: &InitiationPayload, node: NodeId) -> Result<Revision, DropReason> {
+    /// The revision to speak with who asks for a session; why there is to be none.
+    pub(super) fn agree(
+        &mut self,
+        asked: &InitiationPayload,
+        shown: &Chain,
+        now: Instant,
+    ) -> Result<Revision, Refusal> {
+        if let Some(refusal) = self.refusal(shown, now) {
+            return Err(refusal);
+        }
         if let Some(revision) = self.revisions.common(asked.revisions) {
             return Ok(revision);
         }
+        let node = shown.claims().node;
         if let Some(peer) = self.peers.get_mut(&node) {
             // Else an initiation that is sent again would tell people what was so once.
             peer.highest_timestamp = asked.timestamp;
         }
         self.note_apart(node, asked.revisions);
-        Err(DropReason::Revision)
+        Err(Refusal::Revision)
     }
 
     /// There is no revision that a peer and we both speak.

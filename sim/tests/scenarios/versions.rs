@@ -125,7 +125,7 @@ fn machines_that_are_upgraded_one_by_one_and_set_back_have_all_that_they_should(
                     ever.insert(world.machines()[machine].id());
                 }
                 world.network.conditions = Conditions::GOOD;
-                if left.len() % 3 == 0 {
+                if left.len().is_multiple_of(3) {
                     settle(&mut world, &ever, &format!("seed {seed}, {machine} is of revision {highest}"));
                 }
             }
