@@ -60,20 +60,21 @@ fn consume(registry: &mut Registry, message: &Message, revision: Revision) -> Ve
         assert!(record.body().kind.revision() <= revision, "{:?}", record.body().kind);
         Message::Record { bytes: record.bytes().to_vec().into(), age_s: None }
     };
-    if let Message::Record { bytes, .. } = message {
-        insert(registry, Record::verify(bytes).unwrap());
+    if let Message::Digests { bits, ranges } = message {
+        return registry.compare_digests(*bits, ranges, revision);
     }
-    match message {
-        Message::Digests { bits, ranges } => registry.compare_digests(*bits, ranges, revision),
-        Message::Want { keys } => registry.by_hashes(keys).into_iter().map(tell).collect(),
-        Message::Have { from, to, entries } => {
-            let difference = registry.compare((*from, *to), entries, revision);
-            let want = Message::Want { keys: difference.wanted.clone() };
-            let want = (!difference.wanted.is_empty()).then_some(want);
-            difference.newer.iter().map(tell).chain(want).collect()
-        }
-        _ => vec![],
+    if let Message::Want { keys } = message {
+        return registry.by_hashes(keys).into_iter().map(tell).collect();
     }
+    if let Message::Have { from, to, entries } = message {
+        let difference = registry.compare((*from, *to), entries, revision);
+        let want = Message::Want { keys: difference.wanted.clone() };
+        let want = (!difference.wanted.is_empty()).then_some(want);
+        return difference.newer.iter().map(tell).chain(want).collect();
+    }
+    let Message::Record { bytes, .. } = message else { panic!("{message:?}") };
+    insert(registry, Record::verify(bytes).unwrap());
+    vec![]
 }
 
 #[test]
