@@ -6,7 +6,7 @@ use crate::noise::SessionNoise;
 use crate::random::Random;
 use crate::{DropReason, Event, GuestRequest};
 use std::time::Duration;
-use wire::datagram::{Datagram, write_initiation};
+use wire::datagram::{Datagram, write_initiation, write_response};
 use wire::gate::GateKeys;
 use wire::handshake::{InitiationPayload, Refusal, ResponsePayload, Suite};
 use wire::record::RouteOffer;
@@ -41,12 +41,12 @@ fn publish(lab: &mut Lab) {
         let name = format!("phone-{at}").parse().unwrap();
         let guest = GuestRequest { name, key: GuestKey([at as u8 + 1; 32]), address: None };
         lab.command(at, |node, now| node.add_guest(guest, now)).unwrap();
-        offer(lab, at);
+        offer(lab, at, at);
     }
 }
 
-fn offer(lab: &mut Lab, at: usize) {
-    let prefix = format!("192.168.{at}.0/24").parse().unwrap();
+fn offer(lab: &mut Lab, at: usize, subnet: usize) {
+    let prefix = format!("192.168.{subnet}.0/24").parse().unwrap();
     let offers = vec![RouteOffer { prefix, behind: None, is_masqueraded: true }];
     lab.command(at, |node, now| node.handle_offers(offers, now));
 }
@@ -116,13 +116,43 @@ fn earlier_and_later_versions_are_one_network() {
     }
 }
 
+/// Messages of a kind that a machine has sent.
+fn sent(lab: &Lab, at: usize, kind: &str) -> u64 {
+    let sent = lab.machines[at].node.sent();
+    sent.iter().find(|(name, _)| *name == kind).map_or(0, |(_, tally)| tally.datagrams)
+}
+
+#[test]
+fn an_earlier_version_asks_for_nothing_that_it_does_not_know() {
+    let mut lab = lab_of(&[BOTH, FIRST, BOTH, FIRST, BOTH]);
+    publish(&mut lab);
+    rest(&mut lab);
+    // News of others is only offered by now, where the tree of links does not lead.
+    let before = [1, 3].map(|at| compared(&lab, at));
+    for subnet in 50..60 {
+        offer(&mut lab, subnet % 5, subnet);
+        lab.run(2 * SECOND);
+    }
+    assert_eq!([1, 3].map(|at| compared(&lab, at)), before, "nothing of it concerns them");
+    // A summary has what one of them lacks, and not what neither of them could take.
+    let wants = sent(&lab, 1, "want");
+    lab.lose = Box::new(|_| true);
+    let moved = wire::Candidate::new("192.0.2.99:1".parse().unwrap()).unwrap();
+    lab.command(1, |node, now| node.handle_candidates(vec![moved], now));
+    lab.run(SECOND);
+    lab.lose = Box::new(|_| false);
+    lab.run(30 * SECOND);
+    assert!((0..5).all(|at| sent(&lab, at, "have") > 0), "they have compared");
+    assert_eq!(sent(&lab, 1, "want"), wants, "others lacked something, not this one");
+}
+
 #[test]
 fn who_is_upgraded_gets_what_it_missed_and_who_is_downgraded_forgets_it() {
     let mut lab = lab_of(&[BOTH, FIRST, BOTH]);
     publish(&mut lab);
     rest(&mut lab);
     start_as(&mut lab, 1, BOTH);
-    offer(&mut lab, 1);
+    offer(&mut lab, 1, 1);
     rest(&mut lab);
     (0..3).for_each(|at| {
         assert_eq!((held(&lab, at, Kind::Guest), held(&lab, at, Kind::Routes)), (3, 3), "at {at}");
@@ -238,4 +268,37 @@ fn fields_that_a_later_version_adds_change_nothing() {
         panic!("{answer:?}")
     };
     assert_eq!(revisions, Revisions::OURS);
+}
+
+#[test]
+fn who_is_accepted_by_mistake_makes_no_session_either() {
+    for (revisions, is_taken) in [((2, 8), true), ((7, 9), false)] {
+        let mut lab = Lab::with(&["b"]);
+        lab.machines[1].is_up = false;
+        lab.restart(0);
+        let to = lab.machines[1].remote;
+        let initiation = lab.sent.iter().rfind(|flight| flight.to == to).unwrap().bytes.clone();
+        let Some(Datagram::Initiation(initiation)) = Datagram::parse(&initiation) else { panic!() };
+        let (identity, network) = (lab.machines[1].identity(), lab.machines[1].network().clone());
+        let secret = network.secrets.current();
+        let (id, psk) = (network.chain.claims().network, secret.psk());
+        let noise = SessionNoise { secret: &identity.noise, network: &id, psk: &psk };
+        let mut handshake = noise.responder(&mut Random::new([9; 32]));
+        handshake.read(initiation.noise).unwrap();
+        let answer = ResponsePayload::Accepted {
+            suite: Suite::ChaCha20Poly1305,
+            observed: None,
+            chain: network.chain.encode_without_root().into(),
+            unix_s: super::lab::UNIX_S,
+            revisions: range(revisions),
+        };
+        let message = handshake.write(&answer.encode()).unwrap();
+        let keys = GateKeys::of_receiver(secret, &lab.machines[0].noise_key());
+        let bytes = write_response(7, initiation.sender, &message, &keys);
+        let (from, to) = (to, lab.machines[0].remote);
+        lab.arrive(&Flight { from, to, bytes });
+        assert_eq!(lab.connected(0, 1), is_taken);
+        assert_eq!(lab.drops(0, DropReason::Revision), u64::from(!is_taken));
+        assert_eq!(lab.view(0).problems.iter().any(|p| p.contains("Upgrade Hopmesh on this")), !is_taken);
+    }
 }
