@@ -1,22 +1,22 @@
 //! Nodes that speak other revisions of the protocol: earlier ones, later ones, and those with which there is none in common.
 
-use super::lab::{Flight, Lab};
+use super::lab::Lab;
+use crate::fastpath::SlowInput;
 use crate::limits::REJECT_AFTER;
-use crate::noise::SessionNoise;
-use crate::random::Random;
 use crate::{DropReason, Event, GuestRequest};
 use std::time::Duration;
-use wire::datagram::{Datagram, write_initiation, write_response};
-use wire::gate::GateKeys;
-use wire::handshake::{InitiationPayload, Refusal, ResponsePayload, Suite};
+use wire::control::{HaveEntry, Message};
+use wire::datagram::Datagram;
+use wire::handshake::Refusal;
+use wire::news::NewsMessage;
 use wire::record::RouteOffer;
-use wire::{GuestKey, Kind, Revision, Revisions};
+use wire::{GuestKey, Kind, Record, Revision, Revisions};
 
 const SECOND: Duration = Duration::from_secs(1);
 const FIRST: (u16, u16) = (1, 1);
 const BOTH: (u16, u16) = (1, 2);
 
-fn range((lowest, highest): (u16, u16)) -> Revisions {
+pub(super) fn range((lowest, highest): (u16, u16)) -> Revisions {
     Revisions::new(Revision::new(lowest).unwrap(), Revision::new(highest).unwrap()).unwrap()
 }
 
@@ -147,6 +147,28 @@ fn an_earlier_version_asks_for_nothing_that_it_does_not_know() {
 }
 
 #[test]
+fn what_is_not_known_is_not_offered_and_not_taken() {
+    let mut lab = lab_of(&[BOTH, FIRST, BOTH]);
+    publish(&mut lab);
+    rest(&mut lab);
+    let registry = &lab.machines[0].node.registry;
+    let of = |kind| registry.of_kind(kind).next().unwrap();
+    let entry = |record: &Record| HaveEntry { key: record.key_hash(), sequence: record.body().sequence };
+    let (known, unknown) = (entry(of(Kind::Member)), entry(of(Kind::Routes)));
+    let bytes = of(Kind::Routes).bytes().to_vec();
+    let offer = |news: &[HaveEntry]| NewsMessage::Offer { news: news.to_vec() };
+    let offered = |to, news: &[HaveEntry]| lab.machines[0].node.known_news(&lab.id(to), offer(news));
+    assert_eq!(offered(1, &[known, unknown]), Some(offer(&[known])));
+    assert_eq!(offered(1, &[unknown]), None);
+    assert_eq!(offered(2, &[unknown]), Some(offer(&[unknown])));
+    let session = lab.session(1, 0).unwrap().local_index;
+    let message = wire::cbor::encode(&Message::Record { bytes: bytes.into(), age_s: None });
+    let from = lab.machines[0].remote;
+    lab.command(1, |node, now| node.handle_slow(SlowInput::Control { session, message }, from, now));
+    assert_eq!((held(&lab, 1, Kind::Routes), lab.drops(1, DropReason::Record)), (0, 1));
+}
+
+#[test]
 fn who_is_upgraded_gets_what_it_missed_and_who_is_downgraded_forgets_it() {
     let mut lab = lab_of(&[BOTH, FIRST, BOTH]);
     publish(&mut lab);
@@ -223,82 +245,5 @@ fn with_whom_there_is_no_revision_people_see_who_is_to_be_upgraded() {
         lab.run(3 * SECOND);
         assert!(lab.connected(0, 1) && lab.connected(1, 0), "upgraded");
         (0..2).for_each(|at| assert!(!lab.view(at).problems.iter().any(|p| p.contains("revision")), "{at}"));
-    }
-}
-
-/// Asks the founder for a session as a member does that is of a later version; what is answered.
-fn ask_as_later(lab: &mut Lab, revisions: Revisions) -> ResponsePayload {
-    let (identity, to) = (lab.machines[1].identity(), lab.machines[0].noise_key());
-    let network = lab.machines[1].network().clone();
-    let payload = InitiationPayload {
-        timestamp: u64::from(u32::MAX) << 42,
-        unix_s: 0,
-        suites: vec![Suite::ChaCha20Poly1305],
-        chain: network.chain.encode().into(),
-        revisions,
-    };
-    let mut payload = [&payload.encode()[..], &[0x82, 1, 0x61, b'x', 0xf6]].concat();
-    payload[0] += 2;
-    let secret = network.secrets.current();
-    let (id, psk) = (network.chain.claims().network, secret.psk());
-    let noise = SessionNoise { secret: &identity.noise, network: &id, psk: &psk };
-    let mut handshake = noise.initiator(&to, &mut Random::new([9; 32]));
-    let message = handshake.write(&payload).unwrap();
-    let bytes = write_initiation(7, &message, &GateKeys::of_receiver(secret, &to), None);
-    let (from, to) = (lab.machines[1].remote, lab.machines[0].remote);
-    let sent = lab.sent.len();
-    lab.arrive(&Flight { from, to, bytes });
-    let answer = lab.sent[sent..].iter().find_map(|flight| match Datagram::parse(&flight.bytes) {
-        Some(Datagram::Response(response)) => Some(handshake.read(response.noise).unwrap()),
-        _ => None,
-    });
-    ResponsePayload::decode(&answer.expect("there is an answer")).unwrap()
-}
-
-#[test]
-fn fields_that_a_later_version_adds_change_nothing() {
-    let mut lab = Lab::with(&["b"]);
-    let answer = ask_as_later(&mut lab, range((1, 9)));
-    let ResponsePayload::Accepted { revisions, .. } = answer else { panic!("{answer:?}") };
-    assert_eq!(revisions, Revisions::OURS);
-    assert_eq!(lab.peer(0, 1).unwrap().revisions, Some(range((1, 9))));
-    let mut lab = Lab::with(&["b"]);
-    let answer = ask_as_later(&mut lab, range((7, 9)));
-    let ResponsePayload::Refused { refusal: Refusal::Revision, revisions, .. } = answer else {
-        panic!("{answer:?}")
-    };
-    assert_eq!(revisions, Revisions::OURS);
-}
-
-#[test]
-fn who_is_accepted_by_mistake_makes_no_session_either() {
-    for (revisions, is_taken) in [((2, 8), true), ((7, 9), false)] {
-        let mut lab = Lab::with(&["b"]);
-        lab.machines[1].is_up = false;
-        lab.restart(0);
-        let to = lab.machines[1].remote;
-        let initiation = lab.sent.iter().rfind(|flight| flight.to == to).unwrap().bytes.clone();
-        let Some(Datagram::Initiation(initiation)) = Datagram::parse(&initiation) else { panic!() };
-        let (identity, network) = (lab.machines[1].identity(), lab.machines[1].network().clone());
-        let secret = network.secrets.current();
-        let (id, psk) = (network.chain.claims().network, secret.psk());
-        let noise = SessionNoise { secret: &identity.noise, network: &id, psk: &psk };
-        let mut handshake = noise.responder(&mut Random::new([9; 32]));
-        handshake.read(initiation.noise).unwrap();
-        let answer = ResponsePayload::Accepted {
-            suite: Suite::ChaCha20Poly1305,
-            observed: None,
-            chain: network.chain.encode_without_root().into(),
-            unix_s: super::lab::UNIX_S,
-            revisions: range(revisions),
-        };
-        let message = handshake.write(&answer.encode()).unwrap();
-        let keys = GateKeys::of_receiver(secret, &lab.machines[0].noise_key());
-        let bytes = write_response(7, initiation.sender, &message, &keys);
-        let (from, to) = (to, lab.machines[0].remote);
-        lab.arrive(&Flight { from, to, bytes });
-        assert_eq!(lab.connected(0, 1), is_taken);
-        assert_eq!(lab.drops(0, DropReason::Revision), u64::from(!is_taken));
-        assert_eq!(lab.view(0).problems.iter().any(|p| p.contains("Upgrade Hopmesh on this")), !is_taken);
     }
 }
