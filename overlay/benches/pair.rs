@@ -189,6 +189,7 @@ fn node(identity: Identity, network: Network, suite: Suite, now: Instant) -> Nod
         leases: overlay::state::Leases::default(),
         rekey_after: Duration::from_secs(120),
         suites: vec![suite],
+        revisions: wire::Revisions::OURS,
         hop: HopParams::default(),
         full_replication_max: registry::limits::FULL_REPLICATION_MAX,
         streams: overlay::DialStreams::Never,

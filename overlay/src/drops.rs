@@ -59,6 +59,8 @@ reasons! {
     Credential = "credential",
     /// A node that was revoked.
     Revoked = "revoked",
+    /// A member with which there is no revision of the protocol that both speak.
+    Revision = "revision",
     /// A control message that means nothing.
     Control = "control_message",
     /// A record that is not believed, or over its owner's quota.

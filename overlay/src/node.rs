@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Bytes, time and a seed go in; bytes and deadlines come out. The files beside this one, in the order of a
-//! node's life: `handshake`, `established`, `control`, `records`, `epoch`, `policy`, `issuer`, `vouch`, `command`, `services`, `publishing`, `leases`, `share`, `finding`, `zone`, `review`, `routes`,
+//! node's life: `handshake`, `established`, `control`, `records`, `epoch`, `policy`, `issuer`, `vouch`, `command`, `services`, `publishing`, `leases`, `share`, `finding`, `zone`, `review`, `revision`, `routes`,
 //! `path_mtu`, `timers`, `view`, `problem`, `diagnosis`.
 
 mod approval;
@@ -42,6 +42,7 @@ mod punching;
 mod reach;
 mod records;
 mod review;
+mod revision;
 mod routes;
 mod services;
 mod share;
@@ -100,7 +101,7 @@ use std::time::{Duration, Instant};
 use wire::datagram::Datagram;
 use wire::handshake::Suite;
 use wire::icmp::Unreachable;
-use wire::{Candidate, NodeId, NoisePublicKey, Record};
+use wire::{Candidate, NodeId, NoisePublicKey, Record, Revisions};
 
 /// What a Node is made of.
 pub struct Params {
@@ -124,6 +125,8 @@ pub struct Params {
     pub rekey_after: Duration,
     /// Ciphers that this machine is quick at, best first.
     pub suites: Vec<Suite>,
+    /// Revisions of the protocol that it speaks: [`Revisions::OURS`], unless it is to be as an earlier or later version would be.
+    pub revisions: Revisions,
     /// What it carries for others.
     pub hop: HopParams,
     /// Most services and claims that it holds: all, while there are no more ([`registry::limits::FULL_REPLICATION_MAX`] unless
@@ -227,6 +230,7 @@ pub struct Node {
     next_review: Instant,
     rekey_after: Duration,
     suites: Vec<Suite>,
+    revisions: Revisions,
     started: Instant,
     started_unix_s: u64,
     last_timestamp: u64,
@@ -239,11 +243,11 @@ impl Node {
     #[must_use]
     pub fn new(params: Params, now: Instant) -> Self {
         let mut random = Random::new(params.seed);
-        let gates = Arc::new(Gates::new(&params.network.secrets, &params.identity.noise_key()));
         let discovery = discovery::Discovery::new(&params.network.secrets, now);
         let zone = first_zone(&params);
         let mut node = Self {
             discovery,
+            gates: Arc::new(Gates::new(&params.network.secrets, &params.identity.noise_key())),
             services: Services::default(),
             publishing: publishing::Publishing::new(params.publications, now),
             confirming: confirming::Confirming::default(),
@@ -278,7 +282,6 @@ impl Node {
             company: company::Company::new(now),
             neighbours: neighbours::Neighbours::new(params.identity.node(), random.u64(), now),
             news: news::News::default(),
-            gates,
             epochs: epoch::Epochs::default(),
             door: Door::new(&mut random, now),
             invites: params.invites,
@@ -299,6 +302,7 @@ impl Node {
             next_review: now + REVIEW_INTERVAL,
             rekey_after: params.rekey_after,
             suites: params.suites,
+            revisions: params.revisions,
             started: now,
             started_unix_s: params.unix_s,
             last_timestamp: 0,
@@ -313,7 +317,8 @@ impl Node {
     fn restore(&mut self, records: Vec<Record>, leases: Leases, contacts: &[Contact], now: Instant) {
         for record in records {
             // What was believed before the restart is judged again: the rules may be stricter now.
-            if let Ok(content) = record.content(&self.members.id())
+            if self.speaks_of(record.body().kind)
+                && let Ok(content) = record.content(&self.members.id())
                 && !self.is_of_former_admin(&content)
                 && !self.is_past_epoch(&content)
             {

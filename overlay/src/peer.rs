@@ -17,7 +17,7 @@ use wire::control::Share;
 use wire::datagram::write_initiation;
 use wire::gate::{Cookie, GateKeys, MAC_LENGTH};
 use wire::handshake::Refusal;
-use wire::{NodeId, NoisePublicKey};
+use wire::{NodeId, NoisePublicKey, Revision, Revisions};
 
 /// A session and when its keys were made.
 #[derive(Debug, Clone)]
@@ -28,12 +28,14 @@ pub(crate) struct Held {
     traffic: Traffic,
     /// Since when it has carried packets, as far as we looked.
     used: Option<Instant>,
+    /// The revision of the protocol that both ends speak in it.
+    revision: Revision,
 }
 
 impl Held {
     /// A session whose keys were made just now.
-    pub(crate) fn new(session: Arc<Session>, traffic: Traffic, now: Instant) -> Self {
-        Self { session, born: now, traffic, used: None }
+    pub(crate) fn new(session: Arc<Session>, revision: Revision, traffic: Traffic, now: Instant) -> Self {
+        Self { session, born: now, traffic, used: None, revision }
     }
 
     /// When it is to be replaced by its initiator.
@@ -220,6 +222,8 @@ pub(crate) struct Peer {
     pub(crate) last_handshake: Option<Instant>,
     /// Why it wants no session with us, while that is so.
     pub(crate) refusal: Option<Refusal>,
+    /// What it speaks, as it last said.
+    pub(crate) revisions: Option<Revisions>,
     /// What its clock showed when it last told.
     pub(crate) clock: Option<ClockReading>,
     /// The epoch of its latest handshake, and when we last gave it the network secret.
@@ -263,6 +267,7 @@ impl Peer {
             shared: Arc::default(),
             last_handshake: None,
             refusal: None,
+            revisions: None,
             clock: None,
             epoch: None,
             told_secret: None,
@@ -277,6 +282,11 @@ impl Peer {
 
     pub(crate) fn is_connected(&self) -> bool {
         self.sessions.current().is_some() && self.paths.primary().is_some()
+    }
+
+    /// The revision that is spoken with it now.
+    pub(crate) fn revision(&self) -> Option<Revision> {
+        self.sessions.current().map(|held| held.revision)
     }
 
     pub(crate) fn state(&self, now: Instant) -> PeerState {

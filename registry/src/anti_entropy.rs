@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Two nodes compare what both hold: what everybody does, and the narrower of their parts when one is within the other. With 100,000
-//! records of which one differs, that is some datagrams each way. Who holds few begins with Have.
+//! records of which one differs, that is some datagrams each way. Who holds few begins with Have. What the revision of their session
+//! does not know counts for neither: who does not know it would ask for it for ever.
 //!
 //! What another node says is not believed beyond that exchange, and no digests call forth more than [`DIGESTS_ANSWERS_MAX`]
 //! messages, no summary more than [`NEWER_RECORDS_MAX`] records and [`WANT_KEYS_MAX`] wishes. Of more the first ones go, so that
@@ -19,7 +20,7 @@ use crate::limits::{DIGESTS_ANSWERS_MAX, NEWER_RECORDS_MAX};
 use crate::range::{Range, STEP_BITS};
 use std::collections::{BTreeMap, BTreeSet};
 use wire::control::{DIGESTS_MAX, HAVE_ENTRIES_MAX, HaveEntry, Message, RangeDigest, WANT_KEYS_MAX};
-use wire::{Part, Record};
+use wire::{Part, Record, Revision};
 
 /// What a summary of another node calls for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,13 +35,15 @@ impl Registry {
     /// What goes to a node whose digest differs, of what both hold: what everybody does and this part. For each of the two it is
     /// what is here when that fits, else digests of its parts; where both hold everything they are one.
     #[must_use]
-    pub fn summary(&self, common: Part) -> Vec<Message> {
+    pub fn summary(&self, common: Part, revision: Revision) -> Vec<Message> {
         let ranges = match common {
             Part::WHOLE => vec![Range::ALL],
             Part::NOTHING => vec![Range::EVERYBODYS],
             _ => vec![Range::EVERYBODYS, Range::of_part(common)],
         };
-        let message = |range: Range| self.have(range).unwrap_or_else(|| self.digests(&range.steps()));
+        let message = |range: Range| {
+            self.have(range, revision).unwrap_or_else(|| self.digests(&range.steps(), revision))
+        };
         ranges.into_iter().map(message).collect()
     }
 
@@ -48,7 +51,7 @@ impl Registry {
     ///
     /// Ranges that nobody names who keeps to the protocol, and too many of them, call for nothing; nor do those beyond our part.
     #[must_use]
-    pub fn compare_digests(&self, bits: u8, ranges: &[RangeDigest]) -> Vec<Message> {
+    pub fn compare_digests(&self, bits: u8, ranges: &[RangeDigest], revision: Revision) -> Vec<Message> {
         if ranges.len() > DIGESTS_MAX {
             return Vec::new();
         }
@@ -56,31 +59,32 @@ impl Registry {
         let mut parts = Vec::new();
         let named = ranges.iter().filter_map(|named| Some((Range::new(bits, named.prefix)?, named.digest)));
         let ours = named.filter(|(range, _)| self.is_comparable(*range));
-        for (range, _) in ours.filter(|(range, digest)| self.digest_of(*range) != *digest) {
+        for (range, _) in ours.filter(|(range, digest)| self.digest_of(*range, revision) != *digest) {
             if answers.len() + parts.len().div_ceil(DIGESTS_MAX) >= DIGESTS_ANSWERS_MAX {
                 break;
             }
-            match self.have(range) {
+            match self.have(range, revision) {
                 Some(have) => answers.push(have),
                 None => parts.extend(range.parts()),
             }
         }
-        let digests = parts.chunks(DIGESTS_MAX).map(|parts| self.digests(parts));
+        let digests = parts.chunks(DIGESTS_MAX).map(|parts| self.digests(parts, revision));
         answers.into_iter().chain(digests).take(DIGESTS_ANSWERS_MAX).collect()
     }
 
     /// [`Message::Have`] for a range, when that many fit into one.
-    fn have(&self, range: Range) -> Option<Message> {
+    fn have(&self, range: Range, revision: Revision) -> Option<Message> {
         let (from, to) = (range.first(), range.last());
-        let records = self.in_range(from, to).take(HAVE_ENTRIES_MAX + 1);
+        let records = self.known_in_range(from, to, revision).take(HAVE_ENTRIES_MAX + 1);
         let entries: Vec<HaveEntry> =
             records.map(|(key, record)| HaveEntry { key, sequence: record.body().sequence }).collect();
         (entries.len() <= HAVE_ENTRIES_MAX).then_some(Message::Have { from, to, entries })
     }
 
     /// [`Message::Digests`] for ranges of the same number of bits, of which there is one.
-    fn digests(&self, parts: &[Range]) -> Message {
-        let digest = |part: &Range| RangeDigest { prefix: part.prefix, digest: self.digest_of(*part) };
+    fn digests(&self, parts: &[Range], revision: Revision) -> Message {
+        let digest =
+            |part: &Range| RangeDigest { prefix: part.prefix, digest: self.digest_of(*part, revision) };
         let bits = parts.first().map_or(STEP_BITS, |part| part.bits);
         Message::Digests { bits, ranges: parts.iter().map(digest).collect() }
     }
@@ -98,7 +102,7 @@ impl Registry {
     /// No summary does harm: one that nobody sends who keeps to the protocol (bounds the wrong way round, too many
     /// entries) calls for nothing, entries outside the bounds do not count, of two for one key the newer does.
     #[must_use]
-    pub fn compare(&self, from: u64, to: u64, entries: &[HaveEntry]) -> Difference {
+    pub fn compare(&self, (from, to): (u64, u64), entries: &[HaveEntry], revision: Revision) -> Difference {
         if from > to || entries.len() > HAVE_ENTRIES_MAX {
             return Difference::default();
         }
@@ -108,7 +112,7 @@ impl Registry {
             *sequence = entry.sequence.max(*sequence);
         }
         let newer = self
-            .in_range(from, to)
+            .known_in_range(from, to, revision)
             .filter(|(hash, _)| self.is_in_part(*hash))
             .filter(|(hash, record)| theirs.get(hash).is_none_or(|theirs| *theirs < record.body().sequence))
             .map(|(_, record)| record.clone())

@@ -3,18 +3,20 @@
 mod lease;
 mod place;
 mod portion;
+mod strata;
 
 pub use lease::Sequence;
 
 use crate::limits::{FULL_REPLICATION_MAX, Quota, quota};
-use crate::range::{Digests, Range};
+use crate::range::Range;
 use place::Place;
 use portion::Portion;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
+use strata::Strata;
 use wire::control::HaveEntry;
 use wire::record::Key;
-use wire::{Kind, NodeId, Part, Record};
+use wire::{Kind, NodeId, Part, Record, Revision};
 
 /// The records that one node holds.
 ///
@@ -35,8 +37,7 @@ pub struct Registry {
     agenda: BTreeSet<(Instant, u64)>,
     totals: BTreeMap<Kind, usize>,
     records: usize,
-    digest: u64,
-    digests: Digests,
+    strata: Strata,
     quota: fn(Kind) -> Quota,
     portion: Portion,
 }
@@ -105,8 +106,7 @@ impl Registry {
             agenda: BTreeSet::new(),
             totals: BTreeMap::new(),
             records: 0,
-            digest: 0,
-            digests: Digests::default(),
+            strata: Strata::default(),
             quota,
             portion: Portion::new(NodeId([0; 32]), FULL_REPLICATION_MAX),
         }
@@ -223,9 +223,7 @@ impl Registry {
 
     /// A record came or went.
     fn toggle(&mut self, hash: u64, record: &Record) {
-        let version = record.version_hash();
-        self.digest ^= version;
-        self.digests.toggle(hash, version);
+        self.strata.toggle(record.body().kind, hash, record.version_hash());
     }
 
     /// Forgets the record of a key, which is to be held no more; whether there was one. As for any judgement, whoever
@@ -282,16 +280,16 @@ impl Registry {
     /// XOR of [`Record::version_hash`] over all records: equal where summaries are equal.
     #[must_use]
     pub fn digest(&self) -> u64 {
-        self.digest
+        self.strata.digest(Revision::CURRENT)
     }
 
-    /// The same over what everybody holds and what is in a part.
+    /// The same over what everybody holds and what is in a part, of the kinds that a revision knows.
     #[must_use]
-    pub fn digest_in(&self, part: Part) -> u64 {
+    pub fn digest_in(&self, part: Part, revision: Revision) -> u64 {
         match part {
-            Part::WHOLE => self.digest,
-            Part::NOTHING => self.digest_of(Range::EVERYBODYS),
-            _ => self.digest_of(Range::EVERYBODYS) ^ self.digest_of(Range::of_part(part)),
+            Part::WHOLE => self.strata.digest(revision),
+            Part::NOTHING => self.digest_of(Range::EVERYBODYS, revision),
+            _ => self.digest_of(Range::EVERYBODYS, revision) ^ self.digest_of(Range::of_part(part), revision),
         }
     }
 
@@ -322,13 +320,29 @@ impl Registry {
         self.has_seen(named.key, named.sequence)
     }
 
-    /// XOR of [`Record::version_hash`] over the records in a range.
-    pub(crate) fn digest_of(&self, range: Range) -> u64 {
+    /// What the record is about, or the ended lease, whose key has this hash.
+    #[must_use]
+    pub fn kind_of(&self, hash: u64) -> Option<Kind> {
+        self.places.get(&hash).map(Place::kind)
+    }
+
+    /// XOR of [`Record::version_hash`] over the records in a range, of the kinds that a revision knows.
+    pub(crate) fn digest_of(&self, range: Range, revision: Revision) -> u64 {
         let computed = || {
-            let records = self.in_range(range.first(), range.last());
+            let records = self.known_in_range(range.first(), range.last(), revision);
             records.fold(0, |digest, (_, record)| digest ^ record.version_hash())
         };
-        self.digests.of(range).unwrap_or_else(computed)
+        self.strata.digest_of(range, revision).unwrap_or_else(computed)
+    }
+
+    /// As [`Registry::in_range`], of the kinds that a revision knows.
+    pub(crate) fn known_in_range(
+        &self,
+        from: u64,
+        to: u64,
+        revision: Revision,
+    ) -> impl Iterator<Item = (u64, &Record)> {
+        self.in_range(from, to).filter(move |(_, record)| record.body().kind.revision() <= revision)
     }
 
     pub(crate) fn by_hash(&self, hash: u64) -> Option<&Record> {

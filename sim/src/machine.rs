@@ -14,7 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::handshake::Suite;
-use wire::{Candidate, Invite, Name, NodeId};
+use wire::{Candidate, Invite, Name, NodeId, Revisions};
 
 /// What a machine is doing.
 pub enum State {
@@ -110,6 +110,8 @@ pub struct Machine {
     pub rekey_after: Duration,
     /// Ciphers that it is quick at.
     pub suites: Vec<Suite>,
+    /// Revisions of the protocol that it speaks from its next start on.
+    pub revisions: Revisions,
     /// How far its clock is ahead.
     pub clock_ahead_s: u64,
     /// Overlay pings that were answered, and that were not.
@@ -148,6 +150,7 @@ impl Machine {
             full_replication_max: FULL_REPLICATION_MAX,
             rekey_after: REKEY_AFTER,
             suites: vec![Suite::Aes256Gcm, Suite::ChaCha20Poly1305],
+            revisions: Revisions::OURS,
             clock_ahead_s: 0,
             pings: (0, 0),
             incarnation: 0,
@@ -256,6 +259,7 @@ impl Machine {
             identity,
             rekey_after: self.rekey_after,
             suites: self.suites.clone(),
+            revisions: self.revisions,
             full_replication_max: self.full_replication_max,
             hop: overlay::HopParams::default(),
             streams: overlay::DialStreams::Never,

@@ -136,6 +136,14 @@ pub(super) struct Peer<'a> {
     /// Only once it has told.
     #[serde(skip_serializing_if = "Option::is_none")]
     clock_ahead_s: Option<i64>,
+    /// Only with a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<u32>,
+    /// Only once it has told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision_lowest: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision_highest: Option<u32>,
 }
 
 /// How packets travel.
@@ -251,6 +259,9 @@ impl<'a> From<&'a api::Peer> for Peer<'a> {
             tx_packets: peer.tx_packets,
             last_handshake_s: peer.last_handshake_s.map(thousandths),
             clock_ahead_s: peer.clock_ahead_s,
+            revision: peer.revision,
+            revision_lowest: peer.revision_lowest,
+            revision_highest: peer.revision_highest,
         }
     }
 }

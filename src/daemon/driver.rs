@@ -208,6 +208,7 @@ fn make_node(loaded: Loaded, settings: &config::Settings) -> Node {
         leases: loaded.leases,
         rekey_after: Duration::from_secs(settings.session.rekey_after_s),
         suites: quick_suites(),
+        revisions: wire::Revisions::OURS,
         full_replication_max: settings.registry.full_replication_max,
         hop: hop_params(settings),
         streams: match (settings.stream.enabled, loaded.by_tcp) {

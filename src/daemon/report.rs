@@ -117,6 +117,10 @@ pub(super) fn roles(claims: &Claims) -> Vec<String> {
     roles
 }
 
+fn number(revision: wire::Revision) -> u32 {
+    revision.number().into()
+}
+
 fn peer(view: &PeerView, outside: &Outside) -> api::Peer {
     let state = match view.state {
         PeerState::Connected => api::PeerState::Connected,
@@ -137,6 +141,9 @@ fn peer(view: &PeerView, outside: &Outside) -> api::Peer {
         tx_packets: view.tx_packets,
         last_handshake_s: view.last_handshake.map(|age| age.as_secs_f64()),
         clock_ahead_s: view.clock_ahead_s,
+        revision: view.revision.map(number),
+        revision_lowest: view.revisions.map(|revisions| number(revisions.lowest())),
+        revision_highest: view.revisions.map(|revisions| number(revisions.highest())),
     }
 }
 

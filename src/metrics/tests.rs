@@ -36,6 +36,7 @@ fn node() -> Node {
         leases: overlay::state::Leases::default(),
         rekey_after: Duration::from_secs(120),
         suites: vec![],
+        revisions: wire::Revisions::OURS,
         seed: [3; 32],
         hop: overlay::HopParams::default(),
         full_replication_max: 1000,
@@ -63,6 +64,8 @@ fn peer(view: &View, number: u64) -> PeerView {
         tx_packets: 4,
         last_handshake: Some(Duration::from_secs(9)),
         clock_ahead_s: None,
+        revision: None,
+        revisions: None,
     }
 }
 

@@ -3,6 +3,8 @@
 //! Messages of our own are `minicbor` arrays in the order of their field numbers. Whatever is read is
 //! encoded again and compared, so that nobody can make two byte strings that mean the same
 //! (the lesson of signature malleability, CVE-2026-25793).
+//!
+//! Only what is said before two nodes know each other's revision may be longer than is known here: [`decode_longer`].
 
 use minicbor::{Decode, Encode};
 
@@ -30,6 +32,29 @@ pub fn encode<T: Encode<()>>(value: &T) -> Vec<u8> {
 pub fn decode<'b, T: Decode<'b, ()> + Encode<()>>(bytes: &'b [u8]) -> Result<T, CborError> {
     let value: T = minicbor::decode(bytes).map_err(|_| CborError::Malformed)?;
     if encode(&value) == bytes { Ok(value) } else { Err(CborError::NotCanonical) }
+}
+
+/// As [`decode`], for a structure that a later revision may have put more fields behind: these are passed over. The array of
+/// fields stands behind `head` bytes: 0 of a structure by itself, 2 of a choice. What is known must be there, canonical.
+///
+/// # Errors
+/// [`CborError`] for anything else.
+pub fn decode_longer<'b, T: Decode<'b, ()> + Encode<()>>(
+    bytes: &'b [u8],
+    head: usize,
+) -> Result<T, CborError> {
+    let mut decoder = minicbor::Decoder::new(bytes);
+    let value: T = decoder.decode().map_err(|_| CborError::Malformed)?;
+    let known = encode(&value);
+    let (Some((before, [count, fields @ ..])), Some((known_before, [known_count, known_fields @ ..]))) =
+        (bytes.split_at_checked(head), known.split_at_checked(head))
+    else {
+        return Err(CborError::Malformed);
+    };
+    // An array of n fields begins with the byte 80 + n; with 24 it would be two bytes.
+    let is_canonical =
+        before == known_before && (*known_count..0x98).contains(count) && fields.starts_with(known_fields);
+    if is_canonical && decoder.position() == bytes.len() { Ok(value) } else { Err(CborError::NotCanonical) }
 }
 
 #[cfg(test)]

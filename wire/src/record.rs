@@ -23,7 +23,7 @@ pub use route::{ROUTE_OFFERS_MAX, RouteOffer};
 
 use crate::credential::verify_signature;
 use crate::part::{POSITION_BITS, Position};
-use crate::{NodeId, cbor};
+use crate::{NodeId, Revision, cbor};
 use ed25519_dalek::{Signer, SigningKey};
 use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
@@ -95,6 +95,24 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The revision of the protocol that records of the kind came with: nodes that speak only earlier ones neither get them nor have
+    /// them counted. Whoever adds a kind says so here, and counts [`Revision::CURRENT`] up when its revision is already out.
+    #[must_use]
+    pub fn revision(self) -> Revision {
+        match self {
+            Self::Member
+            | Self::Revocation
+            | Self::Reissue
+            | Self::LinkState
+            | Self::Service
+            | Self::Claim
+            | Self::Epoch
+            | Self::Policy
+            | Self::Confirmation => Revision::FIRST,
+            Self::Guest | Self::Routes => Revision::SECOND,
+        }
+    }
+
     /// Whether records of the kind can be withdrawn, and are remembered when they have ended.
     #[must_use]
     pub fn is_lease(self) -> bool {

@@ -22,9 +22,9 @@ use wire::record::{self, Content, Lease, Link, LinkState, RouteOffer};
 use wire::service::{Protocol, Sharing};
 use wire::view::{SAMPLE_MAX, Sampled, ViewMessage};
 use wire::{
-    Candidate, Chain, Claims, Commitment, Dependence, GuestKey, Invite, InviteId, NatProfile, NetworkId,
-    NetworkSecret, NodeId, NoisePublicKey, POSITION_BITS, Part, Ports, Position, Record, Roles, address,
-    cbor, credential, enrolment, handshake, invite, secret,
+    Candidate, Chain, Claims, Commitment, Dependence, GuestKey, Invite, InviteId, Kind, NatProfile,
+    NetworkId, NetworkSecret, NodeId, NoisePublicKey, POSITION_BITS, Part, Ports, Position, Record, Revision,
+    Revisions, Roles, address, cbor, credential, enrolment, handshake, invite, secret,
 };
 
 const DOCUMENT: &str = include_str!("../PROTOCOL.md");
@@ -114,6 +114,8 @@ fn hex(bytes: &[u8]) -> String {
 fn constants_are_those_of_the_code() {
     let code = BTreeMap::from([
         ("VERSION", datagram::VERSION as usize),
+        ("REVISION_LOWEST", Revision::LOWEST.number().into()),
+        ("REVISION_CURRENT", Revision::CURRENT.number().into()),
         ("HEADER_LENGTH", datagram::HEADER_LENGTH),
         ("TAG_LENGTH", datagram::TAG_LENGTH),
         ("OVERHEAD", datagram::OVERHEAD),
@@ -365,14 +367,22 @@ fn example_payloads() -> Vec<(&'static str, Vec<u8>)> {
         unix_s: 100,
         suites: vec![Suite::Aes256Gcm],
         chain: vec![1].into(),
+        revisions: Revisions::OURS,
     };
     let accepted = |observed| ResponsePayload::Accepted {
         suite: Suite::ChaCha20Poly1305,
         observed,
         chain: vec![1].into(),
         unix_s: 100,
+        revisions: Revisions::OURS,
     };
-    let refused = ResponsePayload::Refused { refusal: handshake::Refusal::Expired, unix_s: 100 };
+    let revisions = Revisions::OURS;
+    let refused = |refusal| ResponsePayload::Refused { refusal, unix_s: 100, revisions };
+    // Of a later revision, with a field more than are known.
+    let mut later = cbor::encode(&initiation);
+    later[0] += 1;
+    later.push(0xf6);
+    assert_eq!(InitiationPayload::decode(&later).as_ref(), Ok(&initiation));
     let request = enrolment::Request {
         node: NodeId([6; 32]),
         proof: [7; 64].into(),
@@ -395,7 +405,9 @@ fn example_payloads() -> Vec<(&'static str, Vec<u8>)> {
         ("initiation payload", cbor::encode(&initiation)),
         ("response payload, observed", cbor::encode(&accepted(Some(candidate("[2001:db8::1]:5"))))),
         ("response payload, not observed", cbor::encode(&accepted(None))),
-        ("response payload, refused", cbor::encode(&refused)),
+        ("initiation payload of a later revision", later),
+        ("response payload, refused", cbor::encode(&refused(handshake::Refusal::Expired))),
+        ("response payload, no revision", cbor::encode(&refused(handshake::Refusal::Revision))),
         ("enrolment request", cbor::encode(&request)),
         ("enrolment answer, accepted", cbor::encode(&answer)),
         ("enrolment answer, refused", cbor::encode(&no)),
@@ -552,6 +564,25 @@ fn leases() -> [(&'static str, Record); 5] {
         let lease = Lease { sequence: 1, not_before_s: 100, ttl_s, labels };
         (name, content.sign_lease(lease, &root()).unwrap())
     })
+}
+
+#[test]
+fn kinds_of_records_came_with_the_revisions_of_the_code() {
+    let heading = "| kind | revision | name of the record |";
+    let lines = DOCUMENT.lines().skip_while(|line| !line.starts_with(heading)).skip(2);
+    let rows: Vec<(u8, u16)> = lines
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let mut cells = line.trim_matches('|').split('|').map(str::trim);
+            let number = cells.next().unwrap().split_once(' ').unwrap().0.parse().unwrap();
+            (number, cells.next().unwrap().parse().unwrap())
+        })
+        .collect();
+    // Numbers up to 23 are one byte of CBOR.
+    let known = (0..24u8).filter_map(|number| Some((number, cbor::decode::<Kind>(&[number]).ok()?)));
+    let code: Vec<(u8, u16)> = known.map(|(number, kind)| (number, kind.revision().number())).collect();
+    assert_eq!(rows, code);
+    assert!(code.iter().all(|(_, revision)| *revision <= Revision::CURRENT.number()));
 }
 
 #[test]

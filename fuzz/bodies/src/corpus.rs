@@ -24,7 +24,7 @@ use wire::service::{Protocol, Sharing};
 use wire::view::{Sampled, ViewMessage};
 use wire::{
     Candidate, Chain, Commitment, Dependence, GuestKey, Invite, InviteId, NatProfile, NetworkSecret, NodeId,
-    NoisePublicKey, Part, Ports, Position, Record, cbor, enrolment, handshake,
+    NoisePublicKey, Part, Ports, Position, Record, Revisions, cbor, enrolment, handshake,
 };
 
 /// A configuration with a value of every type; not the example file, which changes for reasons of its own.
@@ -364,12 +364,19 @@ fn handshakes(observed: Option<Candidate>) -> Vec<Seed> {
         unix_s: world::NOT_BEFORE_S,
         suites: vec![Suite::Aes256Gcm, Suite::ChaCha20Poly1305],
         chain: world::member_chain().encode().into(),
+        revisions: Revisions::OURS,
     };
+    let mut later = cbor::encode(&initiation);
+    later[0] += 2;
+    later.extend([0x81, 0, 0xf6]);
+    let revisions = Revisions::OURS;
     let chain = world::admin_chain().encode().into();
-    let accepted = ResponsePayload::Accepted { suite: Suite::Aes256Gcm, observed, chain, unix_s: 9 };
-    let refused = ResponsePayload::Refused { refusal: handshake::Refusal::Expired, unix_s: 9 };
+    let accepted =
+        ResponsePayload::Accepted { suite: Suite::Aes256Gcm, observed, chain, unix_s: 9, revisions };
+    let refused = ResponsePayload::Refused { refusal: handshake::Refusal::Revision, unix_s: 9, revisions };
     vec![
         ("handshake", "initiation", cbor::encode(&initiation)),
+        ("handshake", "initiation-later", later),
         ("handshake", "accepted", cbor::encode(&accepted)),
         ("handshake", "refused", cbor::encode(&refused)),
     ]

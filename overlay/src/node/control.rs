@@ -68,10 +68,9 @@ impl Node {
     }
 
     fn consume_wish(&mut self, node: NodeId, keys: &[u64], now: Instant) {
-        let age = |record: &Record| (record.bytes().to_vec(), self.age_s(record, now));
-        let records: Vec<_> = self.registry.by_hashes(keys).into_iter().map(age).collect();
-        for (bytes, age_s) in records {
-            self.send(&node, &Message::Record { bytes: bytes.into(), age_s }, None);
+        let records: Vec<Record> = self.registry.by_hashes(keys).into_iter().cloned().collect();
+        for record in records {
+            self.tell(&node, &record, self.age_s(&record, now));
         }
     }
 
@@ -125,7 +124,7 @@ impl Node {
             }
             Message::Enrolment { joiner, bytes } => self.consume_put_through(node, joiner, &bytes, now),
             Message::Digests { bits, ranges } => {
-                for answer in self.registry.compare_digests(bits, &ranges) {
+                for answer in self.registry.compare_digests(bits, &ranges, self.revision_with(&node)) {
                     self.send(&node, &answer, None);
                 }
             }

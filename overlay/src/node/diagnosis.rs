@@ -276,13 +276,17 @@ impl Node {
         let is_relayed = matches!(view.path, PathView::Via { .. });
         let next_punch = ladder.filter(|_| is_relayed).and_then(nat::Ladder::next_try);
         let next_try = asked_next.or(next_punch.map(|at| at.saturating_duration_since(now)));
+        let (reason, advice) = match peer.and_then(|peer| self.apart(peer, now)) {
+            Some((why, what)) => (why, vec![what]),
+            None => (reason(&situation), advise(&situation)),
+        };
         Some(Why {
             ours: netcheck.profile,
             theirs: theirs.profile,
             attempts,
             next_try: next_try.filter(|_| view.state != PeerState::Revoked),
-            reason: reason(&situation),
-            advice: advise(&situation),
+            reason,
+            advice,
             round_trip: view.round_trip,
             loss_per_mille: view.loss_per_mille,
             mtu: view.mtu,

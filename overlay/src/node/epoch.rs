@@ -311,9 +311,9 @@ impl Node {
             return;
         }
         let own = Commitment::of(&self.members.id(), self.members.network.secrets.current()).to_string();
-        let record = self.registry.of_kind(Kind::Epoch).find(|record| record.body().name == own);
-        if let Some(bytes) = record.map(|record| record.bytes().to_vec()) {
-            self.send(&node, &Message::Record { bytes: bytes.into(), age_s: None }, None);
+        let record = self.registry.of_kind(Kind::Epoch).find(|record| record.body().name == own).cloned();
+        if let Some(record) = record {
+            self.tell(&node, &record, None);
             self.tell_secret(&node, now);
         }
     }

@@ -376,8 +376,7 @@ impl Node {
                 // Of very many it may have said only the first.
                 if !entries.iter().any(knows) && entries.len() < usize::from(FOUND_MAX) {
                     let age_s = self.age_s(record, now);
-                    let bytes = record.bytes().to_vec().into();
-                    self.send(&node, &Message::Record { bytes, age_s }, None);
+                    self.tell(&node, record, age_s);
                     is_told = true;
                 }
             }
@@ -389,7 +388,7 @@ impl Node {
 
     /// Somebody asks what is said about a name.
     pub(super) fn consume_find(&mut self, node: NodeId, nonce: u16, name: &Name, now: Instant) {
-        let records = if self.can_tell(name) { Some(self.said_about(name)) } else { None };
+        let records = if self.can_tell(name) { Some(self.said_about(name, &node)) } else { None };
         let length = records.as_ref().map_or(1, |records| records.len().max(1));
         let Some(peer) = self.peers.get_mut(&node) else { return };
         if !peer.may_be_told(length as u32, TOLD_PER_SECOND, now) {
@@ -411,12 +410,14 @@ impl Node {
         }
     }
 
-    /// All that we hold about a name, as far as it fits: claims first, that of the holder before others, then instances, those
+    /// All that we hold about a name, as far as it fits and a peer knows such records: claims first, that of the holder before others, then instances, those
     /// of nodes that hold a claim first, and what was withdrawn last.
-    fn said_about(&self, name: &Name) -> Vec<Record> {
+    fn said_about(&self, name: &Name, to: &NodeId) -> Vec<Record> {
         let holder =
             self.services.holding(name, |node| self.credentials(node)).map(|holding| holding.holder.node);
-        let mut records: Vec<&Record> = self.registry.of_name(name).collect();
+        let revision = self.revision_with(to);
+        let is_known = |record: &&Record| record.body().kind.revision() <= revision;
+        let mut records: Vec<&Record> = self.registry.of_name(name).filter(is_known).collect();
         records.sort_by_key(|record| {
             let body = record.body();
             let place = match body.kind {

@@ -21,13 +21,13 @@ use wire::datagram::{
 use wire::gate::{GateKeys, MAC_LENGTH};
 use wire::handshake::{InitiationPayload, Refusal, ResponsePayload, Suite};
 use wire::record::LinkState;
-use wire::{Chain, NetworkSecret, NodeId, cbor};
+use wire::{Chain, NetworkSecret, NodeId, Revision};
 
 /// Bits of a timestamp for milliseconds since the start: 139 years.
 const TIMESTAMP_MS_BITS: u32 = 42;
 /// What a response is longer than the responder's credentials: header, ephemeral key, tag, MACs, and the payload's other
 /// fields with an IPv6 address among them.
-const RESPONSE_OVERHEAD: usize = 12 + 32 + 16 + 2 * MAC_LENGTH + 37;
+const RESPONSE_OVERHEAD: usize = 12 + 32 + 16 + 2 * MAC_LENGTH + 44;
 
 impl Node {
     /// Sends an initiation to every address where a peer may be.
@@ -84,12 +84,13 @@ impl Node {
             unix_s: self.unix_s(now),
             suites: self.suites.clone(),
             chain: self.members.own().encode().into(),
+            revisions: self.revisions,
         };
         let Some(peer) = self.peers.get_mut(&node) else { return };
         let (network, psk) = (self.members.id(), secret.psk());
         let noise = SessionNoise { secret: &self.identity.noise, network: &network, psk: &psk };
         let mut handshake = noise.initiator(&peer.noise_key, &mut self.random);
-        let Ok(message) = handshake.write(&cbor::encode(&payload)) else { return };
+        let Ok(message) = handshake.write(&payload.encode()) else { return };
         let Some(local_index) = self.indices.reserve(node, &mut self.random) else { return };
         let cookie = peer.cookie.filter(|(_, since)| now < *since + COOKIE_LIFE).map(|(cookie, _)| cookie);
         let gate = GateKeys::of_receiver(secret, &peer.noise_key);
@@ -171,24 +172,34 @@ impl Node {
             return Err(DropReason::Handshake);
         }
         let keys = GateKeys::of_receiver(secret, &chain.claims().noise_key);
-        if let Some(refusal) = self.refusal(&chain, now) {
-            let answer = ResponsePayload::Refused { refusal, unix_s: self.unix_s(now) };
-            let bytes = self.write_answer(&mut handshake, &answer, (0, initiation.sender), &keys)?;
-            self.transmit(remote, bytes);
-            return Err(DropReason::Revoked);
-        }
+        let revision = match self.agree(&payload, &chain, now) {
+            Ok(revision) => revision,
+            Err(refusal) => {
+                let (unix_s, revisions) = (self.unix_s(now), self.revisions);
+                let answer = ResponsePayload::Refused { refusal, unix_s, revisions };
+                let bytes = self.write_answer(&mut handshake, &answer, (0, initiation.sender), &keys)?;
+                self.transmit(remote, bytes);
+                let is_apart = refusal == Refusal::Revision;
+                return Err(if is_apart { DropReason::Revision } else { DropReason::Revoked });
+            }
+        };
         let noise_key = chain.claims().noise_key;
         self.learn_chain(chain.clone());
         let peer = self.ensure_peer(node, noise_key, now).ok_or(DropReason::HandshakeFlood)?;
         peer.highest_timestamp = payload.timestamp;
         peer.clock = Some(ClockReading { unix_s: payload.unix_s, at: now });
         peer.epoch = Some(secret.epoch());
+        peer.revisions = Some(payload.revisions);
         let position = peer.position;
         let local_index = self.indices.reserve(node, &mut self.random).ok_or(DropReason::HandshakeFlood)?;
         let suite = choose_suite(&self.suites, &payload.suites);
-        let own = self.members.own().encode_without_root().into();
-        let unix_s = self.unix_s(now);
-        let answer = ResponsePayload::Accepted { suite, observed: remote.candidate(), chain: own, unix_s };
+        let answer = ResponsePayload::Accepted {
+            suite,
+            observed: remote.candidate(),
+            chain: self.members.own().encode_without_root().into(),
+            unix_s: self.unix_s(now),
+            revisions: self.revisions,
+        };
         let indices = (local_index, initiation.sender);
         let answered = self.write_answer(&mut handshake, &answer, indices, &keys);
         let (Ok(bytes), Ok(raw)) = (answered, handshake.finish()) else {
@@ -196,7 +207,7 @@ impl Node {
             return Err(DropReason::Handshake);
         };
         let session = Arc::new(Session::new(&raw, Role::Responder, suite, indices, position));
-        self.install(node, session, now);
+        self.install(node, session, revision, now);
         // The workers know the session before the initiator can use it.
         self.publish_tables();
         self.transmit(remote, bytes);
@@ -212,7 +223,7 @@ impl Node {
         let noise = SessionNoise { secret: &self.identity.noise, network: &network, psk: &psk };
         let mut handshake = noise.responder(&mut self.random);
         let payload = handshake.read(initiation.noise).map_err(|_| DropReason::Handshake)?;
-        let payload: InitiationPayload = cbor::decode(&payload).map_err(|_| DropReason::Handshake)?;
+        let payload = InitiationPayload::decode(&payload).map_err(|_| DropReason::Handshake)?;
         let chain = Chain::verify(&payload.chain, &network).map_err(|_| DropReason::Credential)?;
         let proved = handshake.remote() == Some(chain.claims().noise_key);
         if !proved || chain.claims().node == self.identity.node() {
@@ -241,7 +252,7 @@ impl Node {
         (sender, receiver): (u32, u32),
         keys: &GateKeys,
     ) -> Result<Vec<u8>, DropReason> {
-        let message = handshake.write(&cbor::encode(answer)).map_err(|_| DropReason::Handshake)?;
+        let message = handshake.write(&answer.encode()).map_err(|_| DropReason::Handshake)?;
         let bytes = write_response(sender, receiver, &message, keys);
         debug_assert!(bytes.len() < INITIATION_LENGTH, "a response is never longer than what it answers");
         Ok(bytes)
@@ -275,13 +286,13 @@ impl Node {
         let position = peer.position;
         peer.epoch = Some(attempt.epoch);
         let outcome = self.judge_response((node, remote), &payload, now);
-        let (Ok(suite), Ok(keys)) = (outcome, attempt.handshake.finish()) else {
+        let (Ok((suite, revision)), Ok(keys)) = (outcome, attempt.handshake.finish()) else {
             self.indices.free(attempt.local_index);
             return Err(outcome.err().unwrap_or(DropReason::Handshake));
         };
         let indices = (attempt.local_index, response.sender);
         let session = Arc::new(Session::new(&keys, Role::Initiator, suite, indices, position));
-        self.install(node, session, now);
+        self.install(node, session, revision, now);
         self.established(node, remote, now);
         Ok(())
     }
@@ -291,14 +302,17 @@ impl Node {
         (node, remote): (NodeId, Remote),
         payload: &[u8],
         now: Instant,
-    ) -> Result<Suite, DropReason> {
-        let payload: ResponsePayload = cbor::decode(payload).map_err(|_| DropReason::Handshake)?;
-        let (suite, bytes, unix_s) = match payload {
-            ResponsePayload::Accepted { suite, chain, observed, unix_s } => {
+    ) -> Result<(Suite, Revision), DropReason> {
+        let payload = ResponsePayload::decode(payload).map_err(|_| DropReason::Handshake)?;
+        let (suite, bytes, unix_s, revisions) = match payload {
+            ResponsePayload::Accepted { suite, chain, observed, unix_s, revisions } => {
                 self.take_observation(node, remote, observed, now);
-                (suite, chain, unix_s)
+                (suite, chain, unix_s, revisions)
             }
-            ResponsePayload::Refused { refusal, unix_s } => {
+            ResponsePayload::Refused { refusal, unix_s, revisions } => {
+                if let Some(peer) = self.peers.get_mut(&node) {
+                    peer.revisions = Some(revisions);
+                }
                 self.note_refusal(node, refusal, ClockReading { unix_s, at: now });
                 return Err(DropReason::Handshake);
             }
@@ -313,13 +327,21 @@ impl Node {
         match self.refusal(&chain, now) {
             None => {}
             Some(Refusal::Revoked) => return Err(DropReason::Revoked),
-            Some(Refusal::Expired | Refusal::NotYetValid) => return Err(DropReason::Credential),
+            Some(Refusal::Expired | Refusal::NotYetValid | Refusal::Revision) => {
+                return Err(DropReason::Credential);
+            }
         }
+        let Some(revision) = self.revisions.common(revisions) else {
+            // It should have said so itself.
+            self.note_apart(node, revisions);
+            return Err(DropReason::Revision);
+        };
         if let Some(peer) = self.peers.get_mut(&node) {
+            peer.revisions = Some(revisions);
             peer.clock = Some(ClockReading { unix_s, at: now });
         }
         self.learn_chain(chain);
-        Ok(suite)
+        Ok((suite, revision))
     }
 
     fn note_refusal(&mut self, node: NodeId, refusal: Refusal, clock: ClockReading) {
@@ -352,10 +374,10 @@ impl Node {
     }
 
     /// Gives a session its place; frees those that it drives out.
-    fn install(&mut self, node: NodeId, session: Arc<Session>, now: Instant) {
+    fn install(&mut self, node: NodeId, session: Arc<Session>, revision: Revision, now: Instant) {
         self.indices.install(session.clone());
         let Some(peer) = self.peers.get_mut(&node) else { return };
-        let held = Held::new(session.clone(), peer.shared.traffic(), now);
+        let held = Held::new(session.clone(), revision, peer.shared.traffic(), now);
         let gone = match session.role {
             Role::Initiator => {
                 self.handshakes.initiated += 1;

@@ -76,7 +76,7 @@ impl Node {
         self.services_changed(now);
     }
 
-    /// Signs a lease of ours under the next sequence, and spreads it.
+    /// Signs a lease of ours under the next sequence, and spreads it; not one of a kind that came after the revisions that we speak.
     pub(super) fn publish_lease(
         &mut self,
         content: &Content,
@@ -84,6 +84,9 @@ impl Node {
         (ttl_s, labels): (u32, BTreeMap<String, String>),
         now: Instant,
     ) {
+        if !self.speaks_of(key.kind) {
+            return;
+        }
         let lease =
             Lease { sequence: self.next_sequence(key, now), not_before_s: self.unix_s(now), ttl_s, labels };
         match content.sign_lease(lease, &self.identity.signing) {
@@ -143,7 +146,8 @@ impl Node {
         let off = Duration::from_secs(self.unix_s(now).saturating_sub(leases.written_s));
         for (record, age) in leases.claims {
             let Ok(content) = record.content(&self.members.id()) else { continue };
-            if !matches!(record.body().kind, Kind::Claim | Kind::Confirmation | Kind::Guest) {
+            let kind = record.body().kind;
+            if !matches!(kind, Kind::Claim | Kind::Confirmation | Kind::Guest) || !self.speaks_of(kind) {
                 continue;
             }
             let key = record.key();
@@ -155,7 +159,8 @@ impl Node {
             // What somebody still shows of ours we want to hear again, to withdraw it: the last word before a crash may have
             // reached nobody. Our sequences of this run are above all of earlier ones anyhow.
             let is_lease = sequence.key.kind.is_lease() && sequence.key.owner != self.identity.node();
-            if is_lease && self.credentials(&sequence.key.owner).is_some() {
+            let is_known = self.speaks_of(sequence.key.kind);
+            if is_lease && is_known && self.credentials(&sequence.key.owner).is_some() {
                 self.registry.remember(sequence, now);
             }
         }

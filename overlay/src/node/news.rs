@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 use wire::control::{HaveEntry, Message};
 use wire::news::NewsMessage;
-use wire::{Name, NodeId, Record};
+use wire::{Kind, Name, NodeId, Record};
 
 /// What is passed on, and to whom.
 #[derive(Default)]
@@ -124,9 +124,13 @@ impl Node {
                         // It has ended, or made room, since.
                         continue;
                     };
-                    self.send(&node, &Message::Record { bytes: record.bytes().to_vec().into(), age_s }, None);
+                    self.tell(&node, &record, age_s);
                 }
-                BroadcastOutput::Send(node, message) => self.send(&node, &Message::News(message), None),
+                BroadcastOutput::Send(node, message) => {
+                    if let Some(message) = self.known_news(&node, message) {
+                        self.send(&node, &Message::News(message), None);
+                    }
+                }
                 BroadcastOutput::Wait(until) => {
                     self.news.next = until;
                     return;
@@ -157,6 +161,12 @@ impl Node {
         let records = self.news.passed_on.records.values();
         let about = records.filter(|(record, ..)| record.key().service_name() == name.as_str());
         about.map(|(record, age, at)| (record.clone(), *age + now.saturating_duration_since(*at))).collect()
+    }
+
+    /// What news are about that are held here, or were passed on lately.
+    pub(super) fn kind_of_news(&self, key: u64) -> Option<Kind> {
+        let passed_on = || self.news.passed_on.records.get(&key).map(|(record, ..)| record.body().kind);
+        self.registry.kind_of(key).or_else(passed_on)
     }
 
     fn news_of(&self, key: u64, now: Instant) -> Option<(Record, Option<u32>)> {

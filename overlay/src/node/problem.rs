@@ -31,6 +31,7 @@ impl Node {
         problems.extend(self.exit_problem());
         problems.extend(silence(peers));
         problems.extend(self.refusals(now));
+        problems.extend(self.revisions_apart());
         problems.extend(self.clocks_apart(peers));
         problems.extend(self.withheld_epoch(now).map(|number| format!("The network has a new secret, of epoch {number}, and no peer has given it to this machine: they have not got it themselves, or an admin has shut this machine out. Ask an admin.")));
         if self.registry.overflows() {
@@ -61,7 +62,7 @@ impl Node {
             match peer.refusal {
                 Some(Refusal::Revoked) => revoked.push(self.name_of(&peer.node)),
                 Some(Refusal::Expired | Refusal::NotYetValid) => outdated.push(peer),
-                None => {}
+                Some(Refusal::Revision) | None => {}
             }
         }
         let mut problems = vec![];
@@ -168,7 +169,7 @@ fn number(names: &[Name]) -> [String; 2] {
 }
 
 /// `a, b, c and 4 more`.
-fn listed(names: &[Name]) -> String {
+pub(super) fn listed(names: &[Name]) -> String {
     let shown = names.iter().take(LISTED_MAX).map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(LISTED_MAX) {
         0 => shown,

@@ -8,7 +8,7 @@ use nat::Source;
 use registry::Merge;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
-use wire::control::{HaveEntry, Message};
+use wire::control::HaveEntry;
 use wire::record::{Content, Key};
 use wire::{Candidate, Chain, Kind, NodeId, Record};
 
@@ -56,52 +56,37 @@ impl Node {
         from: Option<NodeId>,
         now: Instant,
     ) {
-        if self.is_unfit(&record, now) || self.is_of_former_admin(&content) || self.is_past_epoch(&content) {
+        if !self.speaks_of(record.body().kind)
+            || self.is_unfit(&record, now)
+            || self.is_of_former_admin(&content)
+            || self.is_past_epoch(&content)
+        {
             return self.drops.count(DropReason::Record);
         }
         let key = record.key();
         let news = HaveEntry { key: record.key_hash(), sequence: record.body().sequence };
-        let bytes = record.bytes().to_vec();
+        let told = record.clone();
         let was_there = self.registry.get(&key).is_some();
-        let passed_on = key.kind.is_shared_out().then(|| record.clone());
         match self.registry.insert(record, age, now) {
             Merge::New | Merge::Replaced => {}
             Merge::Same => return,
             Merge::Old => return self.tell_who_has_another(&key, news.key, from, now),
             Merge::Beyond => {
-                if let Some(record) = passed_on.filter(|record| record.ttl().is_none_or(|ttl| age < ttl)) {
-                    self.pass_on((record, age), news, from, now);
+                if told.ttl().is_none_or(|ttl| age < ttl) {
+                    self.pass_on((told, age), news, from, now);
                 }
                 return;
             }
             Merge::Over | Merge::Refused(_) => return self.drops.count(DropReason::Record),
         }
-        let write_at = match content {
-            // True for the moment: after a restart it is told anew.
-            Content::LinkState { .. } => None,
-            // They have a file of their own.
-            Content::Service { .. }
-            | Content::Claim { .. }
-            | Content::Confirmation { .. }
-            | Content::Guest { .. }
-            | Content::Withdrawn { .. } => None,
-            // Whatever happens to us in the next moment: a node that was revoked stays out.
-            // And one that has a secret to ask for asks for it.
-            Content::Revocation { .. } | Content::Epoch { .. } => Some(now),
-            // And what an admin was told is done, is done.
-            Content::Reissue { .. } if from.is_none() => Some(now),
-            Content::Member { .. }
-            | Content::Reissue { .. }
-            | Content::Policy { .. }
-            | Content::Routes { .. } => Some(now + PERSIST_DELAY),
-        };
+        let write_at = write_at(&content, from, now);
         self.unwritten.records = self.unwritten.records.into_iter().chain(write_at).min();
         match &content {
             // An admin is trusted with them, and none may wait.
-            Content::Revocation { by, .. } if by.claims().roles.admin => self.tell_everybody(bytes, from),
-            Content::Reissue { .. } | Content::Epoch { .. } => self.tell_everybody(bytes, from),
+            Content::Revocation { by, .. } if by.claims().roles.admin => self.tell_everybody(&told, from),
+            Content::Reissue { .. } | Content::Epoch { .. } => self.tell_everybody(&told, from),
             _ if !self.may_pass_on(key.owner, from, now) => self.keep(&news, now),
-            Content::Revocation { .. } => self.tell_everybody(bytes, from),
+            Content::Revocation { .. } => self.tell_everybody(&told, from),
             Content::Member { .. }
             | Content::LinkState { .. }
             | Content::Policy { .. }
@@ -139,17 +124,16 @@ impl Node {
         let held = self.registry.by_hashes(&[hash]).first().copied().cloned();
         if let (Some(from), Some(record)) = (from, held.filter(|record| record.key() != *key)) {
             let age_s = self.age_s(&record, now);
-            self.send(&from, &Message::Record { bytes: record.bytes().to_vec().into(), age_s }, None);
+            self.tell(&from, &record, age_s);
         }
     }
 
     /// A verdict goes to everybody at once, and before it is applied: a revoked node is told so by its own revocation.
-    fn tell_everybody(&mut self, bytes: Vec<u8>, from: Option<NodeId>) {
-        let message = Message::Record { bytes: bytes.into(), age_s: None };
+    fn tell_everybody(&mut self, verdict: &Record, from: Option<NodeId>) {
         let others: Vec<NodeId> =
             self.peers.connected().map(|peer| peer.node).filter(|node| Some(*node) != from).collect();
         for node in others {
-            self.send(&node, &message, None);
+            self.tell(&node, verdict, None);
         }
     }
 
@@ -305,7 +289,8 @@ impl Node {
         self.registry.next_sequence(key).max(first.saturating_add(passed))
     }
 
-    /// Signs a record under the next sequence, with our key or with the root key when that owns it, and spreads it.
+    /// Signs a record under the next sequence, with our key or with the root key when that owns it, and spreads it; not one of a kind
+    /// that came after the revisions that we speak.
     pub(super) fn publish_record(
         &mut self,
         content: &Content,
@@ -313,6 +298,9 @@ impl Node {
         root: Option<&SigningKey>,
         now: Instant,
     ) {
+        if !self.speaks_of(key.kind) {
+            return;
+        }
         let sequence = self.next_sequence(key, now);
         let key = match root {
             Some(root) if root.verifying_key().to_bytes() == key.owner.0 => root,
@@ -322,5 +310,28 @@ impl Node {
             Ok(record) => self.merge((record, Duration::ZERO), content.clone(), None, now),
             Err(_) => self.drops.count(DropReason::Record),
         }
+    }
+}
+
+/// When what a record says has to be on the disk; never by itself when it is told anew, or has a file of its own.
+fn write_at(content: &Content, from: Option<NodeId>, now: Instant) -> Option<Instant> {
+    match content {
+        // True for the moment: after a restart it is told anew.
+        Content::LinkState { .. } => None,
+        // They have a file of their own.
+        Content::Service { .. }
+        | Content::Claim { .. }
+        | Content::Confirmation { .. }
+        | Content::Guest { .. }
+        | Content::Withdrawn { .. } => None,
+        // Whatever happens to us in the next moment: a node that was revoked stays out.
+        // And one that has a secret to ask for asks for it.
+        Content::Revocation { .. } | Content::Epoch { .. } => Some(now),
+        // And what an admin was told is done, is done.
+        Content::Reissue { .. } if from.is_none() => Some(now),
+        Content::Member { .. }
+        | Content::Reissue { .. }
+        | Content::Policy { .. }
+        | Content::Routes { .. } => Some(now + PERSIST_DELAY),
     }
 }

@@ -77,7 +77,7 @@ impl Node {
         let theirs = self.peers.get(node).and_then(|peer| peer.told).map(|(_, share)| share.part);
         let scope = theirs.map_or(part, |theirs| part.common(theirs));
         let share = Share { part, scope, known: self.shares.known };
-        (self.registry.digest_in(scope), share.said())
+        (self.registry.digest_in(scope, self.revision_with(node)), share.said())
     }
 
     /// A ping to a peer.
@@ -96,7 +96,8 @@ impl Node {
     pub(super) fn agrees(&self, peer: &Peer) -> bool {
         peer.told.is_some_and(|(digest, share)| {
             let common = self.compared_part().common(share.part);
-            share.scope == common && digest == self.registry.digest_in(common)
+            let own = || self.registry.digest_in(common, self.revision_with(&peer.node));
+            share.scope == common && digest == own()
         })
     }
 

@@ -62,12 +62,23 @@ impl Node {
             part.depth() > 0 && peer.told.is_none_or(|(_, share)| part.common(share.part) != Part::NOTHING)
         };
         let near: Vec<NodeId> = others.iter().filter(is_near).map(|peer| peer.node).collect();
-        if others.is_empty() || (near.is_empty() && agreeing.len() >= SYNC_AGREED) {
+        // And of the latest kinds only those that speak the latest revision.
+        let latest = self.peers.connected().filter_map(Peer::revision).max();
+        let is_latest = |peer: &&&Peer| peer.revision() == latest;
+        let to_ask: Vec<NodeId> = if !near.is_empty() {
+            near
+        } else if agreeing.len() < SYNC_AGREED {
+            others.iter().map(|peer| peer.node).collect()
+        } else if agreeing.iter().filter(is_latest).count() < SYNC_AGREED {
+            others.iter().filter(is_latest).map(|peer| peer.node).collect()
+        } else {
+            vec![]
+        };
+        if to_ask.is_empty() {
             self.sync.next = None;
             return;
         }
-        let others = if near.is_empty() { others.iter().map(|peer| peer.node).collect() } else { near };
-        for node in self.random.some_of(others, SYNC_PEERS) {
+        for node in self.random.some_of(to_ask, SYNC_PEERS) {
             let token = self.random.u64();
             self.send(&node, &self.ping_to(&node, token), None);
         }
@@ -89,7 +100,7 @@ impl Node {
             // It does not know yet what we hold: our next word tells it.
             return self.sync.handle_doubt(now);
         }
-        let own = self.registry.digest_in(common);
+        let own = self.registry.digest_in(common, self.revision_with(&node));
         let Some(peer) = self.peers.get(&node) else { return };
         let lately = peer.last_summary.is_some_and(|last| now.saturating_duration_since(last) < SYNC_RETRY);
         if digest == own {
@@ -107,7 +118,7 @@ impl Node {
             peer.last_summary = Some(now);
         }
         self.sync.last_summary = now;
-        for message in self.registry.summary(common) {
+        for message in self.registry.summary(common, self.revision_with(&node)) {
             self.send(&node, &message, None);
         }
     }
@@ -116,14 +127,14 @@ impl Node {
     pub(super) fn consume_summary(
         &mut self,
         node: NodeId,
-        (from, to): (u64, u64),
+        range: (u64, u64),
         entries: &[HaveEntry],
         now: Instant,
     ) {
-        let difference = self.registry.compare(from, to, entries);
+        let difference = self.registry.compare(range, entries, self.revision_with(&node));
         for record in difference.newer {
             let age_s = self.age_s(&record, now);
-            self.send(&node, &Message::Record { bytes: record.bytes().to_vec().into(), age_s }, None);
+            self.tell(&node, &record, age_s);
         }
         if !difference.wanted.is_empty() {
             self.send(&node, &Message::Want { keys: difference.wanted }, None);

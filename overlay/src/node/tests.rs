@@ -17,6 +17,7 @@ mod mailbox;
 mod path_mtu;
 mod policy;
 mod record;
+mod revision;
 mod route;
 mod service;
 mod session;

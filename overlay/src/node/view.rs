@@ -2,12 +2,12 @@
 
 use super::Node;
 use super::diagnosis::PathView;
-use crate::peer::PeerState;
+use crate::peer::{Peer, PeerState};
 use nat::Remote;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use wire::credential::Claims;
-use wire::{Candidate, Commitment, Name, NodeId};
+use wire::{Candidate, Commitment, Name, NodeId, Revision, Revisions};
 
 /// A picture of the whole Node.
 #[derive(Debug, Clone)]
@@ -84,6 +84,10 @@ pub struct PeerView {
     pub last_handshake: Option<Duration>,
     /// How many seconds its clock is ahead of ours, or behind; `None` until it has told what it shows.
     pub clock_ahead_s: Option<i64>,
+    /// The revision of the protocol that is spoken with it; `None` without a session.
+    pub revision: Option<Revision>,
+    /// Those that it speaks; `None` until it has told.
+    pub revisions: Option<Revisions>,
 }
 
 impl Node {
@@ -143,6 +147,8 @@ impl Node {
             tx_packets,
             last_handshake: peer.and_then(|p| p.last_handshake).map(|at| now.saturating_duration_since(at)),
             clock_ahead_s: peer.and_then(|peer| self.clock_ahead_s(peer, now)),
+            revision: peer.and_then(Peer::revision),
+            revisions: peer.and_then(|peer| peer.revisions),
             ..revoked_view(claims)
         }
     }
@@ -165,5 +171,7 @@ fn revoked_view(claims: &Claims) -> PeerView {
         tx_packets: 0,
         last_handshake: None,
         clock_ahead_s: None,
+        revision: None,
+        revisions: None,
     }
 }

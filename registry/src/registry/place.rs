@@ -3,7 +3,7 @@
 use crate::limits::SEQUENCE_LIFE;
 use std::time::{Duration, Instant};
 use wire::record::Key;
-use wire::{Kind, NodeId, Record};
+use wire::{Kind, NodeId, Record, Revision};
 
 /// What is under one key.
 #[derive(Debug, Clone)]
@@ -60,7 +60,8 @@ impl Place {
     /// Whether what was here before counts more than what comes: an ended lease more than its own record.
     ///
     /// Of two keys that have one hash the shorter name counts, whatever the sequences: else somebody could try versions of a
-    /// service of his own until its hash is that of another's record, and take its place.
+    /// service of his own until its hash is that of another's record, and take its place. Before that the earlier revision of the
+    /// protocol counts: what a node holds of the kinds that it knows does not depend on those that it does not know.
     pub(crate) fn outranks(&self, other: &Self) -> bool {
         if self.rank() != other.rank() {
             return self.rank() < other.rank();
@@ -74,12 +75,12 @@ impl Place {
     }
 
     /// What decides between two keys.
-    fn rank(&self) -> (usize, Kind, NodeId, &str) {
+    fn rank(&self) -> (Revision, usize, Kind, NodeId, &str) {
         let (kind, owner, name) = match self {
             Self::Held { record, .. } => (record.body().kind, record.body().owner, &record.body().name),
             Self::Ended { key, .. } => (key.kind, key.owner, &key.name),
         };
-        (name.len(), kind, owner, name)
+        (kind.revision(), name.len(), kind, owner, name)
     }
 
     /// How long ago the lease was signed.
@@ -100,14 +101,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_two_keys_with_one_hash_the_shorter_name_stays_whatever_the_sequences() {
+    fn of_two_keys_with_one_hash_the_earlier_revision_stays_then_the_shorter_name() {
         let now = Instant::now();
-        let place = |owner: u8, name: &str, sequence| {
-            let key = Key { kind: Kind::Service, owner: NodeId([owner; 32]), name: name.to_owned() };
+        let of_kind = |kind, owner: u8, name: &str, sequence| {
+            let key = Key { kind, owner: NodeId([owner; 32]), name: name.to_owned() };
             Place::ended(key, sequence, now)
         };
+        let place = |owner, name: &str, sequence| of_kind(Kind::Service, owner, name, sequence);
         let (first, second) = (place(9, "web", 1), place(1, "web/x7", u64::MAX));
         assert!(first.outranks(&second) && !second.outranks(&first));
+        let later = of_kind(Kind::Guest, 1, "a", u64::MAX);
+        assert!(
+            second.outranks(&later) && !later.outranks(&second),
+            "who knows no guests would hold another"
+        );
         assert!(place(1, "web", 1).outranks(&place(2, "web", 9)));
         assert!(
             place(1, "web", 9).outranks(&place(1, "web", 1))

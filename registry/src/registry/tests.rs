@@ -7,6 +7,8 @@ use wire::control::{DIGESTS_MAX, HAVE_ENTRIES_MAX, Message, RangeDigest, WANT_KE
 use wire::datagram::{OVERHEAD, SLOW_LENGTH_MAX};
 use wire::record::Body;
 
+const NEWEST: Revision = Revision::CURRENT;
+
 /// SplitMix64: all that these tests need of randomness.
 struct Dice(u64);
 
@@ -116,12 +118,12 @@ fn expected(quota: fn(Kind) -> Quota, records: &[Record]) -> Vec<Record> {
 fn consume(registry: &mut Registry, message: Message) -> Vec<Message> {
     let send = |record: &Record| Message::Record { bytes: record.bytes().to_vec().into(), age_s: None };
     if let Message::Digests { bits, ranges } = &message {
-        let answers = registry.compare_digests(*bits, ranges);
+        let answers = registry.compare_digests(*bits, ranges, NEWEST);
         assert!(answers.len() <= DIGESTS_ANSWERS_MAX);
         return answers;
     }
     if let Message::Have { from, to, entries } = &message {
-        let Difference { newer, wanted } = registry.compare(*from, *to, entries);
+        let Difference { newer, wanted } = registry.compare((*from, *to), entries, NEWEST);
         assert!(newer.len() <= NEWER_RECORDS_MAX && wanted.len() <= WANT_KEYS_MAX);
         let want = (!wanted.is_empty()).then_some(Message::Want { keys: wanted });
         return newer.iter().map(send).chain(want).collect();
@@ -137,7 +139,7 @@ fn consume(registry: &mut Registry, message: Message) -> Vec<Message> {
 /// A round: A tells B what it has, and so on until nobody has anything to say. How many datagrams that takes.
 fn tell(a: &mut Registry, b: &mut Registry) -> usize {
     let mut sent = 0;
-    let mut to_b = a.summary(Part::WHOLE);
+    let mut to_b = a.summary(Part::WHOLE, NEWEST);
     while !to_b.is_empty() {
         let to_a: Vec<Message> = to_b.iter().flat_map(|message| consume(b, message.clone())).collect();
         sent += to_b.len() + to_a.len();
@@ -263,22 +265,28 @@ fn one_difference_among_many_is_found_in_a_few_datagrams() {
 fn whoever_holds_few_says_all_of_it_and_others_say_where_they_differ() {
     for count in [0, 1, HAVE_ENTRIES_MAX] {
         let registry = filled(many, crowd(count as u32));
-        let Message::Have { from: 0, to: u64::MAX, entries } = registry.summary(Part::WHOLE).remove(0) else {
+        let Message::Have { from: 0, to: u64::MAX, entries } =
+            registry.summary(Part::WHOLE, NEWEST).remove(0)
+        else {
             panic!("{count}")
         };
         assert_eq!(entries.len(), count);
         assert!(entries.is_sorted_by(|a, b| a.key < b.key));
-        assert_eq!(registry.compare(0, u64::MAX, &entries), Difference::default(), "nothing differs");
+        assert_eq!(
+            registry.compare((0, u64::MAX), &entries, NEWEST),
+            Difference::default(),
+            "nothing differs"
+        );
     }
     let registry = filled(many, crowd(2000));
-    let Message::Digests { bits: 4, ranges } = registry.summary(Part::WHOLE).remove(0) else {
+    let Message::Digests { bits: 4, ranges } = registry.summary(Part::WHOLE, NEWEST).remove(0) else {
         panic!("too many for one summary")
     };
     assert_eq!(ranges.iter().fold(0, |digest, range| digest ^ range.digest), registry.digest());
-    assert_eq!(registry.compare_digests(4, &ranges), [], "nothing differs");
+    assert_eq!(registry.compare_digests(4, &ranges, NEWEST), [], "nothing differs");
     let mut other = ranges.clone();
     other[3].digest ^= 1;
-    let answers = registry.compare_digests(4, &other);
+    let answers = registry.compare_digests(4, &other, NEWEST);
     let [Message::Digests { bits: 8, ranges: parts }] = &answers[..] else { panic!("{answers:?}") };
     assert_eq!(parts.iter().fold(0, |digest, part| digest ^ part.digest), ranges[3].digest);
     assert!(parts.iter().all(|part| part.prefix >> 4 == 3));
@@ -286,7 +294,7 @@ fn whoever_holds_few_says_all_of_it_and_others_say_where_they_differ() {
     for bits in [12, 16, 20] {
         let hash = registry.in_range(0, u64::MAX).next().unwrap().0;
         let wrong = RangeDigest { prefix: hash >> (64 - bits), digest: 5 };
-        let answers = registry.compare_digests(bits, &[wrong]);
+        let answers = registry.compare_digests(bits, &[wrong], NEWEST);
         assert!(matches!(&answers[..], [Message::Have { entries, .. }] if entries[0].key == hash));
     }
 }
@@ -295,14 +303,17 @@ fn whoever_holds_few_says_all_of_it_and_others_say_where_they_differ() {
 fn malformed_digests_are_harmless() {
     let registry = filled(many, crowd(100));
     let wrong = |prefix| RangeDigest { prefix, digest: 5 };
-    assert_eq!(registry.compare_digests(4, &[wrong(16), wrong(u64::MAX)]), [], "no such ranges");
-    assert_eq!(registry.compare_digests(255, &[wrong(0)]), []);
-    assert_eq!(registry.compare_digests(5, &[wrong(0)]), []);
-    assert_eq!(registry.compare_digests(4, &vec![wrong(1); DIGESTS_MAX + 1]), [], "too many");
-    let answers = registry.compare_digests(4, &vec![wrong(1); DIGESTS_MAX]);
+    assert_eq!(registry.compare_digests(4, &[wrong(16), wrong(u64::MAX)], NEWEST), [], "no such ranges");
+    assert_eq!(registry.compare_digests(255, &[wrong(0)], NEWEST), []);
+    assert_eq!(registry.compare_digests(5, &[wrong(0)], NEWEST), []);
+    assert_eq!(registry.compare_digests(4, &vec![wrong(1); DIGESTS_MAX + 1], NEWEST), [], "too many");
+    let answers = registry.compare_digests(4, &vec![wrong(1); DIGESTS_MAX], NEWEST);
     assert_eq!(answers.len(), DIGESTS_ANSWERS_MAX);
-    assert_eq!(registry.compare_digests(0, &[wrong(0)]).len(), 1, "of everything");
-    assert!(matches!(registry.compare_digests(64, &[wrong(7)])[..], [Message::Have { from: 7, to: 7, .. }]));
+    assert_eq!(registry.compare_digests(0, &[wrong(0)], NEWEST).len(), 1, "of everything");
+    assert!(matches!(
+        registry.compare_digests(64, &[wrong(7)], NEWEST)[..],
+        [Message::Have { from: 7, to: 7, .. }]
+    ));
 }
 
 #[test]
@@ -311,13 +322,20 @@ fn malformed_summaries_are_harmless() {
     let (hash, registry) = (held.key_hash(), filled(quota, [held.clone()]));
     let entry = |key, sequence| HaveEntry { key, sequence };
     let nothing = Difference::default();
-    assert_eq!(registry.compare(u64::MAX, 0, &[entry(hash, 9)]), nothing, "upside down");
+    assert_eq!(registry.compare((u64::MAX, 0), &[entry(hash, 9)], NEWEST), nothing, "upside down");
     let many = vec![entry(1, 1); HAVE_ENTRIES_MAX + 1];
-    assert_eq!(registry.compare(0, u64::MAX, &many), nothing, "too many entries");
-    assert_eq!(registry.compare(hash, hash, &[entry(hash, 5), entry(hash.wrapping_add(1), 9)]), nothing);
-    assert_eq!(registry.compare(0, u64::MAX, &[entry(hash, 5), entry(hash, 4)]), nothing, "twice, unsorted");
+    assert_eq!(registry.compare((0, u64::MAX), &many, NEWEST), nothing, "too many entries");
+    assert_eq!(
+        registry.compare((hash, hash), &[entry(hash, 5), entry(hash.wrapping_add(1), 9)], NEWEST),
+        nothing
+    );
+    assert_eq!(
+        registry.compare((0, u64::MAX), &[entry(hash, 5), entry(hash, 4)], NEWEST),
+        nothing,
+        "twice, unsorted"
+    );
     let unsorted = [entry(hash, 4), entry(3, 1), entry(2, 1), entry(3, 1)];
-    let difference = registry.compare(0, u64::MAX, &unsorted);
+    let difference = registry.compare((0, u64::MAX), &unsorted, NEWEST);
     assert_eq!(difference, Difference { newer: vec![held.clone()], wanted: vec![2, 3] });
     assert_eq!(registry.by_hashes(&[hash, 7, hash]), [&held], "each once");
     let behind_too_many = [vec![7; WANT_KEYS_MAX], vec![hash]].concat();

@@ -8,6 +8,7 @@ mod membership;
 mod parts;
 mod paths;
 mod services;
+mod versions;
 
 use overlay::{InviteRequest, JoinError, PeerState};
 use sim::scenario::{self, apart, is_together};

@@ -75,6 +75,7 @@ fn node() -> Node {
         leases: overlay::state::Leases::default(),
         rekey_after: Duration::from_secs(120),
         suites: vec![Suite::ChaCha20Poly1305],
+        revisions: wire::Revisions::OURS,
         seed: [3; 32],
         hop: overlay::HopParams::default(),
         full_replication_max: 1000,

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::handshake::Suite;
 use wire::invite::InviteRole;
-use wire::{Invite, Name, NodeId};
+use wire::{Invite, Name, NodeId, Revisions};
 
 /// The wall clock when a lab begins, seconds since 1970.
 pub(crate) const UNIX_S: u64 = 1_800_000_000;
@@ -134,7 +134,8 @@ impl Lab {
         let suites = vec![Suite::Aes256Gcm, Suite::ChaCha20Poly1305];
         let rekey_after = crate::limits::REKEY_AFTER;
         let full_replication_max = self.full_replication_max;
-        let settings = (rekey_after, &suites[..], full_replication_max);
+        let revisions = Revisions::OURS;
+        let settings = (rekey_after, &suites[..], full_replication_max, revisions);
         let mut node = start(&identity, &network, &BTreeMap::new(), settings, self.clock());
         let mut machine = Machine {
             tables: node.snapshot(),
@@ -161,6 +162,7 @@ impl Lab {
             full_replication_max,
             rekey_after,
             suites,
+            revisions,
             identity,
             network,
             deadline: self.now,
@@ -186,7 +188,8 @@ impl Lab {
         if let Some(bytes) = machine.files.get(&StateFile::Network) {
             machine.network = Network::decode(bytes, &machine.identity).unwrap();
         }
-        let settings = (machine.rekey_after, &machine.suites[..], machine.full_replication_max);
+        let settings =
+            (machine.rekey_after, &machine.suites[..], machine.full_replication_max, machine.revisions);
         machine.node = start(&machine.identity, &machine.network, &machine.files, settings, clock);
         machine.tables = machine.node.snapshot();
         machine.is_up = true;

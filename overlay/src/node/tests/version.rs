@@ -1,12 +1,18 @@
 //! What a node of a later version may say to this one.
 
 use super::lab::{Flight, Lab};
+use super::revision::range;
 use crate::DropReason;
 use crate::fastpath::SlowInput;
+use crate::noise::SessionNoise;
+use crate::random::Random;
 use ed25519_dalek::Signer;
 use std::time::Duration;
+use wire::Revisions;
 use wire::control::Message;
-use wire::datagram::Datagram;
+use wire::datagram::{Datagram, write_initiation, write_response};
+use wire::gate::GateKeys;
+use wire::handshake::{InitiationPayload, Refusal, ResponsePayload, Suite};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -90,4 +96,81 @@ fn datagrams_of_another_version_get_no_answer() {
     initiation.bytes[1] = 1;
     lab.arrive(&initiation);
     assert!(lab.sent.len() > sent, "the same of this version is answered");
+}
+
+/// Asks the founder for a session as a member does that is of a later version; what is answered.
+fn ask_as_later(lab: &mut Lab, revisions: Revisions) -> ResponsePayload {
+    let (identity, to) = (lab.machines[1].identity(), lab.machines[0].noise_key());
+    let network = lab.machines[1].network().clone();
+    let payload = InitiationPayload {
+        timestamp: u64::from(u32::MAX) << 42,
+        unix_s: 0,
+        suites: vec![Suite::ChaCha20Poly1305],
+        chain: network.chain.encode().into(),
+        revisions,
+    };
+    let mut payload = [&payload.encode()[..], &[0x82, 1, 0x61, b'x', 0xf6]].concat();
+    payload[0] += 2;
+    let secret = network.secrets.current();
+    let (id, psk) = (network.chain.claims().network, secret.psk());
+    let noise = SessionNoise { secret: &identity.noise, network: &id, psk: &psk };
+    let mut handshake = noise.initiator(&to, &mut Random::new([9; 32]));
+    let message = handshake.write(&payload).unwrap();
+    let bytes = write_initiation(7, &message, &GateKeys::of_receiver(secret, &to), None);
+    let (from, to) = (lab.machines[1].remote, lab.machines[0].remote);
+    let sent = lab.sent.len();
+    lab.arrive(&Flight { from, to, bytes });
+    let answer = lab.sent[sent..].iter().find_map(|flight| match Datagram::parse(&flight.bytes) {
+        Some(Datagram::Response(response)) => Some(handshake.read(response.noise).unwrap()),
+        _ => None,
+    });
+    ResponsePayload::decode(&answer.expect("there is an answer")).unwrap()
+}
+
+#[test]
+fn fields_that_a_later_version_adds_change_nothing() {
+    let mut lab = Lab::with(&["b"]);
+    let answer = ask_as_later(&mut lab, range((1, 9)));
+    let ResponsePayload::Accepted { revisions, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!(revisions, Revisions::OURS);
+    assert_eq!(lab.peer(0, 1).unwrap().revisions, Some(range((1, 9))));
+    let mut lab = Lab::with(&["b"]);
+    let answer = ask_as_later(&mut lab, range((7, 9)));
+    let ResponsePayload::Refused { refusal: Refusal::Revision, revisions, .. } = answer else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(revisions, Revisions::OURS);
+}
+
+#[test]
+fn who_is_accepted_by_mistake_makes_no_session_either() {
+    for (revisions, is_taken) in [((2, 8), true), ((7, 9), false)] {
+        let mut lab = Lab::with(&["b"]);
+        lab.machines[1].is_up = false;
+        lab.restart(0);
+        let to = lab.machines[1].remote;
+        let initiation = lab.sent.iter().rfind(|flight| flight.to == to).unwrap().bytes.clone();
+        let Some(Datagram::Initiation(initiation)) = Datagram::parse(&initiation) else { panic!() };
+        let (identity, network) = (lab.machines[1].identity(), lab.machines[1].network().clone());
+        let secret = network.secrets.current();
+        let (id, psk) = (network.chain.claims().network, secret.psk());
+        let noise = SessionNoise { secret: &identity.noise, network: &id, psk: &psk };
+        let mut handshake = noise.responder(&mut Random::new([9; 32]));
+        handshake.read(initiation.noise).unwrap();
+        let answer = ResponsePayload::Accepted {
+            suite: Suite::ChaCha20Poly1305,
+            observed: None,
+            chain: network.chain.encode_without_root().into(),
+            unix_s: super::lab::UNIX_S,
+            revisions: range(revisions),
+        };
+        let message = handshake.write(&answer.encode()).unwrap();
+        let keys = GateKeys::of_receiver(secret, &lab.machines[0].noise_key());
+        let bytes = write_response(7, initiation.sender, &message, &keys);
+        let (from, to) = (to, lab.machines[0].remote);
+        lab.arrive(&Flight { from, to, bytes });
+        assert_eq!(lab.connected(0, 1), is_taken);
+        assert_eq!(lab.drops(0, DropReason::Revision), u64::from(!is_taken));
+        assert_eq!(lab.view(0).problems.iter().any(|p| p.contains("Upgrade Hopmesh on this")), !is_taken);
+    }
 }

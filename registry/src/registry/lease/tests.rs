@@ -5,6 +5,7 @@ use ed25519_dalek::SigningKey;
 use wire::record::{Body, TTL_S_MAX};
 use wire::{Kind, NodeId};
 
+const NEWEST: wire::Revision = wire::Revision::CURRENT;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[expect(clippy::disallowed_methods, reason = "virtual time counts from any instant")]
@@ -42,8 +43,12 @@ fn leases_end_by_themselves_and_do_not_come_back() {
     assert!(registry.is_old(&record.key(), 5, record.bytes()));
     let (hash, other) = (record.key_hash(), lease(1, "web", 6, 60, b"x"));
     let entry = |sequence| [wire::control::HaveEntry { key: hash, sequence }];
-    assert_eq!(registry.compare(0, u64::MAX, &entry(5)).wanted, [], "who still has it is not asked for it");
-    assert_eq!(registry.compare(0, u64::MAX, &entry(6)).wanted, [hash]);
+    assert_eq!(
+        registry.compare((0, u64::MAX), &entry(5), NEWEST).wanted,
+        [],
+        "who still has it is not asked for it"
+    );
+    assert_eq!(registry.compare((0, u64::MAX), &entry(6), NEWEST).wanted, [hash]);
     assert_eq!(registry.next_sequence(&record.key()), 6);
     assert_eq!(registry.insert(other, Duration::ZERO, end), Merge::Replaced, "what is new counts");
 }
@@ -103,10 +108,12 @@ fn two_that_end_a_lease_apart_exchange_nothing_but_summaries() {
     let between = now + 59 * SECOND;
     assert_eq!((early.end_leases(between).len(), late.end_leases(between).len()), (1, 0));
     assert_ne!(early.digest(), late.digest());
-    let wire::control::Message::Have { from, to, entries } = late.summary(wire::Part::WHOLE).remove(0) else {
+    let wire::control::Message::Have { from, to, entries } =
+        late.summary(wire::Part::WHOLE, NEWEST).remove(0)
+    else {
         panic!("few have one summary")
     };
-    assert_eq!(early.compare(from, to, &entries), crate::Difference::default());
+    assert_eq!(early.compare((from, to), &entries, NEWEST), crate::Difference::default());
     let _ = late.end_leases(now + 60 * SECOND);
     assert_eq!(early.digest(), late.digest());
 }

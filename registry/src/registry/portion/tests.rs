@@ -8,6 +8,8 @@ use wire::control::Message;
 use wire::record::{Content, Lease, TTL_S_MAX, key_of_claim};
 use wire::service::{Protocol, Sharing};
 
+const NEWEST: wire::Revision = wire::Revision::CURRENT;
+
 fn key(owner: u8) -> SigningKey {
     SigningKey::from_bytes(&[owner; 32])
 }
@@ -61,7 +63,7 @@ fn take(registry: &mut Registry, record: &Record) -> (Merge, Vec<Key>) {
 /// What two nodes with the same idea of each other say until nobody has anything to say: how many messages.
 fn compare(a: &mut Registry, b: &mut Registry) -> usize {
     let mut count = 0;
-    let mut to_b = a.summary(a.part().common(b.part()));
+    let mut to_b = a.summary(a.part().common(b.part()), NEWEST);
     while !to_b.is_empty() {
         let to_a: Vec<Message> = to_b.drain(..).flat_map(|message| consume(b, message)).collect();
         to_b = to_a.into_iter().flat_map(|message| consume(a, message)).collect();
@@ -74,10 +76,10 @@ fn compare(a: &mut Registry, b: &mut Registry) -> usize {
 fn consume(registry: &mut Registry, message: Message) -> Vec<Message> {
     let send = |record: &Record| Message::Record { bytes: record.bytes().to_vec().into(), age_s: None };
     if let Message::Digests { bits, ranges } = &message {
-        return registry.compare_digests(*bits, ranges);
+        return registry.compare_digests(*bits, ranges, NEWEST);
     }
     if let Message::Have { from, to, entries } = &message {
-        let difference = registry.compare(*from, *to, entries);
+        let difference = registry.compare((*from, *to), entries, NEWEST);
         let want = (!difference.wanted.is_empty()).then_some(Message::Want { keys: difference.wanted });
         return difference.newer.iter().map(send).chain(want).collect();
     }
@@ -94,7 +96,7 @@ fn consume(registry: &mut Registry, message: Message) -> Vec<Message> {
 fn agree(a: &mut Registry, b: &mut Registry) {
     for _ in 0..50 {
         let common = a.part().common(b.part());
-        if a.digest_in(common) == b.digest_in(common) {
+        if a.digest_in(common, NEWEST) == b.digest_in(common, NEWEST) {
             return;
         }
         compare(a, b);
@@ -224,7 +226,7 @@ fn nobody_answers_or_asks_for_what_is_beyond_its_part() {
     let (mut narrow, whole) = (of_node(1, 1000, &records[..100]), of_node(2, 1000, &records));
     let _ = narrow.narrow_to(2);
     // Whoever does not know yet how narrow it is says what it has of everything.
-    for message in whole.summary(Part::WHOLE) {
+    for message in whole.summary(Part::WHOLE, NEWEST) {
         for answer in consume(&mut narrow, message) {
             if let Message::Have { from, to, .. } = &answer {
                 assert!(narrow.is_in_part(*from) && narrow.is_in_part(*to));
@@ -236,7 +238,7 @@ fn nobody_answers_or_asks_for_what_is_beyond_its_part() {
     }
     let entry = |record: &Record| wire::control::HaveEntry { key: record.key_hash(), sequence: 1 };
     let entries: Vec<_> = records[100..150].iter().map(entry).collect();
-    let wanted = narrow.compare(0, u64::MAX, &entries).wanted;
+    let wanted = narrow.compare((0, u64::MAX), &entries, NEWEST).wanted;
     assert!(!wanted.is_empty() && wanted.iter().all(|hash| narrow.is_in_part(*hash)));
 }
 

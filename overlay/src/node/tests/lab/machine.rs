@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use wire::Revisions;
 use wire::handshake::Suite;
 use wire::icmp::Unreachable;
 
@@ -55,6 +56,8 @@ pub(crate) struct Machine {
     pub(crate) full_replication_max: usize,
     pub(crate) rekey_after: Duration,
     pub(crate) suites: Vec<Suite>,
+    /// From its next start on.
+    pub(crate) revisions: Revisions,
     pub(super) identity: Identity,
     pub(super) network: Network,
     pub(super) deadline: Instant,
@@ -95,7 +98,7 @@ pub(super) fn start(
     identity: &Identity,
     network: &Network,
     files: &BTreeMap<StateFile, Vec<u8>>,
-    (rekey_after, suites, full_replication_max): (Duration, &[Suite], usize),
+    (rekey_after, suites, full_replication_max, revisions): (Duration, &[Suite], usize, Revisions),
     (now, unix_s): (Instant, u64),
 ) -> Node {
     let file = |file| files.get(&file).map(Vec::as_slice);
@@ -116,6 +119,7 @@ pub(super) fn start(
         streams: crate::DialStreams::Never,
         mtu_max: crate::MTU_MAX,
         suites: suites.to_vec(),
+        revisions,
         seed,
         unix_s,
     };
