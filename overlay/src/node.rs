@@ -13,6 +13,7 @@
 //! `path_mtu`, `timers`, `view`, `problem`, `diagnosis`.
 
 mod approval;
+mod budgets;
 mod circuit;
 mod command;
 mod company;
@@ -184,8 +185,7 @@ pub struct Node {
     circuits: LabelTable<circuit::Circuit>,
     /// What workers know of them.
     labels: Labels,
-    budgets: transit::Budgets,
-    next_transit_look: Instant,
+    hop: transit::Hop,
     topology: Topology,
     routes_to_nodes: Option<link_state::Routes>,
     next_link_state: Instant,
@@ -258,8 +258,7 @@ impl Node {
             indices: Indices::default(),
             circuits: LabelTable::default(),
             labels: Labels::default(),
-            budgets: transit::Budgets::new(params.hop),
-            next_transit_look: now,
+            hop: transit::Hop::new(params.hop, now),
             topology: Topology::default(),
             routes_to_nodes: None,
             next_link_state: now + LINK_STATE_DELAY,
@@ -512,7 +511,7 @@ impl Node {
     /// Takes other settings: the age at which keys are replaced, and what we carry for others.
     pub fn handle_settings(&mut self, rekey_after: Duration, hop: HopParams, now: Instant) {
         self.rekey_after = rekey_after;
-        if self.budgets.set_params(hop) {
+        if self.hop.set_params(hop) {
             self.links_changed(now);
         }
     }
