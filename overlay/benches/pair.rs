@@ -190,6 +190,7 @@ fn node(identity: Identity, network: Network, suite: Suite, now: Instant) -> Nod
         rekey_after: Duration::from_secs(120),
         suites: vec![suite],
         hop: HopParams::default(),
+        exit: overlay::ExitParams::default(),
         full_replication_max: registry::limits::FULL_REPLICATION_MAX,
         streams: overlay::DialStreams::Never,
         mtu_max: overlay::MTU_ASSUMED,

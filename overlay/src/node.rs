@@ -23,6 +23,7 @@ mod diagnosis;
 mod discovery;
 mod epoch;
 mod established;
+mod exit_budgets;
 mod finding;
 mod guests;
 mod handshake;
@@ -62,6 +63,7 @@ pub use diagnosis::{
     Why, WhyAttempt, advise, nat_words, reason,
 };
 pub use discovery::{Carriers, DhtEvent, DhtRequest, DhtState, HintSource};
+pub use exit_budgets::ExitParams;
 pub use mesh::{MeshNode, MeshView};
 pub use output::{Event, Output, WaitReason};
 pub(crate) use problem::ClockReading;
@@ -127,6 +129,8 @@ pub struct Params {
     pub suites: Vec<Suite>,
     /// What it carries for others.
     pub hop: HopParams,
+    /// What it forwards to the internet for others, as an exit.
+    pub exit: ExitParams,
     /// Most services and claims that it holds: all, while there are no more ([`registry::limits::FULL_REPLICATION_MAX`] unless
     /// configured).
     pub full_replication_max: usize,
@@ -186,6 +190,7 @@ pub struct Node {
     /// What workers know of them.
     labels: Labels,
     hop: transit::Hop,
+    exit_budgets: exit_budgets::ExitBudgets,
     topology: Topology,
     routes_to_nodes: Option<link_state::Routes>,
     next_link_state: Instant,
@@ -259,6 +264,7 @@ impl Node {
             circuits: LabelTable::default(),
             labels: Labels::default(),
             hop: transit::Hop::new(params.hop, now),
+            exit_budgets: exit_budgets::ExitBudgets::new(params.exit),
             topology: Topology::default(),
             routes_to_nodes: None,
             next_link_state: now + LINK_STATE_DELAY,
@@ -368,13 +374,14 @@ impl Node {
                 }
             }
             SlowInput::Carrying => self.consume_carrying(now),
+            SlowInput::Exiting { peer } => self.consume_exiting(peer, now),
             SlowInput::Notice { session } => {
                 self.session_used(session, remote, now);
             }
         }
     }
 
-    /// Takes a packet for the peer at a position of the tables, which had no session.
+    /// Takes a packet for the peer at a position of the tables, which had no session, or nothing left in its budget.
     pub fn handle_packet(&mut self, position: usize, packet: Vec<u8>, now: Instant) {
         let node = self.positions.get(position).copied().flatten();
         let Some((node, peer)) = node.and_then(|node| Some((node, self.peers.get(&node)?))) else {
@@ -385,7 +392,9 @@ impl Node {
         let primary = peer.paths.primary();
         let has_way = |label| self.first_hop(label).is_some();
         if has_session && !matches!(primary, Some(Remote::Circuit(label)) if !has_way(label)) {
-            // The session, or the way to it, came between the worker's look and now; it gets to know before it looks again.
+            // Its budget at this exit was found used up, or the session, or the way to it, came between the worker's look and
+            // now; it gets to know before it looks again.
+            self.consume_exiting(position, now);
             if self.tables_are_old || self.routes_are_old {
                 self.publish_tables();
             }
@@ -508,12 +517,13 @@ impl Node {
         &self.sent
     }
 
-    /// Takes other settings: the age at which keys are replaced, and what we carry for others.
-    pub fn handle_settings(&mut self, rekey_after: Duration, hop: HopParams, now: Instant) {
+    /// Takes other settings: the age at which keys are replaced, what we carry for others, and what we forward as an exit.
+    pub fn handle_settings(&mut self, rekey_after: Duration, hop: HopParams, exit: ExitParams, now: Instant) {
         self.rekey_after = rekey_after;
         if self.hop.set_params(hop) {
             self.links_changed(now);
         }
+        self.routes_are_old |= self.exit_budgets.set_params(exit);
     }
 
     /// The handshakes that ended with a session, rekeys included.

@@ -1,5 +1,5 @@
 //! Budgets: a rate that several nodes share, divided anew a few times a second so that who needs little is never held up by
-//! who takes much. Hops count by them what they carry.
+//! who takes much. Hops count by them what they carry, exits what they forward.
 //!
 //! Workers take from the budgets (`forwarding::Budget`); here is only decided what is in them. **Must never** be asked about a
 //! single packet.
@@ -62,8 +62,26 @@ impl Budgets {
         share.budget.clone()
     }
 
+    /// Lets a node's budget take part from now on; until the next refill with an even part, whatever the others have.
+    pub(super) fn enter(&mut self, node: NodeId, budget: &Arc<Budget>) {
+        let given = self.total() / (self.shares.len() as i64 + 1);
+        self.shares.entry(node).or_insert_with(|| {
+            budget.top_up(given);
+            Share { budget: budget.clone(), given, quiet_intervals: 0 }
+        });
+    }
+
+    /// Takes the budgets out that nothing was taken from for a while.
+    pub(super) fn take_quiet(&mut self) -> impl Iterator<Item = Arc<Budget>> + '_ {
+        self.shares.extract_if(.., |_, share| share.is_quiet()).map(|(_, share)| share.budget)
+    }
+
     pub(super) fn retain(&mut self, is_used: impl Fn(&NodeId) -> bool) {
         self.shares.retain(|node, _| is_used(node));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.shares.is_empty()
     }
 
     /// Whether nobody has taken anything for a while.
@@ -76,9 +94,9 @@ impl Budgets {
         self.shares.values_mut().for_each(|share| share.quiet_intervals = 0);
     }
 
-    /// Gives everybody a share for the next interval, by [`Budget::refill`]: what is there is divided
+    /// Gives everybody a share for the next interval, by [`Budget::refill`] or [`Budget::top_up`]: what is there is divided
     /// among those that used theirs up, after those that need less have got what they need.
-    pub(super) fn refill(&mut self) {
+    pub(super) fn refill(&mut self, give: impl Fn(&Budget, i64)) {
         let want = |(node, share): (&NodeId, &mut Share)| {
             let left = share.budget.left();
             // Who has nothing left wants as much as there is.
@@ -103,7 +121,7 @@ impl Budgets {
         for (node, part) in parts {
             if let Some(share) = self.shares.get_mut(&node) {
                 share.given = part + spare;
-                share.budget.refill(share.given);
+                give(&share.budget, share.given);
             }
         }
     }
@@ -129,7 +147,7 @@ mod tests {
                 .zip(wants)
                 .map(|(budget, want)| (0..want / 10).filter(|_| budget.take(10)).count() as i64 * 10)
                 .collect();
-            budgets.refill();
+            budgets.refill(Budget::top_up);
         }
         (budgets, taken)
     }
@@ -147,16 +165,16 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_nothing_is_quiet_after_a_while() {
+    fn who_takes_nothing_is_quiet_after_a_while_and_is_taken_out() {
         let (mut budgets, _) = taken(&[0, 500]);
         for _ in 0..BUDGET_REST_INTERVALS {
             assert!(!budgets.is_quiet());
             let busy = budgets.of(NodeId([1; 32]));
-            budgets.refill();
+            budgets.refill(Budget::refill);
             assert!(busy.take(10));
         }
-        budgets.refill();
-        let quiet: Vec<bool> = budgets.shares.values().map(Share::is_quiet).collect();
-        assert_eq!(quiet, [true, false]);
+        budgets.refill(Budget::refill);
+        assert_eq!((budgets.take_quiet().count(), budgets.shares.len()), (1, 1));
+        assert_eq!(budgets.shares.keys().next(), Some(&NodeId([1; 32])));
     }
 }

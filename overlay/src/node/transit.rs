@@ -163,7 +163,7 @@ impl Node {
     /// A worker carries again, or found a budget used up.
     pub(super) fn consume_carrying(&mut self, now: Instant) {
         if self.hop.next_refill.is_none() {
-            self.hop.budgets.refill();
+            self.hop.budgets.refill(Budget::refill);
             self.hop.budgets.wake();
             self.hop.next_refill = Some(now + BUDGET_INTERVAL);
         }
@@ -171,7 +171,7 @@ impl Node {
 
     pub(super) fn run_transit_timers(&mut self, now: Instant) {
         if self.hop.next_refill.is_some_and(|at| now >= at) {
-            self.hop.budgets.refill();
+            self.hop.budgets.refill(Budget::refill);
             // A budget that rests is full: the next datagrams find it so.
             self.hop.next_refill = (!self.hop.budgets.is_quiet()).then_some(now + BUDGET_INTERVAL);
         }
