@@ -17,8 +17,9 @@ pub enum Effect {
 }
 
 /// Keys, and whole tables, that a running node takes. Sockets, threads and devices of the others are made when it comes up.
-const AT_ONCE: [(&str, Option<&str>); 8] = [
+const AT_ONCE: [(&str, Option<&str>); 9] = [
     ("hop", None),
+    ("exit", None),
     ("addresses", None),
     ("session", None),
     ("routes", None),
@@ -92,6 +93,7 @@ mod tests {
         let effect =
             |table, name| KEYS.iter().find(|key| (key.table, key.name) == (table, name)).map(Key::effect);
         assert_eq!(effect("log", "level"), Some(Effect::AtOnce));
+        assert_eq!(effect("exit", "max_rate"), Some(Effect::AtOnce));
         assert_eq!(effect("listen", "port"), Some(Effect::AtStart));
         assert_eq!(effect("node", "name"), Some(Effect::AtJoining));
         assert_eq!(effect("interface", "name"), Some(Effect::AtStart));

@@ -41,6 +41,7 @@ pub const KEYS: &[Key] = &[
     key("stream", "listen", "a TCP port from 1 to 65535, or 0 not to listen"),
     key("hop", "enabled", "true or false"),
     key("hop", "max_rate", "a number of Mbit/s, or 0 for no limit"),
+    key("exit", "max_rate", "a number of Mbit/s, or 0 for no limit"),
     key("interface", "name", "1 to 15 visible ASCII characters without '/', ':' and '%'"),
     key("interface", "mtu", "a number of bytes from 1280 to 65475"),
     key("interface", "workers", "a number of threads from 1 to 16"),

@@ -24,6 +24,8 @@ pub struct Settings {
     pub stream: Stream,
     /// `[hop]`
     pub hop: Hop,
+    /// `[exit]`
+    pub exit: Exit,
     /// `[interface]`
     pub interface: Interface,
     /// `[network]`
@@ -133,7 +135,7 @@ impl Hop {
     /// The most that is carried, in bytes a second; `None` without a limit.
     #[must_use]
     pub fn bytes_per_second(&self) -> Option<u64> {
-        (self.max_rate > 0).then_some(u64::from(self.max_rate) * 1_000_000 / 8)
+        bytes_per_second(self.max_rate)
     }
 }
 
@@ -141,6 +143,26 @@ impl Default for Hop {
     fn default() -> Self {
         Self { enabled: true, max_rate: 0 }
     }
+}
+
+/// `[exit]`: what this node forwards to the internet for other members, once it is an exit.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Exit {
+    /// At most this many Mbit/s for all of them together, each direction for itself. 0: as much as there is.
+    pub max_rate: u32,
+}
+
+impl Exit {
+    /// The most that is forwarded, in bytes a second; `None` without a limit.
+    #[must_use]
+    pub fn bytes_per_second(&self) -> Option<u64> {
+        bytes_per_second(self.max_rate)
+    }
+}
+
+fn bytes_per_second(max_rate: u32) -> Option<u64> {
+    (max_rate > 0).then_some(u64::from(max_rate) * 1_000_000 / 8)
 }
 
 /// `[interface]`: the TUN device.

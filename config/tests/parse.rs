@@ -11,7 +11,7 @@ fn refusal(text: &str) -> String {
 #[test]
 fn every_key_is_read() {
     let settings = parse(
-        "[node]\nname = 'laptop-2'\n[listen]\nport = 51820\n[stream]\nenabled = false\nlisten = 8443\n[hop]\nenabled = false\nmax_rate = 50\n[interface]\nname = 'hm0'\nmtu = 9000\nworkers = 3\n\
+        "[node]\nname = 'laptop-2'\n[listen]\nport = 51820\n[stream]\nenabled = false\nlisten = 8443\n[hop]\nenabled = false\nmax_rate = 50\n[exit]\nmax_rate = 8\n[interface]\nname = 'hm0'\nmtu = 9000\nworkers = 3\n\
          [network]\nipv4_range = '10.8.0.0/24'\n[addresses]\nadvertise = ['198.51.100.7:1']\nseeds = ['Host.example:7', '[2001:db8::1]:8']\n\
          [session]\nrekey_after_s = 2\n[log]\nlevel = 'trace'\n\
          [lan]\nenabled = false\n[dht]\nenabled = false\nbootstrap = ['dht.example:6881']\n[port_mapping]\nenabled = false\n\
@@ -26,6 +26,7 @@ fn every_key_is_read() {
     assert_eq!(settings.listen.port, 51820);
     assert_eq!((settings.stream.enabled, settings.stream.listen), (false, 8443));
     assert_eq!((settings.hop.enabled, settings.hop.bytes_per_second()), (false, Some(6_250_000)));
+    assert_eq!(settings.exit.bytes_per_second(), Some(1_000_000));
     assert_eq!(settings.interface.name.as_deref(), Some("hm0"));
     assert_eq!((settings.interface.mtu, settings.interface.workers), (Some(9000), NonZeroUsize::new(3)));
     assert_eq!(settings.network.ipv4_range, Some("10.8.0.0/24".parse().unwrap()));
@@ -58,6 +59,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((settings.listen.port, settings.log.level), (0, LogLevel::Info));
     assert_eq!((settings.stream.enabled, settings.stream.listen), (true, 443));
     assert_eq!((settings.hop.enabled, settings.hop.bytes_per_second()), (true, None));
+    assert_eq!(settings.exit.bytes_per_second(), None);
     assert!(settings.port_mapping.enabled && settings.stun.servers.is_empty());
     assert_eq!((settings.lan.enabled, settings.dht.enabled, settings.dht.bootstrap), (true, true, None));
 }
@@ -81,7 +83,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
 #[test]
 fn an_unknown_table_is_named_with_its_line_and_the_nearest_known_one() {
     let sentence = refusal("\n[lisen]\nport = 3\n");
-    assert!(sentence.starts_with("line 2: there is no table [lisen]: did you mean [listen]? The tables are [node], [listen], [stream], [hop], [interface], [network], [addresses]"), "{sentence}");
+    assert!(sentence.starts_with("line 2: there is no table [lisen]: did you mean [listen]? The tables are [node], [listen], [stream], [hop], [exit], [interface], [network], [addresses]"), "{sentence}");
     assert!(refusal("[smtp]\n").starts_with("line 1: there is no table [smtp]"));
 }
 
@@ -173,6 +175,7 @@ fn numbers_words_and_prefixes_have_their_limits() {
             "enabled = false|max_rate = 0|max_rate = 100000",
             "enabled = 1|max_rate = -1|max_rate = 1.5|max_rate = '50'",
         ),
+        ("exit", "max_rate = 0|max_rate = 100000", "max_rate = -1|max_rate = 1.5|max_rate = '50'"),
         ("interface", "mtu = 1280|mtu = 65475", "mtu = 1279|mtu = 65476|mtu = '1420'"),
         ("session", "rekey_after_s = 2|rekey_after_s = 120", "rekey_after_s = 1|rekey_after_s = 121"),
         ("log", "level = 'error'|level = 'debug'", "level = 'Info'|level = 'verbose'|level = 3"),

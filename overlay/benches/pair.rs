@@ -191,6 +191,7 @@ fn node(identity: Identity, network: Network, suite: Suite, now: Instant) -> Nod
         suites: vec![suite],
         revisions: wire::Revisions::OURS,
         hop: HopParams::default(),
+        exit: overlay::ExitParams::default(),
         full_replication_max: registry::limits::FULL_REPLICATION_MAX,
         streams: overlay::DialStreams::Never,
         mtu_max: overlay::MTU_ASSUMED,

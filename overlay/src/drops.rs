@@ -75,6 +75,8 @@ reasons! {
     NoCircuit = "no_circuit",
     /// A member had more carried than its share.
     HopBudget = "hop_budget",
+    /// A member sent more to the internet by us, or got more from there, than its share.
+    ExitBudget = "exit_budget",
     /// A copy of a datagram that was carried before.
     HopCopy = "hop_copy",
     /// A packet was longer than the path carries; its sender was told.

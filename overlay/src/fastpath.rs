@@ -37,8 +37,8 @@ use wire::transport::Transport;
 pub enum Outbound {
     /// Sealed, in a train or sent with one.
     Sealed,
-    /// The peer at this position owns the destination, but there is no session: hand the packet to the Node, see
-    /// [`whole_packets`].
+    /// The peer at this position owns the destination, but there is no session, or its budget at this exit was used up while
+    /// nobody looked: hand the packet to the Node, see [`whole_packets`].
     Stage(usize),
     /// For the tunnel of our guest at this position: see [`for_guest`].
     Guest(u32),
@@ -97,6 +97,11 @@ pub enum SlowInput {
     },
     /// Members have datagrams carried: their budgets want to be refilled.
     Carrying,
+    /// The peer at this position sends to the internet by us: its budget wants to be refilled.
+    Exiting {
+        /// Position in the tables.
+        peer: usize,
+    },
     /// A session was used for the first time, or its peer sends from a new address.
     Notice {
         /// Index of the session.

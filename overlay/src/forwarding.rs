@@ -1,4 +1,5 @@
-//! What a worker needs to carry other members' datagrams: labels, budgets, marks of what it has carried.
+//! What a worker needs to carry other members' datagrams: labels, budgets, marks of what it has carried; and the budgets of
+//! those that use an exit.
 //!
 //! A hop swaps the label and touches nothing else. It reads no clock: the Node refills the budgets.
 
@@ -36,7 +37,16 @@ pub(crate) struct Forward {
     pub(crate) carried: Arc<Carried>,
 }
 
-/// Bytes that a member may have carried until the Node refills.
+/// What a member that uses this exit may still do. Both count whole packets, superpackets too.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ExitShare {
+    /// What it sends to the internet.
+    pub(crate) sent: Arc<Budget>,
+    /// What it gets from there.
+    pub(crate) got: Arc<Budget>,
+}
+
+/// Bytes that a member may have carried, or forwarded, until the Node refills.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
     left: AtomicI64,
@@ -63,6 +73,13 @@ impl Budget {
     pub(crate) fn refill(&self, bytes: i64) {
         self.left.store(bytes, Relaxed);
         self.is_told.store(false, Relaxed);
+    }
+
+    /// The same for a budget that the Node refills anyway: it wants to hear of nothing. What went beyond the last refill
+    /// counts against this one, for a superpacket may be more than several refills.
+    pub(crate) fn top_up(&self, bytes: i64) {
+        let unused = self.left().max(0);
+        self.left.fetch_add(bytes.saturating_sub(unused), Relaxed);
     }
 
     /// What is left until the next refill.
@@ -261,5 +278,9 @@ mod tests {
         assert!(!budget.take(1));
         assert_eq!(budget.left(), -80);
         assert!(budget.tell());
+        budget.top_up(100);
+        assert!((budget.left(), budget.tell()) == (20, false), "what went beyond is owed");
+        budget.top_up(100);
+        assert_eq!(budget.left(), 100, "and what was not used is over");
     }
 }

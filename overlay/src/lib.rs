@@ -41,10 +41,10 @@ pub use membership::found;
 pub use nat::{HOPS_MAX, MTU_ASSUMED, MTU_MAX, MTU_MIN, Mtu, Remote, SocketId};
 pub use node::{
     AnchorView, Carriers, CommandError, DhtEvent, DhtRequest, DhtState, DhtView, DialStreams, Event,
-    ExitState, ExitView, HeldView, HintSource, HopParams, HostRoutes, InviteRequest, Ipv6View, MeshNode,
-    MeshView, Netcheck, Node, Observed, Output, Params, PathView, PeerView, PortMappingView, PublishError,
-    Reach, RouteRefusal, RouteState, RouteView, RouterView, Selected, Side, Situation, Standing, View,
-    WaitReason, Why, WhyAttempt, advise, is_private, nat_words, reason, rough_time,
+    ExitParams, ExitState, ExitView, HeldView, HintSource, HopParams, HostRoutes, InviteRequest, Ipv6View,
+    MeshNode, MeshView, Netcheck, Node, Observed, Output, Params, PathView, PeerView, PortMappingView,
+    PublishError, Reach, RouteRefusal, RouteState, RouteView, RouterView, Selected, Side, Situation,
+    Standing, View, WaitReason, Why, WhyAttempt, advise, is_private, nat_words, reason, rough_time,
 };
 pub use peer::PeerState;
 pub use registry::claim::Title;

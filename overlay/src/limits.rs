@@ -315,10 +315,13 @@ pub const CIRCUIT_RETRY_MAX: Duration = Duration::from_secs(20);
 pub const TRIED_HOPS_MAX: usize = 8;
 /// A circuit that carries nothing for this long is closed: longer than the rarest probe of a path in use.
 pub const TRANSIT_IDLE_TIME: Duration = Duration::from_secs(120);
-/// Budgets of those that have datagrams carried are filled this often.
+/// Budgets of those that have datagrams carried, or use an exit, are filled this often.
 pub const BUDGET_INTERVAL: Duration = Duration::from_millis(50);
 /// After this many intervals in which nobody sent, budgets rest.
 pub const BUDGET_REST_INTERVALS: u32 = 20;
+/// Who uses an exit after a pause may take this part of an interval's bytes before its share is made: enough for a question and the
+/// first packets of an answer, and little of the rate even when many do so every second.
+pub const EXIT_REST_PART: i64 = 4;
 /// Links are told of this long after they changed, so that a burst is one record.
 pub const LINK_STATE_DELAY: Duration = Duration::from_millis(100);
 /// Between two times that links are told of. While they go on changing it doubles: what one node says goes to all, some

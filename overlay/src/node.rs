@@ -13,6 +13,7 @@
 //! `path_mtu`, `timers`, `view`, `problem`, `diagnosis`.
 
 mod approval;
+mod budgets;
 mod circuit;
 mod command;
 mod company;
@@ -22,6 +23,7 @@ mod diagnosis;
 mod discovery;
 mod epoch;
 mod established;
+mod exit_budgets;
 mod finding;
 mod guests;
 mod handshake;
@@ -62,6 +64,7 @@ pub use diagnosis::{
     Why, WhyAttempt, advise, nat_words, reason,
 };
 pub use discovery::{Carriers, DhtEvent, DhtRequest, DhtState, HintSource};
+pub use exit_budgets::ExitParams;
 pub use mesh::{MeshNode, MeshView};
 pub use output::{Event, Output, WaitReason};
 pub(crate) use problem::ClockReading;
@@ -129,6 +132,8 @@ pub struct Params {
     pub revisions: Revisions,
     /// What it carries for others.
     pub hop: HopParams,
+    /// What it forwards to the internet for others, as an exit.
+    pub exit: ExitParams,
     /// Most services and claims that it holds: all, while there are no more ([`registry::limits::FULL_REPLICATION_MAX`] unless
     /// configured).
     pub full_replication_max: usize,
@@ -187,8 +192,8 @@ pub struct Node {
     circuits: LabelTable<circuit::Circuit>,
     /// What workers know of them.
     labels: Labels,
-    budgets: transit::Budgets,
-    next_transit_look: Instant,
+    hop: transit::Hop,
+    exit_budgets: exit_budgets::ExitBudgets,
     topology: Topology,
     routes_to_nodes: Option<link_state::Routes>,
     next_link_state: Instant,
@@ -262,8 +267,8 @@ impl Node {
             indices: Indices::default(),
             circuits: LabelTable::default(),
             labels: Labels::default(),
-            budgets: transit::Budgets::new(params.hop),
-            next_transit_look: now,
+            hop: transit::Hop::new(params.hop, now),
+            exit_budgets: exit_budgets::ExitBudgets::new(params.exit),
             topology: Topology::default(),
             routes_to_nodes: None,
             next_link_state: now + LINK_STATE_DELAY,
@@ -374,13 +379,14 @@ impl Node {
                 }
             }
             SlowInput::Carrying => self.consume_carrying(now),
+            SlowInput::Exiting { peer } => self.consume_exiting(peer, now),
             SlowInput::Notice { session } => {
                 self.session_used(session, remote, now);
             }
         }
     }
 
-    /// Takes a packet for the peer at a position of the tables, which had no session.
+    /// Takes a packet for the peer at a position of the tables, which had no session, or nothing left in its budget.
     pub fn handle_packet(&mut self, position: usize, packet: Vec<u8>, now: Instant) {
         let node = self.positions.get(position).copied().flatten();
         let Some((node, peer)) = node.and_then(|node| Some((node, self.peers.get(&node)?))) else {
@@ -391,7 +397,9 @@ impl Node {
         let primary = peer.paths.primary();
         let has_way = |label| self.first_hop(label).is_some();
         if has_session && !matches!(primary, Some(Remote::Circuit(label)) if !has_way(label)) {
-            // The session, or the way to it, came between the worker's look and now; it gets to know before it looks again.
+            // Its budget at this exit was found used up, or the session, or the way to it, came between the worker's look and
+            // now; it gets to know before it looks again.
+            self.consume_exiting(position, now);
             if self.tables_are_old || self.routes_are_old {
                 self.publish_tables();
             }
@@ -514,12 +522,13 @@ impl Node {
         &self.sent
     }
 
-    /// Takes other settings: the age at which keys are replaced, and what we carry for others.
-    pub fn handle_settings(&mut self, rekey_after: Duration, hop: HopParams, now: Instant) {
+    /// Takes other settings: the age at which keys are replaced, what we carry for others, and what we forward as an exit.
+    pub fn handle_settings(&mut self, rekey_after: Duration, hop: HopParams, exit: ExitParams, now: Instant) {
         self.rekey_after = rekey_after;
-        if self.budgets.set_params(hop) {
+        if self.hop.set_params(hop) {
             self.links_changed(now);
         }
+        self.routes_are_old |= self.exit_budgets.set_params(exit);
     }
 
     /// The handshakes that ended with a session, rekeys included.

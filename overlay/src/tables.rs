@@ -3,7 +3,7 @@
 //! The Node publishes a new snapshot whenever a route, a session, a path or an invite changes. Look-ups
 //! take a prefix or an index to a position in a vector: no hash, no lock.
 
-use crate::forwarding::Labels;
+use crate::forwarding::{ExitShare, Labels};
 use crate::gates::Gates;
 use crate::hint_gate::HintGate;
 use crate::session::Session;
@@ -108,6 +108,8 @@ pub struct Routes {
     pub network: Vec<IpNet>,
     /// Whether we are an exit: packets to the internet are for us, and packets from there are ours.
     pub is_exit: ByFamily<bool>,
+    /// Shares of those that may use us as an exit, by position; nobody's when we are none, or have no rate.
+    pub(crate) shares: Vec<Option<ExitShare>>,
     /// Position of the exit that we have chosen, for families that it offers.
     pub exit: ByFamily<Option<usize>>,
 }
@@ -119,7 +121,18 @@ impl Routes {
     pub fn is_ours(&self, address: IpAddr) -> bool {
         self.own.contains(&address)
             || self.served.iter().any(|prefix| prefix.contains(&address))
-            || (self.is_exit.of(address) && self.is_outside(address))
+            || self.is_beyond(address)
+    }
+
+    /// Whether an address is of the internet, for which we are an exit.
+    #[inline]
+    pub(crate) fn is_beyond(&self, address: IpAddr) -> bool {
+        self.is_exit.of(address) && self.is_outside(address)
+    }
+
+    /// What the peer at a position may still send to the internet by us, and get from there; without a limit nothing.
+    pub(crate) fn share(&self, peer: usize) -> Option<&ExitShare> {
+        self.shares.get(peer)?.as_ref()
     }
 
     /// Who gets packets to an address, by position.

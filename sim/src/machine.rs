@@ -262,6 +262,7 @@ impl Machine {
             revisions: self.revisions,
             full_replication_max: self.full_replication_max,
             hop: overlay::HopParams::default(),
+            exit: overlay::ExitParams::default(),
             streams: overlay::DialStreams::Never,
             mtu_max: overlay::MTU_MAX,
             seed,

@@ -211,6 +211,7 @@ fn make_node(loaded: Loaded, settings: &config::Settings) -> Node {
         revisions: wire::Revisions::OURS,
         full_replication_max: settings.registry.full_replication_max,
         hop: hop_params(settings),
+        exit: exit_params(settings),
         streams: match (settings.stream.enabled, loaded.by_tcp) {
             (false, _) => DialStreams::Never,
             (true, false) => DialStreams::WhenAlone,
@@ -226,6 +227,11 @@ fn make_node(loaded: Loaded, settings: &config::Settings) -> Node {
 /// What this machine carries for others.
 pub(super) fn hop_params(settings: &config::Settings) -> overlay::HopParams {
     overlay::HopParams { enabled: settings.hop.enabled, rate_max: settings.hop.bytes_per_second() }
+}
+
+/// What this machine forwards to the internet for others, once it is an exit.
+pub(super) fn exit_params(settings: &config::Settings) -> overlay::ExitParams {
+    overlay::ExitParams { rate_max: settings.exit.bytes_per_second() }
 }
 
 impl Driver {

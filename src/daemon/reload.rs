@@ -4,7 +4,7 @@ use config::{Effect, Key, Settings, changes};
 use tokio::sync::mpsc;
 
 use super::Source;
-use super::driver::{Driver, hop_params};
+use super::driver::{Driver, exit_params, hop_params};
 use super::names::Names;
 use super::requests::Answer;
 use super::start::advertised;
@@ -78,7 +78,8 @@ impl Driver {
         let has = |table| changed.iter().any(|key| key.table == table);
         (self.reload.source.set_log_level)(settings.log.level);
         let rekey_after = std::time::Duration::from_secs(settings.session.rekey_after_s);
-        self.node.handle_settings(rekey_after, hop_params(&settings), clock::now());
+        let (hop, exit) = (hop_params(&settings), exit_params(&settings));
+        self.node.handle_settings(rekey_after, hop, exit, clock::now());
         if has("addresses") {
             self.advertised = advertised(&settings);
             self.discovery.set_seeds(settings.addresses.seeds.clone());

@@ -28,6 +28,8 @@ pub enum FromGuest {
 
 /// Checks a packet that came by a guest's tunnel: its source is that guest's. TCP is told how long segments may be on the way back.
 ///
+/// Guests of an exit's own have no share of its rate: neither what they send to the internet nor what they get counts.
+///
 /// # Errors
 /// Why it is dropped.
 pub fn from_guest(tables: &Tables, guest: u32, packet: &mut [u8]) -> Result<FromGuest, DropReason> {

@@ -103,7 +103,7 @@ fn inbound_data(
         Err(reason) => return Inbound::Drop(reason),
     };
     let notice = notice(session, peer, remote);
-    admit(tables, (session, peer), datagram, (range, is_unsummed), notice)
+    admit(tables, (session, peer), datagram, (range, is_unsummed), notice, remote)
 }
 
 /// A half of a packet: its bytes are kept until the other half comes, and are a packet only then.
@@ -126,7 +126,7 @@ fn inbound_half(
         return Inbound::Half(None, notice);
     };
     let range = 0..bytes.len();
-    match admit(tables, (session, peer), &mut bytes, (range, false), notice) {
+    match admit(tables, (session, peer), &mut bytes, (range, false), notice, remote) {
         Inbound::Packet(opened, notice) => Inbound::Half(Some((opened, bytes)), notice),
         other @ (Inbound::Half(..)
         | Inbound::Slow(..)
@@ -143,7 +143,8 @@ fn admit(
     (session, peer): (&Session, &PeerRow),
     buffer: &mut [u8],
     (range, is_unsummed): (Range<usize>, bool),
-    notice: Option<(SlowInput, Remote)>,
+    mut notice: Option<(SlowInput, Remote)>,
+    remote: Remote,
 ) -> Inbound {
     let bytes = &mut buffer[range.clone()];
     let (packet, guest) = match check(tables, session.peer, bytes) {
@@ -156,6 +157,17 @@ fn admit(
     let transport = Transport::of(&packet, bytes);
     if is_unsummed && transport.is_none() {
         return Inbound::Drop(DropReason::MalformedPacket);
+    }
+    if let Some(share) = tables.routes.share(session.peer)
+        && tables.routes.is_beyond(packet.destination)
+        && !share.sent.take(range.len())
+        && notice.is_none()
+    {
+        // The first packet to the internet that finds its sender's share used up has it filled, and goes through.
+        if !share.sent.tell() {
+            return Inbound::Drop(DropReason::ExitBudget);
+        }
+        notice = Some((SlowInput::Exiting { peer: session.peer }, remote));
     }
     peer.shared.rx_bytes.fetch_add(range.len() as u64, Relaxed);
     peer.shared.rx_packets.fetch_add(1, Relaxed);

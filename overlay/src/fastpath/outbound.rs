@@ -51,6 +51,11 @@ pub fn outbound(
         Ok(form) => form,
         Err(outcome) => return outcome,
     };
+    if !tables.routes.shares.is_empty()
+        && let Some(outcome) = take_share(tables, way.session.peer, &parsed, packet.len())
+    {
+        return outcome;
+    }
     let outcome = match form {
         Form::Whole(kind) => {
             let write = |_, into: &mut [u8]| into.copy_from_slice(packet);
@@ -89,6 +94,18 @@ fn admit(tables: &Tables, packet: &[u8]) -> Result<Packet, DropReason> {
     }
     let is_ours = tables.routes.is_ours(parsed.source) || tables.routes.guests.contains_key(&parsed.source);
     if is_ours { Ok(parsed) } else { Err(DropReason::ForeignSource) }
+}
+
+/// Takes a packet from the internet from its receiver's share; what becomes of it otherwise. The first one to find that used up
+/// goes to the Node, which fills it and gives the packet back: a download may go on after a pause in which nothing was sent.
+#[inline(never)]
+fn take_share(tables: &Tables, receiver: usize, parsed: &Packet, length: usize) -> Option<Outbound> {
+    let share = tables.routes.share(receiver)?;
+    if !tables.routes.is_beyond(parsed.source) || share.got.take(length) {
+        return None;
+    }
+    let is_news = share.got.tell();
+    Some(if is_news { Outbound::Stage(receiver) } else { Outbound::Drop(DropReason::ExitBudget) })
 }
 
 /// Who has an address, and how it is reached.

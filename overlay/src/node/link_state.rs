@@ -129,7 +129,7 @@ impl Node {
         let mut links: Vec<Link> = links.iter().take(LINKS_TOLD_MAX).map(link).collect();
         links.sort_unstable();
         LinkState {
-            is_hop: self.budgets.params.enabled,
+            is_hop: self.hop.params.enabled,
             is_anchor: self.reach.is_anchor,
             profile: self.reach.profile,
             stream_port: self.reach.stream_port,

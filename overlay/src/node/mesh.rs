@@ -65,7 +65,7 @@ impl Node {
         MeshNode {
             node,
             name: self.name_of(&node),
-            is_hop: self.budgets.params.enabled,
+            is_hop: self.hop.params.enabled,
             is_anchor: self.reach.is_anchor,
             profile: self.reach.profile,
             links: BTreeMap::new(),

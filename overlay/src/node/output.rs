@@ -156,6 +156,8 @@ pub enum WaitReason {
     Zone,
     /// Which router of a subnet is nearest.
     Routers,
+    /// Those that use this exit get their next shares.
+    Exit,
     /// State is written.
     Persist,
     /// An overlay ping has had no answer.

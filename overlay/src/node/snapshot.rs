@@ -14,7 +14,9 @@ impl Node {
     pub fn snapshot(&mut self) -> Arc<Tables> {
         if self.routes_are_old {
             self.judge_routes();
-            self.routes = Arc::new(self.build_routes());
+            let mut routes = self.build_routes();
+            self.share_exit(&mut routes);
+            self.routes = Arc::new(routes);
             // Who is a member, and how it is called, may be different.
             self.zone.is_old = true;
         }

@@ -7,6 +7,7 @@ mod discovery;
 mod enrolment;
 mod epoch;
 mod exit;
+mod exit_share;
 mod flood;
 mod guest;
 mod handshake;

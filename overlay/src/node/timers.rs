@@ -38,6 +38,7 @@ impl Node {
         self.run_confirming(now);
         self.run_zone_timer(now);
         self.run_routers_timer(now);
+        self.run_exit_timer(now);
         if self.unwritten.records.is_some_and(|at| now >= at) {
             self.persist_records();
         }
@@ -56,6 +57,7 @@ impl Node {
         self.persist_guests_again(now);
         self.run_grants(now);
         if now >= self.next_review {
+            self.look_for_used_up(now);
             self.review(now);
         }
     }
@@ -257,6 +259,7 @@ impl Node {
         consider(self.hosting.deadline(), WaitReason::Grant);
         consider(self.zone_deadline(), WaitReason::Zone);
         consider(self.routers_deadline(), WaitReason::Routers);
+        consider(self.exit_budgets.deadline(), WaitReason::Exit);
         consider(self.unwritten.invites, WaitReason::Persist);
         consider(self.unwritten.services, WaitReason::Persist);
         consider(self.unwritten.guests, WaitReason::Persist);

@@ -1,17 +1,15 @@
 //! Circuits through us: carried for other members of the network, inside their budgets.
 //!
 //! A circuit has two labels here, one for each direction; each knows the other. A neighbour's budget is for all that it
-//! sends through us. Who sends little is never held up by who sends much.
+//! sends through us ([`super::budgets`]).
 
 use super::Node;
+use super::budgets::Budgets;
 use super::circuit::{Circuit, Wanted};
 use crate::forwarding::{Budget, Carried, Forward};
-use crate::limits::{
-    BUDGET_INTERVAL, BUDGET_REST_INTERVALS, LABELS_MAX, TRANSIT_IDLE_TIME, TRANSITS_PER_NEIGHBOUR_MAX,
-};
-use std::collections::BTreeMap;
+use crate::limits::{BUDGET_INTERVAL, LABELS_MAX, TRANSIT_IDLE_TIME, TRANSITS_PER_NEIGHBOUR_MAX};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use wire::NodeId;
 use wire::control::{CircuitEnd, Message};
 
@@ -61,89 +59,24 @@ impl Default for HopParams {
     }
 }
 
-/// The budgets of all neighbours that send through us.
-pub(super) struct Budgets {
+/// What we are as a hop.
+pub(super) struct Hop {
     pub(super) params: HopParams,
-    by_neighbour: BTreeMap<NodeId, Arc<Budget>>,
+    /// Of all neighbours that send through us.
+    budgets: Budgets,
     next_refill: Option<Instant>,
-    quiet_intervals: u32,
-    /// What each was given at the last refill.
-    given: BTreeMap<NodeId, i64>,
+    next_look: Instant,
 }
 
-impl Budgets {
-    pub(super) fn new(params: HopParams) -> Self {
-        Self {
-            params,
-            by_neighbour: BTreeMap::new(),
-            next_refill: None,
-            quiet_intervals: 0,
-            given: BTreeMap::new(),
-        }
+impl Hop {
+    pub(super) fn new(params: HopParams, now: Instant) -> Self {
+        Self { params, budgets: Budgets::new(params.rate_max), next_refill: None, next_look: now }
     }
 
     /// Whether what others are told of us is different from now on. Circuits that we carry end with their time.
     pub(super) fn set_params(&mut self, params: HopParams) -> bool {
+        self.budgets.set_rate(params.rate_max);
         std::mem::replace(&mut self.params, params).enabled != params.enabled
-    }
-
-    /// Bytes for all in one interval.
-    fn total(&self) -> i64 {
-        const UNLIMITED: u64 = 10_000_000_000 / 8;
-        let rate = self.params.rate_max.unwrap_or(UNLIMITED);
-        i64::try_from(rate / (1000 / BUDGET_INTERVAL.as_millis() as u64)).unwrap_or(i64::MAX)
-    }
-
-    fn of(&mut self, neighbour: NodeId) -> Arc<Budget> {
-        let total = self.total();
-        let budget = self.by_neighbour.entry(neighbour).or_default();
-        if self.given.insert(neighbour, total).is_none() {
-            budget.refill(total);
-        }
-        budget.clone()
-    }
-
-    fn retain(&mut self, is_used: impl Fn(&NodeId) -> bool) {
-        self.by_neighbour.retain(|neighbour, _| is_used(neighbour));
-        self.given.retain(|neighbour, _| is_used(neighbour));
-    }
-
-    /// Gives everybody a share for the next interval: what is there is divided among those that used theirs up, after
-    /// those that need less have got what they need.
-    fn refill(&mut self) {
-        let mut wants: Vec<(i64, NodeId)> = self
-            .by_neighbour
-            .iter()
-            .map(|(neighbour, budget)| {
-                let given = self.given.get(neighbour).copied().unwrap_or(0);
-                let left = budget.left();
-                // Who has nothing left wants as much as there is.
-                let want = if left <= 0 { i64::MAX } else { given.saturating_sub(left) };
-                (want, *neighbour)
-            })
-            .collect();
-        wants.sort_unstable();
-        let was_used = wants.iter().any(|(want, _)| *want > 0);
-        self.quiet_intervals = if was_used { 0 } else { self.quiet_intervals + 1 };
-        let (mut rest, mut others) = (self.total(), wants.len() as i64);
-        let mut shares = Vec::with_capacity(wants.len());
-        for (want, neighbour) in wants {
-            let fair = rest / others.max(1);
-            // Room to grow: twice of what was wanted, and never less than some packets.
-            let share = want.saturating_mul(2).max(fair / 8).min(fair);
-            shares.push((neighbour, share));
-            rest -= share;
-            others -= 1;
-        }
-        // What nobody wanted is there for whoever comes first.
-        let spare = if shares.is_empty() { 0 } else { rest / shares.len() as i64 };
-        for (neighbour, share) in shares {
-            let bytes = share + spare;
-            self.given.insert(neighbour, bytes);
-            if let Some(budget) = self.by_neighbour.get(&neighbour) {
-                budget.refill(bytes);
-            }
-        }
     }
 }
 
@@ -158,7 +91,7 @@ impl Node {
     ) -> Result<(), CircuitEnd> {
         let of_neighbour = |(_, circuit): &(u64, &Circuit)| matches!(circuit, Circuit::Transit(transit) if transit.from == from);
         let is_full = self.circuits.iter().filter(of_neighbour).count() >= TRANSITS_PER_NEIGHBOUR_MAX;
-        if !self.budgets.params.enabled || is_full {
+        if !self.hop.params.enabled || is_full {
             return Err(CircuitEnd::Refused);
         }
         if self.straight_remote(&next).is_none() {
@@ -169,7 +102,7 @@ impl Node {
         let (Some(position_back), Some(position_on)) = (position(&from), position(&next)) else {
             return Err(CircuitEnd::Unreachable);
         };
-        let (budget_on, budget_back) = (self.budgets.of(from), self.budgets.of(next));
+        let (budget_on, budget_back) = (self.hop.budgets.of(from), self.hop.budgets.of(next));
         let transit = |(from, budget), (next, position), forward, twin| {
             let (carried, seen_bytes, last_used) = (Arc::default(), 0, now);
             Circuit::Transit(Transit {
@@ -229,24 +162,23 @@ impl Node {
 
     /// A worker carries again, or found a budget used up.
     pub(super) fn consume_carrying(&mut self, now: Instant) {
-        if self.budgets.next_refill.is_none() {
-            self.budgets.refill();
-            self.budgets.quiet_intervals = 0;
-            self.budgets.next_refill = Some(now + BUDGET_INTERVAL);
+        if self.hop.next_refill.is_none() {
+            self.hop.budgets.refill(Budget::refill);
+            self.hop.budgets.wake();
+            self.hop.next_refill = Some(now + BUDGET_INTERVAL);
         }
     }
 
     pub(super) fn run_transit_timers(&mut self, now: Instant) {
-        if self.budgets.next_refill.is_some_and(|at| now >= at) {
-            self.budgets.refill();
+        if self.hop.next_refill.is_some_and(|at| now >= at) {
+            self.hop.budgets.refill(Budget::refill);
             // A budget that rests is full: the next datagrams find it so.
-            let rests = self.budgets.quiet_intervals >= BUDGET_REST_INTERVALS;
-            self.budgets.next_refill = (!rests).then_some(now + BUDGET_INTERVAL);
+            self.hop.next_refill = (!self.hop.budgets.is_quiet()).then_some(now + BUDGET_INTERVAL);
         }
-        if now < self.next_transit_look {
+        if now < self.hop.next_look {
             return;
         }
-        self.next_transit_look = now + TRANSIT_IDLE_TIME / 4;
+        self.hop.next_look = now + TRANSIT_IDLE_TIME / 4;
         self.close_idle_transits(now);
     }
 
@@ -282,7 +214,7 @@ impl Node {
             }
         }
         let used: std::collections::BTreeSet<NodeId> = self.transits().map(|transit| transit.from).collect();
-        self.budgets.retain(|neighbour| used.contains(neighbour));
+        self.hop.budgets.retain(|neighbour| used.contains(neighbour));
     }
 
     fn transits(&self) -> impl Iterator<Item = &Transit> {
@@ -293,8 +225,8 @@ impl Node {
     }
 
     pub(super) fn transit_deadline(&self) -> Option<Instant> {
-        let look = self.transits().next().is_some().then_some(self.next_transit_look);
-        look.into_iter().chain(self.budgets.next_refill).min()
+        let look = self.transits().next().is_some().then_some(self.hop.next_look);
+        look.into_iter().chain(self.hop.next_refill).min()
     }
 
     /// Circuits through us, each counted once.
@@ -303,6 +235,3 @@ impl Node {
         self.transits().count() / 2
     }
 }
-
-/// The interval as a fraction of a second must be whole, or shares would drift.
-const _: () = assert!(Duration::from_secs(1).as_millis().is_multiple_of(BUDGET_INTERVAL.as_millis()));

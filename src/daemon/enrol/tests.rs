@@ -78,6 +78,7 @@ fn node() -> Node {
         revisions: wire::Revisions::OURS,
         seed: [3; 32],
         hop: overlay::HopParams::default(),
+        exit: overlay::ExitParams::default(),
         full_replication_max: 1000,
         streams: overlay::DialStreams::Never,
         mtu_max: overlay::MTU_MAX,

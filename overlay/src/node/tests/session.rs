@@ -216,7 +216,8 @@ fn other_settings_count_while_a_node_runs() {
     assert_eq!(lost_in(&mut lab, 30 * SECOND), 0);
     assert!(age(&lab) > 20 * SECOND, "no rekey is due yet");
     let hop = crate::HopParams { enabled: false, rate_max: None };
-    lab.command(0, |node, now| node.handle_settings(5 * SECOND, hop, now));
+    let exit = crate::ExitParams::default();
+    lab.command(0, |node, now| node.handle_settings(5 * SECOND, hop, exit, now));
     assert_eq!(lost_in(&mut lab, 30 * SECOND), 0);
     assert!(age(&lab) < 15 * SECOND, "keys are replaced more often: {:?}", age(&lab));
     assert_eq!((is_hop(&lab, 0), is_hop(&lab, 1)), (Some(false), Some(false)), "and others hear of it");

@@ -116,6 +116,7 @@ pub(super) fn start(
         rekey_after,
         full_replication_max,
         hop: crate::HopParams::default(),
+        exit: crate::ExitParams::default(),
         streams: crate::DialStreams::Never,
         mtu_max: crate::MTU_MAX,
         suites: suites.to_vec(),
