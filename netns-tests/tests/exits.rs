@@ -293,6 +293,46 @@ fn a_guest_sends_everything_by_its_host_or_by_the_exit_of_that() {
     }
 }
 
+/// Mbit/s of an exit, such as any machine that runs tests can forward.
+const RATE_MBIT: f64 = 40.0;
+
+#[test]
+fn an_exit_s_rate_is_shared_by_users_and_not_by_connections() {
+    let ground = ground();
+    let [exit, other] = &ground.exits;
+    let user = &ground.user;
+    user.adopt(user.launch(&ground.etc.wrap(), &["join", &exit.invite(&[]), "--node-name", "u"], None));
+    exit.json(&["exit", "offer"]);
+    for machine in [user, other] {
+        wait_until("the offer is known", DEADLINE, || {
+            machine.hopmesh(&["exit", "use", "e"]).code.filter(|code| *code == 0)
+        });
+    }
+    exit.configure_resolver(&format!("[exit]\nmax_rate = {RATE_MBIT}\n"));
+    let taken = exit.json(&["reload"]);
+    assert!(taken["applied"].to_string().contains("exit.max_rate"), "{taken}");
+    let address = ground.site.underlay4().expect("it has IPv4").to_string();
+    let servers = ["5201", "5202"].map(|port| ground.site.start(&["iperf3", "-s", "-1", "-p", port]));
+    servers.iter().for_each(|server| {
+        server.wait_stdout(DEADLINE, |said| said.contains("listening").then_some(())).expect("it listens");
+    });
+    // Downloads: eight connections against one.
+    let words = |port, count| {
+        ["iperf3", "-J", "-R", "-c", &address, "-t", "8", "-O", "2", "-p", port, "-P", count]
+            .map(str::to_owned)
+    };
+    let runs = [(user, words("5201", "8")), (other, words("5202", "1"))];
+    let runs = runs.map(|(machine, words)| machine.start(&words.each_ref().map(String::as_str)));
+    let rates = runs.map(|run| {
+        let told: Value = serde_json::from_str(&run.done(DEADLINE).ok()).expect("it is JSON");
+        told["end"]["sum_received"]["bits_per_second"].as_f64().expect("it arrived") / 1e6
+    });
+    let total = rates[0] + rates[1];
+    assert!(total < RATE_MBIT * 1.2 && total > RATE_MBIT * 0.5, "{rates:?} Mbit/s");
+    assert!(rates[1] > total * 0.3, "by connections it would be a ninth: {rates:?} Mbit/s");
+    assert!(exit.status()["drops"]["exit_budget"].as_u64().is_some_and(|count| count > 0));
+}
+
 /// The kernel has forgotten the guard: the node closes it again before it does anything else. And what finds peers, the DHT and beacons,
 /// goes the machine's own way.
 fn after_a_reboot(ground: &Ground) {

@@ -62,23 +62,36 @@ impl Guard {
     /// Lets nothing pass any more but what `plan` says, now and after restarts. The choice is on disk first.
     ///
     /// # Errors
-    /// [`ExitError`]. Where another exit was chosen before, the guard is as closed as it was then.
+    /// [`ExitError`]; the guard, and the choice, are what they were before.
     pub async fn close(
         &mut self,
         choice: Choice,
         plan: Plan,
         state: &StateDirectory,
     ) -> Result<(), ExitError> {
-        let mut record = match self.record.take() {
-            Some(record) => Record { choice, ..record },
-            None => Record { choice, table: plan.table(), mark: None },
+        let before = self.record.clone();
+        let mark = match before.as_ref().and_then(|before| before.mark.clone()) {
+            Some(mark) => Some(mark),
+            None => Mark::needed()?,
         };
-        if record.mark.is_none() {
-            record.mark = Mark::needed()?;
-        }
+        let table = before.as_ref().map_or_else(|| plan.table(), |before| before.table.clone());
+        let record = Record { choice, table, mark };
         record::write(state, Some(&record))?;
-        let mark = self.record.insert(record).mark.clone();
-        if let Some(mark) = &mark {
+        self.record = Some(record);
+        let closed = self.shut(plan).await;
+        if closed.is_err() {
+            let failed = std::mem::replace(&mut self.record, before);
+            if let (None, Some(Record { table, mark, .. })) = (&self.record, failed) {
+                // What was done of it. Where that fails there was nothing to undo.
+                let _undone = (mark.map(|mark| mark.turn_back()), nft(&ruleset::removal(&table)).await);
+            }
+            record::write(state, self.record.as_ref())?;
+        }
+        closed
+    }
+
+    async fn shut(&mut self, plan: Plan) -> Result<(), ExitError> {
+        if let Some(mark) = self.record.as_ref().and_then(|record| record.mark.as_ref()) {
             mark.turn_on()?;
         }
         self.apply(plan).await

@@ -277,8 +277,11 @@ impl Node {
     }
 
     /// Whether a peer may have the secret: a member in good standing for all that we know, and not one for whose sake
-    /// there is a new one.
+    /// there is a new one. While we know of fewer revocations than whoever made it, it may be one that we have not heard of.
     fn may_have_secret(&self, node: &NodeId, now: Instant) -> bool {
+        if self.members.revocation_count() < self.epochs.cover() {
+            return false;
+        }
         let is_named = self.epochs.latest.as_ref().is_some_and(|epoch| epoch.nodes.contains(node));
         let is_member = self.members.chain(node).is_some_and(|chain| self.refusal(chain, now).is_none());
         is_member && !is_named

@@ -329,7 +329,7 @@ fn nobody_gives_the_secret_to_who_is_revoked_or_named() {
     let secret = NetworkSecret::new(2, [8; 32]);
     let commitment = Commitment::of(&lab.view(0).own.network, &secret);
     let record = lab.command(0, |node, _| {
-        let epoch = Epoch { number: 2, commitment, nodes: vec![c], revocations: 1 };
+        let epoch = Epoch { number: 2, commitment, nodes: vec![c], revocations: 0 };
         let content = Content::Epoch { epoch, by: Box::new(node.members.own().clone()) };
         content.sign(2, UNIX_S, &node.identity.signing, None).unwrap().bytes().to_vec()
     });
@@ -349,6 +349,37 @@ fn nobody_gives_the_secret_to_who_is_revoked_or_named() {
     // The founder has the record, too, and not the secret: it is told by `b` when it asks.
     lab.run(10 * SECOND);
     assert_eq!(epoch(&lab, 0), 2);
+}
+
+#[test]
+fn nobody_gives_the_secret_before_it_has_heard_of_all_revocations_that_it_was_made_for() {
+    let mut lab = Lab::with(&["b", "c", "d"]);
+    let (c, d) = (lab.id(2), lab.id(3));
+    let secret = NetworkSecret::new(2, [8; 32]);
+    let commitment = Commitment::of(&lab.view(0).own.network, &secret);
+    let word = |lab: &mut Lab, content: &dyn Fn(&Node) -> Content| {
+        lab.command(0, |node, _| {
+            content(node).sign(2, UNIX_S, &node.identity.signing, None).unwrap().bytes().to_vec()
+        })
+    };
+    let by = |node: &Node| Box::new(node.members.own().clone());
+    let record = word(&mut lab, &|node| {
+        let epoch = Epoch { number: 2, commitment, nodes: vec![], revocations: 1 };
+        Content::Epoch { epoch, by: by(node) }
+    });
+    hear(&mut lab, 1, &record);
+    tell(&mut lab, 0, 1, EpochMessage::Secret { epoch: 2, secret: [8; 32].into() });
+    assert_eq!(epoch(&lab, 1), 2);
+    // Whoever asks may be the one that was revoked.
+    for _ in 0..5 {
+        tell(&mut lab, 2, 1, EpochMessage::Ask { commitment });
+        lab.run(SECOND);
+    }
+    assert_eq!((epoch(&lab, 2), epoch(&lab, 3)), (1, 1));
+    let revocation = word(&mut lab, &|node| Content::Revocation { node: d, by: by(node), by_root: false });
+    hear(&mut lab, 1, &revocation);
+    lab.run(10 * SECOND);
+    assert_eq!((epoch(&lab, 2), epoch(&lab, 3)), (2, 1), "{c} gets it and {d} does not");
 }
 
 #[test]
