@@ -11,7 +11,6 @@ use crate::noise::{Handshake, SessionNoise};
 use crate::peer::{Attempt, Held, Peer, Seeking};
 use crate::session::{Role, Session};
 use nat::Remote;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use wire::credential::CredentialError;
@@ -26,9 +25,9 @@ use wire::{Chain, NetworkSecret, NodeId, Revision};
 
 /// Bits of a timestamp for milliseconds since the start: 139 years.
 const TIMESTAMP_MS_BITS: u32 = 42;
-/// Bytes of a response besides the credentials in it and the address that it tells: header, ephemeral key, tag, MACs, and what else its payload
-/// has, with revisions of one byte each.
-const RESPONSE_OVERHEAD: usize = 12 + 32 + 16 + 2 * MAC_LENGTH + 18 + 3;
+/// What a response is longer than the responder's credentials: header, ephemeral key, tag, MACs, and the payload's other
+/// fields with an IPv6 address among them, and revisions of a byte each.
+const RESPONSE_OVERHEAD: usize = 12 + 32 + 16 + 2 * MAC_LENGTH + 37 + 3;
 const _: () = assert!(Revision::CURRENT.number() < 24, "CBOR needs more bytes for them then");
 
 impl Node {
@@ -134,13 +133,8 @@ impl Node {
     }
 
     pub(super) fn consume_initiation(&mut self, initiation: &Initiation<'_>, remote: Remote, now: Instant) {
-        let observed = match remote.candidate().map(|observed| observed.socket_address()) {
-            None => 1,
-            Some(SocketAddr::V4(_)) => 7,
-            Some(SocketAddr::V6(_)) => 19,
-        };
-        let reply_is_long = self.members.own().encode_without_root().len() + observed + RESPONSE_OVERHEAD
-            > UNPROVED_REPLY_LENGTH_MAX;
+        let reply_is_long =
+            self.members.own().encode_without_root().len() + RESPONSE_OVERHEAD > UNPROVED_REPLY_LENGTH_MAX;
         let Some(place) = self.gates.place(initiation.gate.mark, |keys| initiation.gate.passes(keys)) else {
             return self.drops.count(DropReason::Gate);
         };
