@@ -229,9 +229,14 @@ impl Node {
         };
         let old: Vec<Name> = self.finding.names.iter().filter(over).map(|(name, _)| name.clone()).collect();
         old.iter().for_each(|name| self.forget_name(name, now));
-        let wait = |sought: &Sought| if sought.ask.is_some() { FIND_WAIT } else { FOUND_KEPT };
+        let end = |sought: &Sought| match sought.ask {
+            Some(_) => now + FIND_WAIT,
+            None if sought.until > now => sought.until,
+            // One of our own, which is kept.
+            None => now + FOUND_KEPT,
+        };
         let check = |sought: &Sought| sought.check.map_or(now + FOUND_KEPT, |at| at.max(now + FIND_WAIT));
-        self.finding.next = self.finding.names.values().map(|s| check(s).min(now + wait(s))).min();
+        self.finding.next = self.finding.names.values().map(|sought| check(sought).min(end(sought))).min();
     }
 
     /// We have said something about a name: whoever holds it must have heard, and news can get lost where nobody compares.

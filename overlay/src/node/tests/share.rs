@@ -118,7 +118,7 @@ fn what_was_asked_for_is_kept_for_a_while_and_true_meanwhile() {
     lab.command(other, |node, now| node.publish(service(name(other, 0), 81), now)).unwrap();
     lab.run(SECOND);
     assert!(shows(&lab), "also of its coming back");
-    lab.run(80 * SECOND);
+    lab.run(40 * SECOND);
     assert!(!shows(&lab), "it is kept no longer than it is asked for");
     assert!(finds(&mut lab, 0, other, 0));
 }
