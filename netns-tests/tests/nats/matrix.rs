@@ -3,7 +3,7 @@
 //! Each cell is a lab of its own: three public nodes, and two machines behind a router each, that join, talk at once
 //! and must find the path that the table promises. A few cells run always; `HOPMESH_MATRIX=full` runs all of them,
 //! `HOPMESH_MATRIX_REPEATS` times each, and prints the table of rates that is kept in `docs/`; `HOPMESH_MATRIX=sym_seq`
-//! those of one kind. What has missed by chance is drawn again, twice at most, unless rates are counted.
+//! those of one kind. What has missed by chance is drawn once more, unless rates are counted.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -82,8 +82,6 @@ const ALWAYS: [(NatKind, NatKind); 12] = [
     (SymBlock512, SymBlock512),
 ];
 
-/// How often what has missed by chance is drawn again: a red run for a miss in fifty is no use to anybody.
-const DRAWN_AGAIN: usize = 2;
 /// Cells that run at once: each has six daemons, most of the time asleep.
 const AT_ONCE: usize = 2;
 
@@ -208,13 +206,9 @@ fn every_pair_finds_the_path_that_its_nats_allow() {
             scope.spawn(|| {
                 while let Some(&cell) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let mut outcome = draw(cell);
-                    let missed = |outcome: &Option<Outcome>| {
-                        outcome.as_ref().is_some_and(|outcome| outcome.direct.is_none())
-                    };
-                    for _ in 0..DRAWN_AGAIN {
-                        if missed(&outcome) && cell.letter.is_drawn() && wish.is_none() {
-                            outcome = draw(cell);
-                        }
+                    let missed = outcome.as_ref().is_some_and(|outcome| outcome.direct.is_none());
+                    if missed && cell.letter.is_drawn() && wish.is_none() {
+                        outcome = draw(cell);
                     }
                     done.lock().expect("nothing panics here").push((cell, outcome));
                 }
