@@ -220,8 +220,11 @@ impl Membership {
 
     /// Which of the network's own prefixes a prefix has any address in common with.
     pub(crate) fn network_met_by(&self, prefix: &IpNet) -> Option<IpNet> {
-        let own = [IpNet::V4(self.range()), IpNet::V6(ipv6_prefix(&self.id()))];
-        own.into_iter().find(|own| own.contains(prefix) || prefix.contains(own))
+        self.own()
+            .claims()
+            .network_prefixes()
+            .into_iter()
+            .find(|own| own.contains(prefix) || prefix.contains(own))
     }
 
     /// Prefixes and the nodes that own them.

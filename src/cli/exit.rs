@@ -1,16 +1,17 @@
 //! `exit`: the way out to the internet by another machine of the network.
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::client::{ANSWER_TIMEOUT, Daemon};
 use super::context::Context;
 use super::failure::Failure;
 use super::text::Table;
 use super::value;
+use super::view::exit_json;
 use crate::daemon;
 
-/// What stands for no exit, and so for no node: names of one are longer or another.
+/// What stands for no exit; a node of this name is meant by its address or id.
 const NONE: &str = "none";
 
 /// Have all traffic leave by another machine: offer to be an exit, use one, see which there are
@@ -173,23 +174,4 @@ pub(super) fn state_words(state: api::ExitState) -> &'static str {
         api::ExitState::Gone => "no member any more",
         api::ExitState::Unspecified => "-",
     }
-}
-
-/// One exit, here and in `status`.
-pub(super) fn exit_json(exit: &api::Exit) -> Value {
-    let state = match exit.state() {
-        api::ExitState::Reached => "reached",
-        api::ExitState::Silent => "silent",
-        api::ExitState::NotOffered => "not_offered",
-        api::ExitState::Gone => "gone",
-        api::ExitState::Unspecified => "unknown",
-    };
-    json!({
-        "node": exit.node,
-        "id": exit.id,
-        "state": state,
-        "ipv4": exit.ipv4,
-        "ipv6": exit.ipv6,
-        "is_chosen": exit.is_chosen,
-    })
 }

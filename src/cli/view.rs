@@ -1,6 +1,7 @@
 //! The JSON that programs read: field names are a promise, later versions add and never rename.
 
 mod diagnosis;
+mod exit;
 mod route;
 mod service;
 
@@ -10,6 +11,7 @@ use api::{PathKind, PeerState};
 use serde::Serialize;
 
 pub(super) use diagnosis::{Netcheck, Why, dependence_word, ports_word, reach_word};
+pub(super) use exit::exit_json;
 pub(super) use route::route_json;
 pub(super) use service::{Change, Instance, Service, protocol_word};
 
@@ -204,7 +206,7 @@ impl<'a> From<&'a api::StatusReply> for Status<'a> {
             }),
             guests: reply.guests.iter().map(Guest::from).collect(),
             fronts: reply.fronts.iter().map(Front::from).collect(),
-            exit: reply.exit.as_ref().map(super::exit::exit_json),
+            exit: reply.exit.as_ref().map(exit_json),
             allow_lan: reply.allow_lan,
             is_exit: reply.is_exit,
             problems: &reply.problems,

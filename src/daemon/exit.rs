@@ -143,7 +143,7 @@ impl Driver {
     pub(super) fn use_exit(&mut self, node: Option<&str>, allow_lan: bool, reply: Answer) {
         let wish = match node {
             None => Ok(Wish::None),
-            Some(_) if self.routes.offers.iter().any(RouteOffer::is_exit) => Err(Refusal::new(
+            Some(_) if self.routes.is_exit() => Err(Refusal::new(
                 RefusalKind::Precondition,
                 "this machine is an exit itself: `hopmesh exit withdraw` first, then use another".to_owned(),
             )),
@@ -212,7 +212,6 @@ impl Driver {
     pub(super) fn resume_exit(&mut self) {
         self.node.handle_exit(self.exit.choice().map(|choice| choice.node));
         self.routes.lead(self.exit.way_out());
-        self.permit_names();
         self.lead_names();
     }
 
@@ -235,16 +234,13 @@ impl Driver {
         let guests = hosted.values().flat_map(|guest| {
             guest.v4.map(IpAddr::V4).into_iter().chain([IpAddr::V6(guest.v6)]).map(IpNet::from)
         });
-        let own = self.own();
-        let members = [IpNet::V4(own.ipv4.trunc()), IpNet::V6(wire::address::ipv6_prefix(&own.network))];
-        let is_exit = self.routes.offers.iter().any(RouteOffer::is_exit);
-        let members = members.into_iter().filter(|_| is_exit);
+        let members = self.own().network_prefixes().into_iter().filter(|_| self.routes.is_exit());
         self.forwarding.permit(&guests.chain(members).collect::<Vec<_>>());
     }
 
     /// Whether what comes for the internet goes there, for guests.
     pub(super) fn leads_out(&self) -> bool {
-        self.exit.choice().is_some() || self.routes.offers.iter().any(RouteOffer::is_exit)
+        self.exit.choice().is_some() || self.routes.is_exit()
     }
 
     /// Whether members reach our DNS server where they look for an exit's.
@@ -257,7 +253,7 @@ impl Driver {
         api::ExitsReply {
             exits: self.node.exits().iter().map(report::exit).collect(),
             allow_lan: self.exit.choice().is_some_and(|choice| choice.allow_lan),
-            is_offered: self.routes.offers.iter().any(RouteOffer::is_exit),
+            is_offered: self.routes.is_exit(),
         }
     }
 }

@@ -8,7 +8,6 @@ use overlay::{
     GuestRequest, GuestView, HostedGuest, HostedGuests, PortMappingView, RouteState, RouteView, is_private,
 };
 use wire::Name;
-use wire::address::ipv6_prefix;
 
 use super::driver::Driver;
 use super::report;
@@ -157,7 +156,7 @@ impl Driver {
         };
         let dns: Vec<String> = mesh.iter().filter(is_answered).cloned().collect();
         let (endpoints, warning) = self.endpoints();
-        let mesh_prefixes = [own.ipv4.trunc().to_string(), ipv6_prefix(&own.network).to_string()];
+        let mesh_prefixes = own.network_prefixes().map(|prefix| prefix.to_string());
         // Subnets that are reached from here are reached by way of here.
         let reached = |view: &RouteView| matches!(view.state, RouteState::Taken(_) | RouteState::Served);
         let subnets = self.node.routes().into_iter().filter(reached).map(|view| view.prefix.to_string());

@@ -37,12 +37,14 @@ mod worker;
 
 pub use progress::Progress;
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use overlay::state::StateFile;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::forwarding;
 use crate::io::host;
@@ -145,7 +147,7 @@ pub fn prepare(params: LaunchParams, on_progress: &mut dyn FnMut(&Progress)) -> 
 fn to_its_end(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     host::protect_memory().context("cannot keep keys out of core files")?;
     host::raise_descriptor_limit();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime()?;
     let outcome = runtime.block_on(work);
     // A look-up of a name that nobody answers would hold us up for half a minute.
     runtime.shutdown_background();
@@ -192,8 +194,7 @@ pub fn leave_offline(state_dir: &Path, force: bool) -> anyhow::Result<()> {
 /// # Errors
 /// When the node runs, or something cannot be undone.
 pub fn restore_host(state_dir: &Path) -> anyhow::Result<bool> {
-    // Nor is a lock made in a directory that somebody has just left.
-    if !state_dir.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+    if !has_entries(state_dir) {
         return Ok(false);
     }
     undo_changes(&StateDirectory::open(state_dir)?)
@@ -205,7 +206,7 @@ pub fn restore_host(state_dir: &Path) -> anyhow::Result<bool> {
 /// # Errors
 /// When the node runs, or the guard cannot be opened.
 pub fn open_exit(state_dir: &Path) -> anyhow::Result<bool> {
-    if !state_dir.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+    if !has_entries(state_dir) {
         return Ok(false);
     }
     // A service's node has a user of its own, who gets the directory back when it is started again.
@@ -215,15 +216,23 @@ pub fn open_exit(state_dir: &Path) -> anyhow::Result<bool> {
     open_exit_of(&StateDirectory::open(state_dir)?)
 }
 
+/// Whether there is any state. No lock is made in a directory that somebody has just left.
+fn has_entries(state_dir: &Path) -> bool {
+    state_dir.read_dir().is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// What runs futures where no node runs.
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
 fn open_exit_of(directory: &StateDirectory) -> anyhow::Result<bool> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(crate::exit::open(directory))?)
+    Ok(runtime()?.block_on(crate::exit::open(directory))?)
 }
 
 /// Undoes what a run that was killed has changed on this machine, and says whether there was anything.
 fn undo_changes(directory: &StateDirectory) -> anyhow::Result<bool> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         // Whatever one of them cannot undo, the other may.
         let (names, routes) =
             (restore(&Host::default(), directory).await, forwarding::restore(directory).await);

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use config::DnsHost;
-use ipnet::IpNet;
 use tokio::sync::mpsc;
 use wire::address::ipv6_prefix;
 use wire::credential::Claims;
@@ -166,8 +165,8 @@ impl Server {
             .map(|address| address.ip())
             .collect();
         servers.sort_by_key(|address| (address.is_loopback(), address.is_ipv6()));
-        let ranges = [IpNet::V4(own.ipv4.trunc()), IpNet::V6(ipv6_prefix(&own.network))];
-        let zones = Zone::new(&self.domain).into_iter().chain(ranges.into_iter().flat_map(Zone::reverse));
+        let ranges = own.network_prefixes().into_iter();
+        let zones = Zone::new(&self.domain).into_iter().chain(ranges.flat_map(Zone::reverse));
         let (interface, index) = (self.interface.clone(), self.index);
         Plan { interface, index, servers, zones: zones.collect(), is_everything }
     }

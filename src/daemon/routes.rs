@@ -62,6 +62,11 @@ impl Routes {
         }
     }
 
+    /// Whether this machine offers to be an exit.
+    pub(super) fn is_exit(&self) -> bool {
+        self.offers.iter().any(RouteOffer::is_exit)
+    }
+
     /// Has all traffic go to the interface, but for what is to these prefixes; or, without any, no more than the Node says.
     pub(super) fn lead(&mut self, way_out: Option<Vec<IpNet>>) {
         if self.way_out != way_out {

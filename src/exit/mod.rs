@@ -20,7 +20,7 @@ pub use record::Choice;
 use ipnet::IpNet;
 
 use crate::forwarding::Mark;
-use crate::io::program;
+use crate::io::nftables;
 use crate::store::StateDirectory;
 use record::Record;
 
@@ -80,14 +80,20 @@ impl Guard {
         self.record = Some(record);
         let closed = self.shut(plan).await;
         if closed.is_err() {
-            let failed = std::mem::replace(&mut self.record, before);
-            if let (None, Some(Record { table, mark, .. })) = (&self.record, failed) {
-                // What was done of it. Where that fails there was nothing to undo.
-                let _undone = (mark.map(|mark| mark.turn_back()), nft(&ruleset::removal(&table)).await);
+            if before.is_none() {
+                self.take_back().await;
             }
-            record::write(state, self.record.as_ref())?;
+            record::write(state, before.as_ref())?;
+            self.record = before;
         }
         closed
+    }
+
+    /// Undoes what was done of closing the guard. Where a part of that fails there was nothing to undo.
+    async fn take_back(&self) {
+        let Some(Record { table, mark, .. }) = &self.record else { return };
+        let _never_set = mark.as_ref().map(Mark::turn_back);
+        let _never_there = nftables::apply(&nftables::removal(table)).await;
     }
 
     async fn shut(&mut self, plan: Plan) -> Result<(), ExitError> {
@@ -111,7 +117,7 @@ impl Guard {
     async fn apply(&mut self, plan: Plan) -> Result<(), ExitError> {
         if self.applied.as_ref() != Some(&plan) {
             let has_mark = self.record.as_ref().is_some_and(|record| record.mark.is_some());
-            nft(&ruleset::ruleset(&plan, has_mark)).await?;
+            nftables::apply(&ruleset::ruleset(&plan, has_mark)).await.map_err(ExitError::Nft)?;
             self.applied = Some(plan);
         }
         Ok(())
@@ -151,11 +157,6 @@ async fn undo(record: &Record, state: &StateDirectory) -> Result<(), ExitError> 
     if let Some(mark) = &record.mark {
         mark.turn_back()?;
     }
-    nft(&ruleset::removal(&record.table)).await?;
+    nftables::apply(&nftables::removal(&record.table)).await.map_err(ExitError::Nft)?;
     record::write(state, None)
-}
-
-/// Gives the kernel a file of rules: all of it, or nothing.
-async fn nft(rules: &str) -> Result<(), ExitError> {
-    program::feed("nft", &["-f", "-"], rules).await.map_err(ExitError::Nft)
 }

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::Plan;
 use crate::io::mark::MARK;
+use crate::io::nftables::removal;
 
 /// Groups and broadcasts of a local network, which no router passes on.
 const LAN_V4: [&str; 2] = ["224.0.0.0/24", "255.255.255.255"];
@@ -26,39 +27,34 @@ pub(super) fn ruleset(plan: &Plan, has_mark: bool) -> String {
     text
 }
 
-/// Takes the table away, whether it is there or not.
-pub(super) fn removal(table: &str) -> String {
-    format!("table inet {table}\ndelete table inet {table}\n")
-}
-
 /// What this machine sends itself: to itself, into the mesh, what carries the mesh, and what keeps its addresses.
 fn output(text: &mut String, plan: &Plan) {
-    let mesh = &plan.interface;
-    let _ = write!(
-        text,
-        "\tchain output {{
-\t\ttype filter hook output priority filter; policy accept;
-\t\toifname {{ \"lo\", \"{mesh}\" }} accept
-\t\tmeta mark {MARK:#x} accept
+    let passes = format!(
+        "\t\tmeta mark {MARK:#x} accept
 \t\tudp sport 68 udp dport 67 accept
 \t\tudp sport 546 udp dport 547 accept
 \t\ticmpv6 type {{ nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld-listener-done, mld2-listener-report }} accept
 "
     );
-    lan(text, plan);
-    text.push_str("\t\tcounter drop\n\t}\n");
+    chain(text, plan, "output", ("", &passes));
 }
 
 /// What this machine forwards for others, such as its containers: into the mesh and out of it.
 fn forward(text: &mut String, plan: &Plan) {
-    let mesh = &plan.interface;
+    let out = format!("\t\tiifname \"{}\" accept\n", plan.interface);
+    chain(text, plan, "forward", (&out, ""));
+}
+
+/// A chain on a hook that drops all but what goes to this machine, into the mesh and, where that is allowed, to local networks; and what
+/// rules `before` and `after` these accept.
+fn chain(text: &mut String, plan: &Plan, hook: &str, (before, after): (&str, &str)) {
     let _ = write!(
         text,
-        "\tchain forward {{
-\t\ttype filter hook forward priority filter; policy accept;
-\t\tiifname \"{mesh}\" accept
-\t\toifname {{ \"lo\", \"{mesh}\" }} accept
-"
+        "\tchain {hook} {{
+\t\ttype filter hook {hook} priority filter; policy accept;
+{before}\t\toifname {{ \"lo\", \"{}\" }} accept
+{after}",
+        plan.interface
     );
     lan(text, plan);
     text.push_str("\t\tcounter drop\n\t}\n");

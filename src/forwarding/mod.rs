@@ -24,7 +24,7 @@ use wire::record::RouteOffer;
 
 use crate::io::mark::MARK;
 use crate::io::netlink::Netlink;
-use crate::io::program;
+use crate::io::nftables;
 use crate::store::StateDirectory;
 use journal::Undo;
 use switch::Switch;
@@ -136,7 +136,7 @@ impl Forwarding {
         }
         self.undo.rules = Some(plan.table());
         journal::write(state, &self.undo)?;
-        nft(&ruleset::ruleset(plan, &off)).await?;
+        nftables::apply(&ruleset::ruleset(plan, &off)).await.map_err(ForwardingError::Nft)?;
         off.iter().try_for_each(|switch| switch.turn_on())
     }
 }
@@ -167,13 +167,8 @@ async fn undo_forwarding(undo: &mut Undo) -> Result<(), ForwardingError> {
         undo.switches.pop();
     }
     if let Some(table) = &undo.rules {
-        nft(&ruleset::removal(table)).await?;
+        nftables::apply(&nftables::removal(table)).await.map_err(ForwardingError::Nft)?;
         undo.rules = None;
     }
     Ok(())
-}
-
-/// Gives the kernel a file of rules: all of it, or nothing.
-async fn nft(rules: &str) -> Result<(), ForwardingError> {
-    program::feed("nft", &["-f", "-"], rules).await.map_err(ForwardingError::Nft)
 }

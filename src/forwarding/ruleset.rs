@@ -12,6 +12,7 @@ use wire::record::RouteOffer;
 use super::Plan;
 use super::switch::Switch;
 use crate::io::mark::MARK;
+use crate::io::nftables::removal;
 
 /// The rules for a plan. Of the families in `off` nothing was forwarded before, and nothing but ours will be.
 pub(super) fn ruleset(plan: &Plan, off: &[Switch]) -> String {
@@ -23,11 +24,6 @@ pub(super) fn ruleset(plan: &Plan, off: &[Switch]) -> String {
     translate(&mut text, plan);
     text.push_str("}\n");
     text
-}
-
-/// Takes the table away, whether it is there or not.
-pub(super) fn removal(table: &str) -> String {
-    format!("table inet {table}\ndelete table inet {table}\n")
 }
 
 /// What is forwarded is marked as ours, so that another network of this machine does not drop it.

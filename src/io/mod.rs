@@ -15,6 +15,7 @@ pub mod loopback;
 pub mod mark;
 pub mod multicast;
 pub mod netlink;
+pub mod nftables;
 pub mod notify;
 pub mod poll;
 pub mod program;

@@ -105,8 +105,13 @@ impl Claims {
     /// Whether a prefix is a part of the network's own: of its IPv4 range, or of its IPv6 prefix.
     #[must_use]
     pub fn is_of_network(&self, prefix: &IpNet) -> bool {
-        let own = [IpNet::V4(self.ipv4.trunc()), IpNet::V6(ipv6_prefix(&self.network))];
-        own.iter().any(|own| own.contains(prefix))
+        self.network_prefixes().iter().any(|own| own.contains(prefix))
+    }
+
+    /// The network's own prefixes: its IPv4 range, and its IPv6 prefix.
+    #[must_use]
+    pub fn network_prefixes(&self) -> [IpNet; 2] {
+        [IpNet::V4(self.ipv4.trunc()), IpNet::V6(ipv6_prefix(&self.network))]
     }
 
     /// Prefixes of subnets behind the node, for which it is a router, as others may be.

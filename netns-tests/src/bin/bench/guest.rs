@@ -10,14 +10,14 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use netns_tests::{Guest, Lab, Machine, Process, captured_udp, cpu_seconds, median};
+use netns_tests::{Guest, Lab, Machine, Process, captured_udp, cpu_seconds};
 
 use crate::arguments::Arguments;
 use crate::iperf::{Iperf, Stream};
 use crate::meter::Meter;
 use crate::needs::is_on_path;
 use crate::peers::{CLEAN, hopmesh::node};
-use crate::{host, page};
+use crate::{page, pair};
 
 /// How long a tunnel may take until the first packet comes through.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -66,15 +66,9 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<(), String> {
     let labs = [Lab::new(), Lab::new()];
     let machines = labs.each_ref().map(|lab| ["device", "host", "stranger"].map(|name| lab.machine(name)));
     let lines = [theirs(&machines[0]), ours(&machines[1])];
-    let mut samples: [Vec<Sample>; 2] = Default::default();
-    for round in 0..arguments.rounds {
-        for turn in 0..2 {
-            let which = (round + turn) % 2;
-            eprintln!("round {} of {}: {}", round + 1, arguments.rounds, lines[which].name);
-            samples[which].push(lines[which].turn(arguments.seconds));
-        }
-    }
-    let text = table(lines.each_ref().map(|line| line.name), &samples, arguments);
+    let names = lines.each_ref().map(|line| line.name);
+    let samples = pair::in_turn(arguments.rounds, names, |which| lines[which].turn(arguments.seconds));
+    let text = table(names, &samples, arguments);
     println!("{text}");
     if arguments.writes { page::write("guest", &text) } else { Ok(()) }
 }
@@ -196,20 +190,11 @@ fn table(names: [&str; 2], samples: &[Vec<Sample>; 2], arguments: &Arguments) ->
         text += &format!("| {name} | {} |\n", figures.join(" | "));
     };
     for (name, samples) in names.iter().zip(samples) {
-        row(name, &|column| median(&samples.iter().map(|(figures, _)| figures[column]).collect::<Vec<_>>()));
+        row(name, &|column| pair::middle(samples, |(figures, _)| figures[column]));
     }
-    row("ratio", &|column| {
-        let pairs = samples[1].iter().zip(&samples[0]);
-        median(&pairs.map(|((ours, _), (theirs, _))| ours[column] / theirs[column]).collect::<Vec<_>>())
-    });
-    let foreign = samples.iter().flatten().map(|(_, foreign)| *foreign).fold(0.0, f64::max) * 100.0;
-    text += &format!(
-        "\n{} rounds in turn of {} s, cubic, tunnels of {MTU} bytes; *left* is the share of the rate without a flood. Others used at most \
-        {foreign:.1} % of the machine. {}\n",
-        arguments.rounds,
-        arguments.seconds,
-        host::machine(),
-    );
+    row("ratio", &|column| pair::ratio(samples, |(figures, _)| figures[column]));
+    let more = format!(", tunnels of {MTU} bytes; *left* is the share of the rate without a flood");
+    text += &pair::foot(arguments, &more, samples, |(_, foreign)| *foreign);
     text
 }
 

@@ -11,14 +11,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use netns_tests::{Internet, Machine, Process, await_path, cpu_seconds, median};
+use netns_tests::{Internet, Machine, Process, await_path, cpu_seconds};
 
 use crate::arguments::Arguments;
 use crate::iperf::{Iperf, Stream};
 use crate::meter::Meter;
 use crate::peers::CLEAN;
 use crate::peers::hopmesh::node;
-use crate::{host, page};
+use crate::{page, pair};
 
 /// How long nodes may take until they reach each other by the way that is measured.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -52,15 +52,9 @@ struct Sample {
 /// A sentence, when the forwarder is not built or the page cannot be written.
 pub(crate) fn measure(arguments: &Arguments) -> Result<(), String> {
     let lines = [plain(&forwarder()?), circuit()];
-    let mut samples: [Vec<Sample>; 2] = Default::default();
-    for round in 0..arguments.rounds {
-        for turn in 0..2 {
-            let which = (round + turn) % 2;
-            eprintln!("round {} of {}: {}", round + 1, arguments.rounds, lines[which].name);
-            samples[which].push(lines[which].stream(arguments.seconds));
-        }
-    }
-    let text = table(lines.each_ref().map(|line| line.name), &samples, arguments);
+    let names = lines.each_ref().map(|line| line.name);
+    let samples = pair::in_turn(arguments.rounds, names, |which| lines[which].stream(arguments.seconds));
+    let text = table(names, &samples, arguments);
     println!("{text}");
     if arguments.writes { page::write("hop", &text) } else { Ok(()) }
 }
@@ -134,26 +128,16 @@ impl Line {
 
 /// All ratios are of the second line to the first, and medians of those within a round.
 fn table(names: [&str; 2], samples: &[Vec<Sample>; 2], arguments: &Arguments) -> String {
-    let middle =
-        |samples: &[Sample], of: fn(&Sample) -> f64| median(&samples.iter().map(of).collect::<Vec<_>>());
     let mut text = "| one TCP stream over | Gbit/s | CPU in the middle, s/GB | CPU of all three, s/GB |\n|---|---|---|---|\n".to_owned();
     let columns: [fn(&Sample) -> f64; 3] = [|s| s.gbit_s, |s| s.middle_s_gb, |s| s.all_s_gb];
-    for (name, samples) in names.iter().zip(samples) {
-        let [rate, own, all] = columns.map(|of| middle(samples, of));
+    let mut row = |name: &str, [rate, own, all]: [f64; 3]| {
         text += &format!("| {name} | {rate:.2} | {own:.2} | {all:.2} |\n");
+    };
+    for (name, samples) in names.iter().zip(samples) {
+        row(name, columns.map(|of| pair::middle(samples, of)));
     }
-    let ratios = columns.map(|of| {
-        let pairs = samples[1].iter().zip(&samples[0]);
-        median(&pairs.map(|(ours, theirs)| of(ours) / of(theirs)).collect::<Vec<_>>())
-    });
-    text += &format!("| ratio | {:.2} | {:.2} | {:.2} |\n", ratios[0], ratios[1], ratios[2]);
-    let foreign = samples.iter().flatten().map(|sample| sample.foreign).fold(0.0, f64::max) * 100.0;
-    text += &format!(
-        "\n{} rounds in turn of {} s, cubic. Others used at most {foreign:.1} % of the machine. {}\n",
-        arguments.rounds,
-        arguments.seconds,
-        host::machine(),
-    );
+    row("ratio", columns.map(|of| pair::ratio(samples, of)));
+    text += &pair::foot(arguments, "", samples, |sample| sample.foreign);
     text
 }
 

@@ -15,6 +15,7 @@ mod measures;
 mod meter;
 mod needs;
 mod page;
+mod pair;
 mod peers;
 mod round;
 mod start;

@@ -119,9 +119,7 @@ impl Node {
 
     /// Enters what we are an exit for, and our own exit, into the routes for the workers.
     pub(super) fn add_exits(&self, routes: &mut Routes) {
-        let claims = self.members.own().claims();
-        routes.network =
-            vec![IpNet::V4(claims.ipv4.trunc()), IpNet::V6(wire::address::ipv6_prefix(&claims.network))];
+        routes.network = self.members.own().claims().network_prefixes().to_vec();
         routes.is_exit = families(self.subnets.told.served.iter());
         // Of who is no member any more no offers are known.
         let Some(exit) = self.subnets.exit else { return };
