@@ -23,7 +23,7 @@ const TOGETHER: Duration = Duration::from_secs(60);
 const NOTICE: Duration = Duration::from_secs(10);
 /// A datagram of an idle peer is a probe or its answer, each every 25 s from both sides; and one round of link states, which come
 /// every 30 s at most, may fall into the time with the news and summaries that follow it.
-const IDLE_DATAGRAMS_PER_PEER: u64 = 14;
+const IDLE_DATAGRAMS_PER_PEER: u64 = 13;
 /// One that is found gone meanwhile is probed four times and asked five times, each at its address of either family and at
 /// the one where it was before.
 const IDLE_DATAGRAMS_PER_GONE: u64 = 27;
