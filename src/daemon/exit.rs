@@ -1,7 +1,6 @@
 //! Exits, for the control thread: what people want, and what the host, the Node and the DNS server are told of it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 
 use anyhow::Result;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -15,14 +14,13 @@ use super::requests::{Answer, refusal};
 use super::routes::everything;
 use crate::control::{Refusal, RefusalKind, Reply};
 use crate::exit::{Choice, ExitError, Guard, Plan};
+use crate::forwarding;
 use crate::io::clock;
 use crate::io::netlink::Netlink;
 use crate::store::StateDirectory;
 
 /// Where an exit answers names.
 const DNS_PORT: u16 = 53;
-/// There where the kernel has IPv6.
-const IPV6: &str = "/proc/sys/net/ipv6/conf/all/forwarding";
 /// Addresses of local networks (RFC 1918, RFC 3927, RFC 4193). What a router calls local beside these may be the internet.
 const LAN_V4: [Ipv4Net; 4] = [
     Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 0, 0, 0), 8),
@@ -130,7 +128,7 @@ impl Driver {
         let mut offers = self.routes.offers.clone();
         offers.retain(|offer| !offer.is_exit());
         if is_offered {
-            let has_ipv6 = Path::new(IPV6).exists();
+            let has_ipv6 = forwarding::has_ipv6();
             let families = everything().into_iter().filter(|any| any.addr().is_ipv4() || has_ipv6);
             offers.extend(families.map(RouteOffer::exit));
         }

@@ -16,7 +16,7 @@ mod ruleset;
 mod switch;
 
 pub use error::ForwardingError;
-pub use switch::Mark;
+pub use switch::{Mark, has_ipv6};
 
 use std::path::Path;
 

@@ -16,6 +16,12 @@ const IPV4_REDIRECTS: &str = "/proc/sys/net/ipv4/conf/all/accept_redirects";
 const IPV6: &str = "/proc/sys/net/ipv6/conf/all/forwarding";
 const IPV6_INTERFACES: &str = "/proc/sys/net/ipv6/conf";
 
+/// Whether the kernel has IPv6, so that it could be forwarded.
+#[must_use]
+pub fn has_ipv6() -> bool {
+    Path::new(IPV6).exists()
+}
+
 /// A family's switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Switch {
