@@ -98,6 +98,16 @@ fn lintian_finds_no_error() {
 }
 
 #[test]
+fn the_unit_is_hardly_exposed() {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd/hopmesh@.service");
+    // In tenths: `systemd-analyze` fails above it.
+    let words = ["security", "--offline=true", "--no-pager", "--threshold=20"];
+    if let Some((succeeded, said)) = where_it_is("systemd-analyze", &words, &unit) {
+        assert!(succeeded, "{said}");
+    }
+}
+
+#[test]
 fn each_shell_takes_its_completions() {
     let Some(package) = package() else { return };
     let share = package.with_file_name("hopmesh").join("usr/share");
