@@ -178,6 +178,28 @@ fn nothing_in(pcap: &[u8], user: &Machine) {
     assert!(leaks.is_empty(), "this left beside the exit:\n{leaks}");
 }
 
+/// A firewall is loaded anew, and rules of routing are removed by who does not know them: on each machine ours are put back, one while
+/// the other holds.
+fn others_throw_rules_away(user: &Machine, exit: &Machine) {
+    let tables = |machine: &Machine| machine.run(&["nft", "list", "tables"]).ok();
+    let rules = |family: &str| user.run(&["ip", family, "rule", "show", "pref", "30000"]).ok();
+    let before = (tables(user), tables(exit), ["-4", "-6"].map(rules));
+    let has_guard = before.0.contains("hopmesh-home-exit") && before.1.contains("hopmesh-home");
+    assert!(has_guard && before.2.iter().all(|rule| rule.contains("0x484d")), "{before:?}");
+    for machine in [user, exit] {
+        let _ = machine.run(&["nft", "flush", "ruleset"]).ok();
+    }
+    wait_until("rules of nftables are put back", DEADLINE, || {
+        (tables(user) == before.0 && tables(exit) == before.1).then_some(())
+    });
+    for family in ["-4", "-6"] {
+        let _ = user.run(&["ip", family, "rule", "del", "pref", "30000"]).ok();
+    }
+    wait_until("rules of routing are put back", DEADLINE, || {
+        (["-4", "-6"].map(rules) == before.2).then_some(())
+    });
+}
+
 #[test]
 fn nothing_leaves_beside_the_exit_whatever_happens() {
     let ground = ground();
@@ -212,6 +234,8 @@ fn nothing_leaves_beside_the_exit_whatever_happens() {
     ground.await_way(&site, &Ground::by(first));
     assert!(ground.resolves("www.example.org"), "names are resolved by the exit");
     assert_eq!(exit_of(&user.status()), ("e", "reached"));
+    others_throw_rules_away(user, first);
+    ground.await_way(&site, &Ground::by(first));
 
     user.kill();
     assert_eq!(site.sees(user), [None, None], "the node is dead");

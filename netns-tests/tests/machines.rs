@@ -149,24 +149,50 @@ fn a_router_is_one_again_after_a_crash(machine: &Booted) {
 }
 
 /// By the service's own user it is closed, by root it is opened while there is no service; and it is closed when the package goes.
-fn a_guard_stays_until_people_or_the_package_open_it(ada: &Booted, bob: &Booted) {
-    let use_exit = || bob.shell("hopmesh exit use ada");
-    let is_closed = || bob.shell("nft list tables").contains("inet hopmesh-home-exit");
-    let runs = || (bob.run(&["hopmesh", "status", "--json"]).code == Some(0)).then_some(());
+fn a_guard_stays_until_people_or_the_package_open_it(ada: &Booted, bob: &mut Booted) {
+    let use_exit = |bob: &Booted| bob.shell("hopmesh exit use ada");
+    let is_closed = |bob: &Booted| bob.shell("nft list tables").contains("inet hopmesh-home-exit");
+    let runs = |bob: &Booted| {
+        wait_until("the node is back", DEADLINE, || {
+            (bob.run(&["hopmesh", "status", "--json"]).code == Some(0)).then_some(())
+        });
+    };
     let _ = ada.shell("hopmesh exit offer");
     wait_until("the offer is known", DEADLINE, || {
         bob.run(&["hopmesh", "exit", "list"]).stdout.contains("ada").then_some(())
     });
-    let _ = use_exit();
-    assert!(is_closed() && bob.shell("resolvectl domain hm-home").contains(" ~.\n"), "all names by the exit");
+    let _ = use_exit(bob);
+    assert!(
+        is_closed(bob) && bob.shell("resolvectl domain hm-home").contains(" ~.\n"),
+        "all names by the exit"
+    );
     let _ = bob.shell("systemctl stop hopmesh@home");
-    assert!(is_closed(), "the service is stopped");
+    assert!(is_closed(bob), "the service is stopped");
     let _ = bob.shell("hopmesh exit use none");
-    assert!(!is_closed());
+    assert!(!is_closed(bob));
     let _ = bob.shell("systemctl start hopmesh@home");
-    wait_until("the node is back", DEADLINE, runs);
-    let _ = use_exit();
-    assert!(is_closed());
+    runs(bob);
+    let _ = use_exit(bob);
+    assert!(is_closed(bob));
+    it_is_closed_before_there_is_a_network(bob);
+    runs(bob);
+    assert!(is_closed(bob));
+}
+
+/// A unit that writes down which rules there are when the network begins.
+const WITNESS: &str = "[Unit]\nDefaultDependencies=no\nAfter=network-pre.target\nBefore=network.target\n\
+    [Service]\nType=oneshot\nExecStart=/usr/sbin/nft list ruleset\nStandardOutput=file:/run/witness\n\
+    [Install]\nWantedBy=sysinit.target\n";
+
+/// The lab, in which the rules lie, is not booted with the machine: they are thrown away first.
+fn it_is_closed_before_there_is_a_network(bob: &mut Booted) {
+    let _ = bob.shell(&format!("printf '{WITNESS}' > /etc/systemd/system/witness.service"));
+    let _ = bob.shell("systemctl enable --quiet witness && systemctl stop hopmesh@home && nft flush ruleset");
+    bob.reboot();
+    let seen = bob.shell("cat /run/witness");
+    assert!(seen.contains("chain output") && seen.contains("drop"), "before the network: {seen}");
+    assert!(!seen.contains("hm-home\""), "that was before the node: {seen}");
+    let _ = bob.shell("systemctl disable --quiet witness && rm /etc/systemd/system/witness.service");
 }
 
 /// After the installation there is a user, files of the package, and nothing else.

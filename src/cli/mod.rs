@@ -6,6 +6,7 @@
 
 mod bug_report;
 mod client;
+mod close_exit;
 mod completions;
 mod configuration;
 mod context;
@@ -107,6 +108,8 @@ enum Command {
     Reload(reload::Reload),
     #[command(hide = true)]
     RestoreHost(restore_host::RestoreHost),
+    #[command(hide = true)]
+    CloseExit(close_exit::CloseExit),
     DhtNode(dht_node::DhtNode),
     Service(installation::Service),
     Version(completions::Version),
@@ -161,6 +164,7 @@ fn dispatch(command: Command, context: &mut Context<'_>, err: &mut dyn Write) ->
         Command::Metrics(command) => command.run(context),
         Command::Reload(command) => command.run(context),
         Command::RestoreHost(command) => command.run(context),
+        Command::CloseExit(command) => command.run(context),
         Command::DhtNode(command) => command.run(context),
         Command::Service(command) => command.run(context),
         Command::Version(command) => command.run(context),

@@ -33,7 +33,6 @@ const LAN_V6: Ipv6Net = Ipv6Net::new_assert(std::net::Ipv6Addr::new(0xfc00, 0, 0
 /// The way out, as people want it.
 pub(super) struct Exit {
     guard: Guard,
-    network: String,
     /// Prefixes of local networks.
     lan: Vec<IpNet>,
     /// What is to be done, and who is to hear of it.
@@ -57,13 +56,12 @@ impl Exit {
         (netlink, interface, port): (&Netlink, &str, u16),
         network: &str,
     ) -> Result<Self> {
-        let guard = Guard::load(directory)?;
+        let guard = Guard::load(directory, network)?;
         let lan = match guard.choice() {
             Some(_) => lan(&netlink.routes_beside(interface).await?),
             None => vec![],
         };
-        let mut exit =
-            Self { guard, network: network.to_owned(), lan, wish: None, is_old: false, problem: None };
+        let mut exit = Self { guard, lan, wish: None, is_old: false, problem: None };
         if let Some(choice) = exit.guard.choice() {
             let plan = exit.plan(choice, (interface, port));
             exit.guard.close(choice, plan, directory).await?;
@@ -92,7 +90,7 @@ impl Exit {
 
     fn plan(&self, choice: Choice, (interface, port): (&str, u16)) -> Plan {
         let lan = choice.allow_lan.then(|| self.lan.clone());
-        Plan { network: self.network.clone(), interface: interface.to_owned(), port, lan }
+        Plan { interface: Some(interface.to_owned()), port, lan }
     }
 
     /// What does not leave by the exit, while there is one.
@@ -180,6 +178,22 @@ impl Driver {
             self.exit.problem =
                 followed.err().map(|error| format!("Local networks are not reached: {error}."));
             self.routes.lead(self.exit.way_out());
+        }
+    }
+
+    /// Puts back what other programs have thrown away of our rules: a firewall that is loaded anew begins with `flush ruleset`, and
+    /// systemd-networkd removes rules of routing that it does not know.
+    pub(super) async fn hold_rules(&mut self, netlink: &Netlink) {
+        let held = [
+            self.exit.guard.hold().await.map_err(|error| error.to_string()),
+            self.routes.hold(netlink).await.map_err(|error| error.to_string()),
+        ];
+        for outcome in held {
+            match outcome {
+                Ok(true) => tracing::warn!("another program has removed our rules: they are put back"),
+                Ok(false) => {}
+                Err(error) => tracing::error!("another program has removed our rules: {error}"),
+            }
         }
     }
 

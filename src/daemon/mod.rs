@@ -216,6 +216,18 @@ pub fn open_exit(state_dir: &Path) -> anyhow::Result<bool> {
     open_exit_of(&StateDirectory::open(state_dir)?)
 }
 
+/// Has nothing of this machine leave beside the exit that was chosen, while the node does not run, and says whether there was one.
+///
+/// # Errors
+/// When the node runs, or the guard cannot be closed.
+pub fn close_exit(state_dir: &Path) -> anyhow::Result<bool> {
+    if !has_entries(state_dir) {
+        return Ok(false);
+    }
+    let directory = StateDirectory::open(state_dir)?;
+    Ok(runtime()?.block_on(crate::exit::close_again(&directory))?)
+}
+
 /// Whether there is any state. No lock is made in a directory that somebody has just left.
 fn has_entries(state_dir: &Path) -> bool {
     state_dir.read_dir().is_ok_and(|mut entries| entries.next().is_some())

@@ -75,6 +75,11 @@ impl Routes {
         }
     }
 
+    /// Puts back what another program has thrown away of our rules, and says whether it was so.
+    pub(super) async fn hold(&mut self, netlink: &Netlink) -> Result<bool, ForwardingError> {
+        self.forwarding.hold(netlink).await
+    }
+
     /// Tells the kernel what the Node wants.
     async fn follow(
         &mut self,

@@ -1,13 +1,13 @@
 //! Does this machine's own firewall drop our packets?
 //!
 //! The rules of nftables (iptables of today writes such rules, too) are followed for our datagrams and for pings of the
-//! mesh, in the base chains of the hooks input and output. What a rule asks that is not known of such a packet is neither yes nor no,
+//! mesh, in the base chains of the hooks input and output; where this machine is a router or an exit, for TCP on the hook forward, too. What a rule asks that is not known of such a packet is neither yes nor no,
 //! and nothing is concluded from it: only what is dropped for certain is told.
 
 mod packet;
 mod ruleset;
 
-use packet::{Direction, Family, Packet};
+use packet::{Carried, Direction, Family, Packet};
 use ruleset::{Fate, Ruleset};
 
 use super::{Outcome, Surroundings, mtu, port};
@@ -16,6 +16,7 @@ use crate::io::{inspect, program};
 /// What is known of the firewall.
 #[derive(Debug)]
 struct Facts {
+    network: String,
     port: u16,
     interface: String,
     underlay: Option<String>,
@@ -37,6 +38,7 @@ pub(super) fn check(around: &Surroundings) -> Outcome {
         Err(why) => return Outcome::skipped(format!("rules cannot be read: {why}")),
     };
     let facts = Facts {
+        network: status.network.clone().unwrap_or_default().name,
         port,
         interface: status.interface.clone().unwrap_or_default().name,
         underlay: mtu::underlay(),
@@ -46,26 +48,33 @@ pub(super) fn check(around: &Surroundings) -> Outcome {
 }
 
 fn judge(facts: &Facts, ruleset: &Ruleset) -> Outcome {
-    let Facts { port, interface, underlay, legacy } = facts;
+    let Facts { network, port, interface, underlay, legacy } = facts;
     let mut found = Vec::new();
     for family in [Family::V4, Family::V6] {
         for direction in [Direction::Input, Direction::Output] {
             let udp = |is_new| Packet {
                 family,
                 direction,
-                interface: underlay.as_deref(),
+                arrives: underlay.as_deref(),
+                leaves: underlay.as_deref(),
                 not_interface: interface,
-                udp_port: Some(*port),
+                carries: Carried::Udp(*port),
                 is_new,
             };
             let mesh = |is_new| Packet {
-                interface: Some(interface),
-                udp_port: None,
+                arrives: Some(interface),
+                leaves: Some(interface),
+                carries: Carried::Ping,
                 not_interface: "",
                 ..udp(is_new)
             };
             found.extend(judge_udp(&udp, ruleset, *port));
             found.extend(judge_mesh(&mesh, ruleset, interface));
+        }
+        if ruleset.forwards(network)
+            && let Some(underlay) = underlay
+        {
+            found.extend(judge_forwarding(family, ruleset, (interface, underlay)));
         }
     }
     if !legacy.is_empty() {
@@ -98,7 +107,7 @@ fn judge_udp<'a>(packet: &dyn Fn(bool) -> Packet<'a>, ruleset: &Ruleset, port: u
                 format!("remove it, or accept before it: `udp sport {port} accept`"),
             ))
         }
-        (_, Fate::Passed | Fate::Unknown, Fate::Passed | Fate::Unknown) => None,
+        (Direction::Forward, _, _) | (_, Fate::Passed | Fate::Unknown, Fate::Passed | Fate::Unknown) => None,
     }
 }
 
@@ -127,8 +136,40 @@ fn judge_mesh<'a>(
                 accept("oifname"),
             ))
         }
-        (_, Fate::Passed | Fate::Unknown, Fate::Passed | Fate::Unknown) => None,
+        (Direction::Forward, _, _) | (_, Fate::Passed | Fate::Unknown, Fate::Passed | Fate::Unknown) => None,
     }
+}
+
+/// What members send beyond this machine, and what comes back.
+fn judge_forwarding(family: Family, ruleset: &Ruleset, (mesh, underlay): (&str, &str)) -> Option<Outcome> {
+    let there = Packet {
+        family,
+        direction: Direction::Forward,
+        arrives: Some(mesh),
+        leaves: Some(underlay),
+        not_interface: "",
+        carries: Carried::Tcp,
+        is_new: true,
+    };
+    let back = Packet { arrives: Some(underlay), leaves: Some(mesh), is_new: false, ..there };
+    let dropped =
+        [(there, mesh, underlay), (back, underlay, mesh)].into_iter().find_map(|(packet, from, to)| {
+            match ruleset.fate(&packet) {
+                Fate::Dropped(rule) => Some((rule, from, to)),
+                Fate::Passed | Fate::Unknown => None,
+            }
+        });
+    let (rule, from, to) = dropped?;
+    Some(Outcome::failed(
+        format!(
+            "{rule} drops what is forwarded from {from} to {to} ({}): nobody gets further than here",
+            family.word()
+        ),
+        format!(
+            "accept before it what has to do with {mesh}: with Docker `iptables -I DOCKER-USER -i {mesh} -j ACCEPT` and the same with `-o`, with ufw \
+            `ufw route allow in on {mesh}`, else `iifname \"{mesh}\" accept` and `oifname \"{mesh}\" accept`"
+        ),
+    ))
 }
 
 #[cfg(test)]

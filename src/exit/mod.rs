@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The guard is a table of nftables of our own. It stays when the node ends, in whatever way, and is opened by nothing but
-//! the people's word: so nothing leaks while no exit is there, while the node starts, or after it was killed.
+//! the people's word: so nothing leaks while no exit is there, while the node starts, or after it was killed. What a boot has
+//! opened is closed before the network comes, by [`close_again`]; what another program has thrown away, as soon as that is known.
 //!
 //! **Must never** open what people have closed: neither a stop, a crash nor [`crate::daemon::restore_host`] does.
 
@@ -27,10 +28,8 @@ use record::Record;
 /// What passes the guard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// Name of the network, which our table of rules is called after.
-    pub network: String,
-    /// The mesh interface.
-    pub interface: String,
+    /// The mesh interface, once there is one.
+    pub interface: Option<String>,
     /// Where datagrams of peers arrive.
     pub port: u16,
     /// Prefixes of local networks, where they may be reached besides.
@@ -38,19 +37,24 @@ pub struct Plan {
 }
 
 /// The guard, and what it is closed for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Guard {
+    /// Name of our table of rules.
+    table: String,
     record: Option<Record>,
     applied: Option<Plan>,
 }
 
 impl Guard {
-    /// Reads what people have chosen.
+    /// Reads what people have chosen in `network`.
     ///
     /// # Errors
     /// [`ExitError`] when it cannot be told.
-    pub fn load(state: &StateDirectory) -> Result<Self, ExitError> {
-        Ok(Self { record: record::read(state)?, applied: None })
+    pub fn load(state: &StateDirectory, network: &str) -> Result<Self, ExitError> {
+        let record = record::read(state)?;
+        let table = record.as_ref().map(|record| record.table.clone());
+        let table = table.unwrap_or_else(|| format!("hopmesh-{network}-exit"));
+        Ok(Self { table, record, applied: None })
     }
 
     /// What people have chosen.
@@ -74,8 +78,7 @@ impl Guard {
             Some(mark) => Some(mark),
             None => Mark::needed()?,
         };
-        let table = before.as_ref().map_or_else(|| plan.table(), |before| before.table.clone());
-        let record = Record { choice, table, mark };
+        let record = Record { choice, table: self.table.clone(), mark };
         record::write(state, Some(&record))?;
         self.record = Some(record);
         let closed = self.shut(plan).await;
@@ -117,10 +120,24 @@ impl Guard {
     async fn apply(&mut self, plan: Plan) -> Result<(), ExitError> {
         if self.applied.as_ref() != Some(&plan) {
             let has_mark = self.record.as_ref().is_some_and(|record| record.mark.is_some());
-            nftables::apply(&ruleset::ruleset(&plan, has_mark)).await.map_err(ExitError::Nft)?;
+            let rules = ruleset::ruleset(&self.table, &plan, has_mark);
+            nftables::apply(&rules).await.map_err(ExitError::Nft)?;
             self.applied = Some(plan);
         }
         Ok(())
+    }
+
+    /// Closes it again where another program has thrown our rules away, and says whether it was so.
+    ///
+    /// # Errors
+    /// [`ExitError`]; the next change of anybody's rules is the next occasion.
+    pub async fn hold(&mut self) -> Result<bool, ExitError> {
+        let Some(plan) = self.applied.clone() else { return Ok(false) };
+        if nftables::has(&self.table).await {
+            return Ok(false);
+        }
+        self.applied = None;
+        self.apply(plan).await.map(|()| true)
     }
 
     /// Lets everything pass again.
@@ -137,10 +154,16 @@ impl Guard {
     }
 }
 
-impl Plan {
-    fn table(&self) -> String {
-        format!("hopmesh-{}-exit", self.network)
-    }
+/// Closes a guard that was closed before the machine was booted, before there is an interface, and says whether it was. A node that
+/// starts lets through what else may pass.
+///
+/// # Errors
+/// [`ExitError`].
+pub async fn close_again(state: &StateDirectory) -> Result<bool, ExitError> {
+    let Some(record) = record::read(state)? else { return Ok(false) };
+    let plan = Plan { interface: None, port: 0, lan: None };
+    nftables::apply(&ruleset::ruleset(&record.table, &plan, false)).await.map_err(ExitError::Nft)?;
+    Ok(true)
 }
 
 /// Opens the guard of a network whose node does not run, and says whether it was closed.

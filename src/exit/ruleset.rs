@@ -13,9 +13,8 @@ const LAN_V4: [&str; 2] = ["224.0.0.0/24", "255.255.255.255"];
 const LAN_V6: [&str; 2] = ["fe80::/10", "ff02::/16"];
 
 /// The rules for a plan. With `has_mark` what carries the mesh is known by its mark when it arrives, too.
-pub(super) fn ruleset(plan: &Plan, has_mark: bool) -> String {
-    let table = plan.table();
-    let mut text = removal(&table);
+pub(super) fn ruleset(table: &str, plan: &Plan, has_mark: bool) -> String {
+    let mut text = removal(table);
     // Writing to a String does not fail.
     let _ = writeln!(text, "table inet {table} {{");
     output(&mut text, plan);
@@ -41,20 +40,21 @@ fn output(text: &mut String, plan: &Plan) {
 
 /// What this machine forwards for others, such as its containers: into the mesh and out of it.
 fn forward(text: &mut String, plan: &Plan) {
-    let out = format!("\t\tiifname \"{}\" accept\n", plan.interface);
-    chain(text, plan, "forward", (&out, ""));
+    let out = plan.interface.iter().map(|interface| format!("\t\tiifname \"{interface}\" accept\n"));
+    chain(text, plan, "forward", (&out.collect::<String>(), ""));
 }
 
 /// A chain on a hook that drops all but what goes to this machine, into the mesh and, where that is allowed, to local networks; and what
 /// rules `before` and `after` these accept.
 fn chain(text: &mut String, plan: &Plan, hook: &str, (before, after): (&str, &str)) {
+    let mesh = plan.interface.iter().map(|interface| format!(", \"{interface}\""));
     let _ = write!(
         text,
         "\tchain {hook} {{
 \t\ttype filter hook {hook} priority filter; policy accept;
-{before}\t\toifname {{ \"lo\", \"{}\" }} accept
+{before}\t\toifname {{ \"lo\"{} }} accept
 {after}",
-        plan.interface
+        mesh.collect::<String>()
     );
     lan(text, plan);
     text.push_str("\t\tcounter drop\n\t}\n");
@@ -101,10 +101,11 @@ fn mark(text: &mut String, plan: &Plan) {
 mod tests {
     use super::*;
 
+    const TABLE: &str = "hopmesh-home-exit";
+
     fn plan(lan: Option<&[&str]>) -> Plan {
         Plan {
-            network: "home".to_owned(),
-            interface: "hm-home".to_owned(),
+            interface: Some("hm-home".to_owned()),
             port: 41820,
             lan: lan.map(|lan| lan.iter().map(|prefix| prefix.parse().unwrap()).collect()),
         }
@@ -132,17 +133,27 @@ table inet hopmesh-home-exit {
 	}
 }
 "#;
-        assert_eq!(ruleset(&plan(None), false), expected);
+        assert_eq!(ruleset(TABLE, &plan(None), false), expected);
+    }
+
+    #[test]
+    fn before_there_is_an_interface_nothing_passes_into_it() {
+        let rules = ruleset(TABLE, &Plan { interface: None, ..plan(None) }, false);
+        assert_eq!(rules.matches("oifname { \"lo\" } accept").count(), 2, "{rules}");
+        assert!(!rules.contains("iifname") && !rules.contains("hm-home\""), "{rules}");
+        assert_eq!(rules.matches("counter drop").count(), 2, "{rules}");
     }
 
     #[test]
     fn local_networks_pass_when_they_may_but_not_their_name_servers() {
-        let rules = ruleset(&plan(Some(&["192.168.1.0/24", "fd09::/64"])), true);
+        let rules = ruleset(TABLE, &plan(Some(&["192.168.1.0/24", "fd09::/64"])), true);
         let names = rules.find("th dport { 53, 853 } drop").unwrap();
         let v4 = rules.find("ip daddr { 192.168.1.0/24, 224.0.0.0/24, 255.255.255.255 } accept").unwrap();
         let v6 = rules.find("ip6 daddr { fd09::/64, fe80::/10, ff02::/16 } accept").unwrap();
         assert!(names < v4 && v4 < v6 && v6 < rules.find("counter drop").unwrap(), "{rules}");
         assert!(rules.contains("udp dport 41820 meta mark set 0x484d"), "{rules}");
-        assert!(ruleset(&plan(Some(&[])), false).contains("ip daddr { 224.0.0.0/24, 255.255.255.255 }"));
+        assert!(
+            ruleset(TABLE, &plan(Some(&[])), false).contains("ip daddr { 224.0.0.0/24, 255.255.255.255 }")
+        );
     }
 }

@@ -123,6 +123,23 @@ impl Forwarding {
         }
     }
 
+    /// Has it all as it was applied, where another program has thrown our rules away; whether ours of nftables were.
+    ///
+    /// # Errors
+    /// [`ForwardingError`]; the next change of anybody's rules is the next occasion.
+    pub async fn hold(&mut self, netlink: &Netlink) -> Result<bool, ForwardingError> {
+        if let Some(table) = self.undo.table {
+            netlink.divert(table, MARK).await?;
+        }
+        let (Some(plan), Some(table)) = (&self.applied, &self.undo.rules) else { return Ok(false) };
+        if nftables::has(table).await {
+            return Ok(false);
+        }
+        let off: Vec<Switch> = plan.switches().filter(|switch| self.undo.has(*switch)).collect();
+        nftables::apply(&ruleset::ruleset(plan, &off)).await.map_err(ForwardingError::Nft)?;
+        Ok(true)
+    }
+
     async fn change(&mut self, plan: &Plan, state: &StateDirectory) -> Result<(), ForwardingError> {
         let mut off = vec![];
         for switch in plan.switches() {

@@ -19,8 +19,13 @@ const PACKAGED_BINARY: &str = "/usr/bin/hopmesh";
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 /// Permission bit that lets everybody pass a directory, or run a file.
 const PASSABLE: u32 = 0o001;
+/// All that close the way out at boot.
+const GUARDS: &str = "hopmesh-guard@*.service";
 /// Directories that the unit does not see.
 const HIDDEN: [&str; 3] = ["/home", "/root", "/run/user"];
+
+const SYSUSERS: &str = "etc/sysusers.d/hopmesh.conf";
+const TMPFILES: &str = "etc/tmpfiles.d/hopmesh.conf";
 
 /// A file, where it goes below the root, and what begins a comment in it.
 struct File {
@@ -29,22 +34,19 @@ struct File {
     comment: &'static str,
 }
 
-const FILES: [File; 4] = [
+const FILES: [File; 5] = [
     File {
         path: "etc/systemd/system/hopmesh@.service",
         text: include_str!("../../systemd/hopmesh@.service"),
         comment: "#",
     },
     File {
-        path: "etc/sysusers.d/hopmesh.conf",
-        text: include_str!("../../systemd/sysusers.d/hopmesh.conf"),
+        path: "etc/systemd/system/hopmesh-guard@.service",
+        text: include_str!("../../systemd/hopmesh-guard@.service"),
         comment: "#",
     },
-    File {
-        path: "etc/tmpfiles.d/hopmesh.conf",
-        text: include_str!("../../systemd/tmpfiles.d/hopmesh.conf"),
-        comment: "#",
-    },
+    File { path: SYSUSERS, text: include_str!("../../systemd/sysusers.d/hopmesh.conf"), comment: "#" },
+    File { path: TMPFILES, text: include_str!("../../systemd/tmpfiles.d/hopmesh.conf"), comment: "#" },
     File {
         path: "etc/polkit-1/rules.d/50-hopmesh.rules",
         text: include_str!("../../systemd/polkit/50-hopmesh.rules"),
@@ -106,8 +108,8 @@ pub fn install(root: &Path, binary: &Path) -> Result<Vec<PathBuf>, InstallError>
     }
     let systemd = Systemd::at(root);
     // By path, so that no other package's settings are carried out.
-    systemd.run("systemd-sysusers", &[&path_of(root, 1)])?;
-    systemd.run("systemd-tmpfiles", &["--create", &path_of(root, 2)])?;
+    systemd.run("systemd-sysusers", &[&root.join(SYSUSERS).to_string_lossy()])?;
+    systemd.run("systemd-tmpfiles", &["--create", &root.join(TMPFILES).to_string_lossy()])?;
     if systemd.has_booted() {
         systemd.run("systemctl", &["daemon-reload"])?;
     }
@@ -133,7 +135,7 @@ pub fn uninstall(root: &Path) -> Result<Vec<PathBuf>, InstallError> {
     }
     let systemd = Systemd::at(root);
     if systemd.has_booted() {
-        systemd.run("systemctl", &["stop", &super::unit("*")])?;
+        systemd.run("systemctl", &["stop", &super::unit("*"), GUARDS])?;
     }
     for network in systemd.enabled() {
         systemd.disable(&network)?;
@@ -205,8 +207,4 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     fs::write(&temporary, text)?;
     fs::set_permissions(&temporary, Permissions::from_mode(0o644))?;
     fs::rename(&temporary, path)
-}
-
-fn path_of(root: &Path, file: usize) -> String {
-    root.join(FILES[file].path).to_string_lossy().into_owned()
 }

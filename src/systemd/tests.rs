@@ -112,7 +112,7 @@ fn what_is_installed_is_removed_and_nothing_else() {
     let before = machine.etc();
     let systemd = Systemd::at(machine.root());
     let installed = install(machine.root(), Path::new(BINARY)).unwrap();
-    assert_eq!(installed.len(), 4);
+    assert_eq!(installed.len(), 5);
     assert!(systemd.has_unit());
     let unit_text = fs::read_to_string(&installed[0]).unwrap();
     assert!(unit_text.contains("ExecStart=/usr/local/bin/hopmesh --network %i up --foreground\n"));
@@ -139,7 +139,7 @@ fn what_is_installed_is_removed_and_nothing_else() {
     assert_eq!(
         machine.calls(),
         [
-            "systemctl stop hopmesh@*.service",
+            "systemctl stop hopmesh@*.service hopmesh-guard@*.service",
             "systemctl disable --quiet hopmesh@lab.service",
             "systemctl disable --quiet hopmesh@my-net.service",
             "systemctl daemon-reload"

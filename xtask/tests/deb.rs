@@ -37,6 +37,7 @@ fn the_package_has_what_a_machine_needs_and_its_scripts_start_nothing() {
     for (mode, path) in [
         ("-rwxr-xr-x", "./usr/bin/hopmesh"),
         ("-rw-r--r--", "./usr/lib/systemd/system/hopmesh@.service"),
+        ("-rw-r--r--", "./usr/lib/systemd/system/hopmesh-guard@.service"),
         ("-rw-r--r--", "./usr/lib/sysusers.d/hopmesh.conf"),
         ("-rw-r--r--", "./usr/lib/tmpfiles.d/hopmesh.conf"),
         ("-rw-r--r--", "./usr/share/polkit-1/rules.d/50-hopmesh.rules"),
@@ -55,6 +56,11 @@ fn the_package_has_what_a_machine_needs_and_its_scripts_start_nothing() {
     }
     assert!(contents.lines().all(|line| line.contains(" root/root ")), "{contents}");
     assert!(!contents.contains("/etc/"), "nothing is configured:\n{contents}");
+    let docs =
+        std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")).expect("they are there");
+    for name in docs.map(|entry| entry.expect("a folder").file_name().into_string().expect("plain text")) {
+        assert!(contents.contains(&format!("/docs/{name}")), "README points to {name}");
+    }
 
     let control = dpkg_deb(&["--field"], &package);
     assert!(control.contains("Package: hopmesh\n"), "{control}");
@@ -98,12 +104,14 @@ fn lintian_finds_no_error() {
 }
 
 #[test]
-fn the_unit_is_hardly_exposed() {
-    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd/hopmesh@.service");
+fn the_units_are_hardly_exposed() {
     // In tenths: `systemd-analyze` fails above it.
     let words = ["security", "--offline=true", "--no-pager", "--threshold=20"];
-    if let Some((succeeded, said)) = where_it_is("systemd-analyze", &words, &unit) {
-        assert!(succeeded, "{said}");
+    for unit in ["hopmesh@.service", "hopmesh-guard@.service"] {
+        let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd").join(unit);
+        if let Some((succeeded, said)) = where_it_is("systemd-analyze", &words, &unit) {
+            assert!(succeeded, "{said}");
+        }
     }
 }
 

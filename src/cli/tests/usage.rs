@@ -13,7 +13,7 @@ use super::{FakeDaemon, hopmesh};
 use crate::control::{Command, Reply, Role};
 
 /// Every command with the arguments it needs.
-const COMMANDS: [&[&str]; 33] = [
+const COMMANDS: [&[&str]; 34] = [
     &["up"],
     &["invite"],
     &["join", "hopmesh1x"],
@@ -42,6 +42,7 @@ const COMMANDS: [&[&str]; 33] = [
     &["metrics"],
     &["reload"],
     &["restore-host"],
+    &["close-exit"],
     &["dht-node"],
     &["service", "install"],
     &["version"],
@@ -50,13 +51,14 @@ const COMMANDS: [&[&str]; 33] = [
 ];
 
 /// What becomes a daemon, or needs none; these are not run here, `service` least of all.
-const WITHOUT_DAEMON: [&str; 11] = [
+const WITHOUT_DAEMON: [&str; 12] = [
     "doctor",
     "bug-report",
     "up",
     "join",
     "leave",
     "restore-host",
+    "close-exit",
     "dht-node",
     "service",
     "version",

@@ -1,4 +1,4 @@
-//! One packet of ours, and whether it is what a match of nftables asks for.
+//! One packet of ours, or one that we forward, and whether it is what a match of nftables asks for.
 
 use serde_json::Value;
 
@@ -7,12 +7,13 @@ use serde_json::Value;
 pub(super) struct Packet<'a> {
     pub(super) family: Family,
     pub(super) direction: Direction,
-    /// Where it arrives or leaves; `None`: somewhere.
-    pub(super) interface: Option<&'a str>,
-    /// Where it certainly does not; empty: not known.
+    /// Where it arrives, where that means something; `None`: somewhere.
+    pub(super) arrives: Option<&'a str>,
+    /// Where it leaves.
+    pub(super) leaves: Option<&'a str>,
+    /// Where it certainly does neither; empty: not known.
     pub(super) not_interface: &'a str,
-    /// Our UDP port; `None`: it is a ping.
-    pub(super) udp_port: Option<u16>,
+    pub(super) carries: Carried,
     /// The first packet that connection tracking sees, or one of a flow that it knows.
     pub(super) is_new: bool,
 }
@@ -27,6 +28,16 @@ pub(super) enum Family {
 pub(super) enum Direction {
     Input,
     Output,
+    Forward,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carried {
+    /// From and to our UDP port.
+    Udp(u16),
+    Ping,
+    /// Of any port.
+    Tcp,
 }
 
 /// Whether a rule asks for what the packet is.
@@ -72,12 +83,14 @@ pub(super) fn answer(asked: &Value, packet: &Packet<'_>) -> Answer {
 
 /// Whether the packet lacks the header that is asked for.
 fn is_foreign(left: &Value, packet: &Packet<'_>) -> bool {
-    let (is_ping, family) = (packet.udp_port.is_none(), packet.family);
+    let (carries, family) = (packet.carries, packet.family);
     match text_of(&left["payload"], "protocol") {
-        "tcp" | "sctp" | "dccp" => true,
-        "udp" | "th" => is_ping,
-        "icmp" => !is_ping || family == Family::V6,
-        "icmpv6" => !is_ping || family == Family::V4,
+        "sctp" | "dccp" => true,
+        "tcp" => carries != Carried::Tcp,
+        "udp" => !matches!(carries, Carried::Udp(_)),
+        "th" => carries == Carried::Ping,
+        "icmp" => carries != Carried::Ping || family == Family::V6,
+        "icmpv6" => carries != Carried::Ping || family == Family::V4,
         "ip" => family == Family::V6,
         "ip6" => family == Family::V4,
         _ => false,
@@ -113,15 +126,21 @@ fn equals(left: &Value, value: &Value, packet: &Packet<'_>) -> Answer {
         ("nfproto", _) => {
             return known(value.as_str().map(|word| (word == "ipv4") == (packet.family == Family::V4)));
         }
-        ("iifname" | "iif", Direction::Input) | ("oifname" | "oif", Direction::Output) => {
-            return value.as_str().map_or(Answer::Unknown, |name| interface(name, packet));
+        ("iifname" | "iif", Direction::Input | Direction::Forward) => {
+            return value.as_str().map_or(Answer::Unknown, |name| interface(name, packet.arrives, packet));
+        }
+        ("oifname" | "oif", Direction::Output | Direction::Forward) => {
+            return value.as_str().map_or(Answer::Unknown, |name| interface(name, packet.leaves, packet));
         }
         _ => {}
     }
     match (field, packet.direction) {
         (("ip", "protocol") | ("ip6", "nexthdr"), _) => protocol(value, packet),
         (("udp" | "th", "dport"), Direction::Input) | (("udp" | "th", "sport"), Direction::Output) => {
-            packet.udp_port.map_or(Answer::Unknown, |port| port_in(value, port.into()))
+            match packet.carries {
+                Carried::Udp(port) => port_in(value, port.into()),
+                Carried::Ping | Carried::Tcp => Answer::Unknown,
+            }
         }
         _ => Answer::Unknown,
     }
@@ -136,10 +155,11 @@ fn known(answer: Option<bool>) -> Answer {
 }
 
 fn protocol(value: &Value, packet: &Packet<'_>) -> Answer {
-    let (names, number): (&[&str], u64) = match (packet.udp_port, packet.family) {
-        (Some(_), _) => (&["udp"], 17),
-        (None, Family::V4) => (&["icmp"], 1),
-        (None, Family::V6) => (&["icmpv6", "ipv6-icmp"], 58),
+    let (names, number): (&[&str], u64) = match (packet.carries, packet.family) {
+        (Carried::Udp(_), _) => (&["udp"], 17),
+        (Carried::Tcp, _) => (&["tcp"], 6),
+        (Carried::Ping, Family::V4) => (&["icmp"], 1),
+        (Carried::Ping, Family::V6) => (&["icmpv6", "ipv6-icmp"], 58),
     };
     known(
         value
@@ -156,7 +176,8 @@ fn port_in(value: &Value, port: u64) -> Answer {
     known(value.as_u64().map(|number| number == port))
 }
 
-fn interface(name: &str, packet: &Packet<'_>) -> Answer {
+/// Whether `name` is that of the interface where the packet arrives, or leaves.
+fn interface(name: &str, own: Option<&str>, packet: &Packet<'_>) -> Answer {
     let fits = |own: &str| match name.strip_suffix('*') {
         Some(beginning) => own.starts_with(beginning),
         None => own == name,
@@ -164,10 +185,10 @@ fn interface(name: &str, packet: &Packet<'_>) -> Answer {
     if name == "lo" || name == packet.not_interface {
         return Answer::No;
     }
-    match packet.interface {
+    match own {
         Some(own) if fits(own) => Answer::Yes,
         // Underlay packets may come by other interfaces than that of the default route.
-        Some(_) if packet.udp_port.is_some() => Answer::Unknown,
+        Some(_) if matches!(packet.carries, Carried::Udp(_)) => Answer::Unknown,
         Some(_) => Answer::No,
         None => Answer::Unknown,
     }

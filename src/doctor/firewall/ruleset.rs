@@ -88,11 +88,18 @@ impl Ruleset {
         Ok(Self { chains })
     }
 
+    /// Whether this machine is a router: our own rules of that are there.
+    pub(super) fn forwards(&self, network: &str) -> bool {
+        let table = format!("inet hopmesh-{network}");
+        self.chains.iter().any(|chain| chain.table == table && chain.hook.as_deref() == Some("forward"))
+    }
+
     /// What becomes of `packet` on its hook: who drops it in one base chain has dropped it.
     pub(super) fn fate(&self, packet: &Packet<'_>) -> Fate {
         let hook = match packet.direction {
             Direction::Input => "input",
             Direction::Output => "output",
+            Direction::Forward => "forward",
         };
         let sees = |chain: &&Chain| {
             chain.hook.as_deref() == Some(hook)

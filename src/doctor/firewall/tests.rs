@@ -23,6 +23,7 @@ fn judged(family: &str, hook: &str, policy: &str, rules: &[&str]) -> Outcome {
         ));
     }
     let facts = Facts {
+        network: "home".to_owned(),
         port: 41641,
         interface: "hm-home".to_owned(),
         underlay: Some("eth0".to_owned()),
@@ -48,9 +49,13 @@ fn no_rules_drop_nothing() {
     assert!(Ruleset::parse("no JSON").is_err() && Ruleset::parse("{}").is_err());
 }
 
+fn facts(underlay: Option<&str>) -> Facts {
+    let (network, interface) = ("home".to_owned(), "hm-home".to_owned());
+    Facts { network, port: 1, interface, underlay: underlay.map(str::to_owned), legacy: vec![] }
+}
+
 fn judge_text(text: &str) -> Outcome {
-    let facts = Facts { port: 1, interface: "hm-home".to_owned(), underlay: None, legacy: vec![] };
-    judge(&facts, &Ruleset::parse(text).unwrap())
+    judge(&facts(None), &Ruleset::parse(text).unwrap())
 }
 
 #[test]
@@ -120,9 +125,7 @@ fn the_interface_of_the_mesh_is_told_from_others() {
 
 #[test]
 fn the_older_iptables_is_not_judged() {
-    let facts =
-        Facts { port: 1, interface: "hm-home".to_owned(), underlay: None, legacy: vec!["filter".to_owned()] };
-    let outcome = judge(&facts, &Ruleset::default());
+    let outcome = judge(&Facts { legacy: vec!["filter".to_owned()], ..facts(None) }, &Ruleset::default());
     assert!(outcome.word() == "skipped" && outcome.reason().contains("iptables-legacy"), "{outcome:?}");
 }
 
@@ -146,4 +149,34 @@ fn nobody_comes_back_from_goto() {
     };
     assert_eq!(judge_text(&ruleset("goto")).word(), "ok");
     assert_eq!(judge_text(&ruleset("jump")).word(), "failed");
+}
+
+/// As Docker has it: a policy that drops, and a chain of the user's own.
+#[test]
+fn who_is_a_router_is_told_of_a_policy_that_drops_what_it_forwards() {
+    let docker = |ours: &str, user: &str| {
+        let text = format!(
+            r#"{{"nftables":[
+            {{"chain":{{"family":"inet","table":"{ours}","name":"forward","hook":"forward","prio":0,"policy":"accept"}}}},
+            {{"chain":{{"family":"ip","table":"filter","name":"FORWARD","hook":"forward","prio":0,"policy":"drop"}}}},
+            {{"chain":{{"family":"ip","table":"filter","name":"DOCKER-USER"}}}},
+            {{"rule":{{"family":"ip","table":"filter","chain":"DOCKER-USER","handle":3,"expr":[{user}]}}}},
+            {{"rule":{{"family":"ip","table":"filter","chain":"FORWARD","handle":4,"expr":[{{"jump":{{"target":"DOCKER-USER"}}}}]}}}},
+            {{"rule":{{"family":"ip","table":"filter","chain":"FORWARD","handle":5,"expr":[
+                {{"match":{{"op":"==","left":{{"meta":{{"key":"oifname"}}}},"right":"docker0"}}}},{{"xt":{{"type":"match","name":"conntrack"}}}},{{"accept":null}}]}}}},
+            {{"rule":{{"family":"ip","table":"filter","chain":"FORWARD","handle":6,"expr":[
+                {{"match":{{"op":"==","left":{{"meta":{{"key":"iifname"}}}},"right":"docker0"}}}},{{"accept":null}}]}}}}]}}"#
+        );
+        judge(&facts(Some("eth0")), &Ruleset::parse(&text).unwrap())
+    };
+    let nothing = r#"{"counter":{"packets":0,"bytes":0}}"#;
+    let there = docker("hopmesh-home", nothing);
+    assert!(there.word() == "failed" && there.reason().contains("from hm-home to eth0 (IPv4)"), "{there:?}");
+    assert!(there.to_do().unwrap().contains("DOCKER-USER -i hm-home"), "{there:?}");
+    let back = docker("hopmesh-home", MESH);
+    assert!(back.word() == "failed" && back.reason().contains("from eth0 to hm-home"), "{back:?}");
+    let answers = docker("hopmesh-home", &MESH.replace("iifname", "oifname"));
+    assert!(answers.reason().contains("from hm-home"), "the other way is asked as well: {answers:?}");
+    assert_eq!(docker("hopmesh-home", r#"{"accept":null}"#).word(), "ok");
+    assert_eq!(docker("hopmesh-lab", nothing).word(), "ok", "it is no router for this network");
 }

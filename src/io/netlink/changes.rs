@@ -1,18 +1,20 @@
-//! "Something about addresses, links or routes is different": netlink's multicast groups, many notices made one.
+//! "Something of the machine's network is different": netlink's multicast groups, many notices made one.
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::Protocol;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
-/// `RTMGRP_*` of linux/rtnetlink.h: links, IPv4 addresses, IPv4 routes, IPv6 addresses, IPv6 routes.
-const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
+/// `RTMGRP_*` of linux/rtnetlink.h: links; IPv4's addresses, routes and rules; the same of IPv6. Each is a bit of a group's number less
+/// one: the last is of `RTNLGRP_IPV6_RULE`, 19, which has no such name.
+const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 1 << 18;
 /// A cable pulled or a roaming laptop gives a dozen notices at once: look only when they have come.
 const SETTLE: Duration = Duration::from_millis(100);
 /// Notices thrown away before the caller is told: a storm of them may not keep it waiting for ever.
@@ -27,11 +29,17 @@ pub struct Changes {
 }
 
 impl Changes {
-    pub(super) fn open() -> io::Result<Self> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    /// Of links, addresses, routes and rules.
+    pub(super) fn of_routing() -> io::Result<Self> {
         // No protocol is number 0, which is NETLINK_ROUTE.
-        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
-        bind(&socket, &SocketAddrNetlink::new(0, GROUPS))?;
+        Self::open(None, GROUPS)
+    }
+
+    /// Of groups of a protocol of netlink, a bit each.
+    pub(in crate::io) fn open(protocol: Option<Protocol>, groups: u32) -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
+        bind(&socket, &SocketAddrNetlink::new(0, groups))?;
         // SAFETY: the descriptor is owned by the `AsyncFd` from here on, and an `OwnedFd` names the same open file until it
         // is dropped, which `Changes` does only together with the `AsyncFd`.
         #[expect(unsafe_code, reason = "tokio asks that the descriptor stays open while it is registered")]

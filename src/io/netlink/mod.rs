@@ -81,12 +81,12 @@ impl Netlink {
         Ok(Self { handle, connection: tokio::spawn(connection) })
     }
 
-    /// Tells of changes of addresses, links and routes from now on.
+    /// Tells of changes of addresses, links, routes and rules from now on.
     ///
     /// # Errors
     /// [`NetlinkError::Unavailable`].
     pub fn changes(&self) -> Result<Changes, NetlinkError> {
-        Changes::open().map_err(NetlinkError::Unavailable)
+        Changes::of_routing().map_err(NetlinkError::Unavailable)
     }
 
     /// Every prefix that the machine routes or owns, in any table, in order: what a new network must not clash with.

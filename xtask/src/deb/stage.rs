@@ -9,8 +9,9 @@ use super::{Build, unusable};
 use crate::process::{Failure, output, run};
 
 /// Files of the checkout that are installed as they are, and where.
-const FILES: [(&str, &str); 15] = [
+const FILES: [(&str, &str); 23] = [
     ("systemd/hopmesh@.service", "usr/lib/systemd/system/hopmesh@.service"),
+    ("systemd/hopmesh-guard@.service", "usr/lib/systemd/system/hopmesh-guard@.service"),
     ("systemd/sysusers.d/hopmesh.conf", "usr/lib/sysusers.d/hopmesh.conf"),
     ("systemd/tmpfiles.d/hopmesh.conf", "usr/lib/tmpfiles.d/hopmesh.conf"),
     ("systemd/polkit/50-hopmesh.rules", "usr/share/polkit-1/rules.d/50-hopmesh.rules"),
@@ -21,6 +22,13 @@ const FILES: [(&str, &str); 15] = [
     ("docs/dns.md", "usr/share/doc/hopmesh/docs/dns.md"),
     ("docs/service.md", "usr/share/doc/hopmesh/docs/service.md"),
     ("docs/diagnosis.md", "usr/share/doc/hopmesh/docs/diagnosis.md"),
+    ("docs/exits.md", "usr/share/doc/hopmesh/docs/exits.md"),
+    ("docs/guests.md", "usr/share/doc/hopmesh/docs/guests.md"),
+    ("docs/mtu.md", "usr/share/doc/hopmesh/docs/mtu.md"),
+    ("docs/paths.md", "usr/share/doc/hopmesh/docs/paths.md"),
+    ("docs/registry.md", "usr/share/doc/hopmesh/docs/registry.md"),
+    ("docs/routes.md", "usr/share/doc/hopmesh/docs/routes.md"),
+    ("docs/performance.md", "usr/share/doc/hopmesh/docs/performance.md"),
     ("docs/web.md", "usr/share/doc/hopmesh/docs/web.md"),
     ("docs/metrics.md", "usr/share/doc/hopmesh/docs/metrics.md"),
     ("docs/grafana/hopmesh.json", "usr/share/doc/hopmesh/docs/grafana/hopmesh.json"),
