@@ -8,6 +8,7 @@ use boringtun::noise::rate_limiter::RateLimiter;
 use boringtun::x25519::{PublicKey, StaticSecret};
 use overlay::Remote;
 
+use super::budgets::Budgets;
 use super::limits::WITHOUT_COOKIE_PER_SECOND;
 
 /// Length of `WireGuard`'s cookie reply.
@@ -28,6 +29,7 @@ pub(super) struct Door {
     secret: StaticSecret,
     public: PublicKey,
     limiter: Arc<RateLimiter>,
+    budgets: Budgets,
     queue: SyncSender<Knock>,
 }
 
@@ -35,7 +37,7 @@ impl Door {
     pub(super) fn new(secret: StaticSecret, queue: SyncSender<Knock>) -> Self {
         let public = PublicKey::from(&secret);
         let limiter = Arc::new(RateLimiter::new(&public, WITHOUT_COOKIE_PER_SECOND));
-        Self { secret, public, limiter, queue }
+        Self { secret, public, limiter, budgets: Budgets::default(), queue }
     }
 
     pub(super) fn secret(&self) -> &StaticSecret {
@@ -46,8 +48,15 @@ impl Door {
         &self.public
     }
 
+    /// What tunnels count their handshakes by.
     pub(super) fn limiter(&self) -> &Arc<RateLimiter> {
         &self.limiter
+    }
+
+    /// A second has passed.
+    pub(super) fn renew(&self) {
+        self.limiter.reset_count();
+        self.budgets.renew();
     }
 
     /// Tells the thread that the guests are others. When its queue is full it looks soon anyhow.
@@ -64,6 +73,9 @@ impl Door {
     /// key, the second one, under load, that it receives at its address.
     pub(super) fn knock(&self, message: &[u8], remote: Remote, send: &mut dyn FnMut(Remote, &[u8])) -> bool {
         let address = remote.address().map(|address| address.ip());
+        if address.is_some_and(|ip| !self.budgets.permits(ip)) {
+            return false;
+        }
         let mut cookie = [0; COOKIE_REPLY_LENGTH];
         match self.limiter.verify_packet(address, message, &mut cookie) {
             Ok(_) => self.queue.try_send(Knock::Message(message.to_vec(), remote)).is_ok(),

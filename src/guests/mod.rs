@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! UDP ─▶ worker ─ data ─▶ index → guest → opened under its lock ─▶ overlay::fastpath::from_guest ─▶ TUN, or another peer
-//!           └─ handshake ─▶ door: MAC, cookies ─▶ bounded queue ─▶ thread: whose is it? ─▶ its tunnel answers
+//!           └─ handshake ─▶ door: budget, MAC, cookies ─▶ bounded queue ─▶ thread: whose is it? ─▶ its tunnel answers
 //! overlay::fastpath::for_guest ─▶ worker ─▶ sealed under the guest's lock ─▶ UDP
 //! ```
 //!
 //! Which guests there are the Node says. boringtun reads the clock itself, so tunnels live here and not below the sans-IO line; each
 //! method of a tunnel wants it alone, hence a lock a guest. **Invariant**: a stranger's message costs a MAC in the worker, and is
-//! answered with a cookie at most; whatever is in a tunnel is the guest's word only, which the fast path checks.
+//! answered with a cookie at most, and of many from one place most cost a counter; whatever is in a tunnel is the guest's word only, which the fast path checks.
 
+mod budgets;
 mod door;
 mod guest;
 mod limits;

@@ -219,9 +219,10 @@ fn strangers_get_no_answer_and_a_flood_is_asked_for_cookies() {
     for bytes in [lost.say(&[]), vec![1, 0, 0, 0], vec![4; 40], initiation[..147].to_vec()] {
         assert_eq!(host.hear(&bytes, stranger.address), None);
     }
-    let mut cookies = 0;
+    let (mut cookies, mut froms) =
+        (0, (0..u32::MAX).map(|n| SocketAddr::from(((0xc633_6401 + n).to_be_bytes(), 9))));
     while cookies < 10 {
-        host.hear(&initiation, stranger.address);
+        host.hear(&initiation, Remote::udp(froms.next().unwrap()));
         cookies += host.sent.drain(..).filter(|(_, reply)| reply.len() == 64).count();
     }
     assert_eq!(host.by_thread.try_iter().count(), 0, "the thread has answered nothing of it");
@@ -235,6 +236,19 @@ fn strangers_get_no_answer_and_a_flood_is_asked_for_cookies() {
         assert_eq!(host.hear(&initiation, phone.address), None);
         assert!(host.sent.is_empty(), "it is not asked again");
     }
+    assert_eq!(host.by_thread.recv().unwrap().0, phone.address);
+}
+
+#[test]
+fn a_flood_from_one_place_costs_a_counter_and_nobody_else_a_cookie() {
+    let (mut phone, mut stranger) = (Client::new(1, key_of_door()), Client::new(7, key_of_door()));
+    let mut host = Host::with(&[&phone]);
+    let initiation = stranger.say(&[]);
+    (0..10_000).for_each(|_| drop(host.hear(&initiation, stranger.address)));
+    assert!(host.sent.is_empty(), "no cookie either");
+    assert!(host.refused() > 9_000, "{}", host.refused());
+    assert_eq!(host.hear(&phone.say(&packet(b"me")), phone.address), None);
+    assert!(host.sent.is_empty(), "not even under a flood from elsewhere");
     assert_eq!(host.by_thread.recv().unwrap().0, phone.address);
 }
 

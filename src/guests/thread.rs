@@ -63,7 +63,7 @@ impl<S: FnMut(Remote, &[u8])> Keeper<S> {
             let now = clock::now();
             if now >= next_second {
                 self.budget = HANDSHAKES_PER_SECOND;
-                self.guests.door.limiter().reset_count();
+                self.guests.door.renew();
                 next_second = now + 2 * TICK;
             }
             if now >= next_tick {

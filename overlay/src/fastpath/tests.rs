@@ -1,3 +1,4 @@
+mod guest;
 mod mtu;
 
 use super::*;

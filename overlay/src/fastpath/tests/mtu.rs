@@ -64,7 +64,7 @@ impl Path {
 }
 
 /// A TCP packet with a SYN and a segment size.
-fn syn(source: IpAddr, destination: IpAddr, size: u16) -> Vec<u8> {
+pub(super) fn syn(source: IpAddr, destination: IpAddr, size: u16) -> Vec<u8> {
     let [high, low] = size.to_be_bytes();
     let mut bytes = tcp(source, destination, &[2, 4, high, low]);
     let at = if source.is_ipv4() { 20 } else { 40 };
@@ -72,12 +72,12 @@ fn syn(source: IpAddr, destination: IpAddr, size: u16) -> Vec<u8> {
     summed(bytes)
 }
 
-fn size_of(syn: &[u8]) -> u16 {
+pub(super) fn size_of(syn: &[u8]) -> u16 {
     u16::from_be_bytes(*syn.last_chunk().unwrap())
 }
 
 /// A packet as the kernel gives it whose checksum is left out: the field holds the sum of the pseudo-header.
-fn partial(packet: &[u8]) -> Vec<u8> {
+pub(super) fn partial(packet: &[u8]) -> Vec<u8> {
     let mut bytes = packet.to_vec();
     let parsed = Packet::parse(&bytes).unwrap();
     let transport = Transport::of(&parsed, &bytes).unwrap();

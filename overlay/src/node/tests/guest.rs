@@ -1,12 +1,14 @@
 //! Guests: who gets an address, who may send from it, and who is gone.
 
 use super::lab::{Lab, packet};
+use super::service::{publish, web};
 use crate::fastpath::{FromGuest, Outbound, from_guest};
 use crate::{CommandError, DropReason, GuestRequest, GuestView};
 use routing::range::AddressError;
 use std::net::IpAddr;
 use std::time::Duration;
-use wire::record::GRANT_DELAY_S;
+use wire::credential::PREFIXES_MAX;
+use wire::record::{GRANT_DELAY_S, key_of_guest};
 use wire::{GuestKey, Name};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -89,6 +91,8 @@ fn packets_go_to_a_guest_and_come_from_it_and_from_nobody_else() {
         from_guest(&tables, 0, &mut packet(lab.mesh(1)[0], lab.mesh(2)[0], b"x")),
         Err(DropReason::SourceCheck)
     );
+    let group = from_guest(&tables, 0, &mut packet(addresses[0], "224.0.0.251".parse().unwrap(), b"x"));
+    assert_eq!(group, Err(DropReason::Multicast));
     let (to_a, to_phone) = (lab.mesh(0)[0], addresses[0]);
     lab.machines[2].tables = lab.machines[2].tables.lying(to_phone, to_a, to_a).into();
     let before = lab.drops(0, DropReason::SourceCheck);
@@ -101,6 +105,7 @@ fn packets_go_to_a_guest_and_come_from_it_and_from_nobody_else() {
 fn a_wish_is_granted_if_it_is_free() {
     let mut lab = Lab::with(&["b", "c"]);
     lab.add_guest(1, request("phone", 5, Some("10.7.0.77"))).unwrap();
+    assert_eq!(lab.machines[1].node.hosted_guests()[&0].v4, None, "nobody has given it yet");
     lab.run(2 * SECOND);
     assert_eq!(lab.guest_address(2, "phone").to_string(), "10.7.0.77");
     for (wish, at) in [("10.7.0.77", 2), ("10.7.0.1", 1), ("10.7.0.77", 1)] {
@@ -123,9 +128,42 @@ fn a_wish_is_granted_if_it_is_free() {
 }
 
 #[test]
+fn of_two_wishes_for_one_address_one_is_granted() {
+    let mut lab = Lab::with(&["b", "c"]);
+    for (at, guest) in [(1, "phone"), (2, "tablet")] {
+        lab.add_guest(at, request(guest, 5, Some("10.7.0.77"))).unwrap();
+    }
+    lab.run(2 * SECOND);
+    // Each host has other guests to be given addresses for.
+    for (at, guest) in [(1, "watch"), (2, "reader")] {
+        lab.add_guest(at, request(guest, 6, None)).unwrap();
+    }
+    lab.run(2 * SECOND);
+    for at in 0..3 {
+        let granted = ["phone", "tablet"].map(|guest| lab.guest_address(at, guest).is_ipv4());
+        assert!(granted[0] ^ granted[1], "{granted:?} at {at}");
+    }
+}
+
+#[test]
+fn wishes_are_granted_as_far_as_they_fit_a_credential() {
+    let mut lab = Lab::with(&["b"]);
+    let wishes = PREFIXES_MAX as u8 + 4;
+    for number in 0..wishes {
+        let wish = format!("10.7.0.{}", 60 + 4 * number);
+        lab.add_guest(1, request(&format!("guest{number}"), number, Some(&wish))).unwrap();
+    }
+    lab.run(3 * SECOND);
+    let granted = (0..wishes).filter(|number| lab.guest_address(0, &format!("guest{number}")).is_ipv4());
+    assert_eq!(granted.count(), PREFIXES_MAX);
+}
+
+#[test]
 fn names_and_keys_are_had_once() {
     let mut lab = with_a_phone();
-    for taken in ["phone", "a", "c"] {
+    publish(&mut lab, 2, web()).unwrap();
+    lab.run(SECOND);
+    for taken in ["phone", "a", "c", "web"] {
         for at in [1, 2] {
             let error = lab.add_guest(at, request(taken, 6, None)).unwrap_err();
             assert_eq!(error, CommandError::NameTaken(name(taken)), "at {at}");
@@ -172,6 +210,9 @@ fn guests_survive_restarts_and_go_with_their_host() {
     lab.run(2 * SECOND);
     assert!(lab.guest(0, "phone").is_none() && lab.guest(2, "phone").is_none());
     assert!(lab.machines[1].hosted.is_empty(), "a revoked host lets nobody in");
+    assert_eq!(lab.add_guest(1, request("tablet", 6, None)), Err(CommandError::Revoked));
+    let record = key_of_guest(lab.id(1), &name("phone"));
+    assert!([0, 2].iter().all(|at| lab.machines[*at].node.registry.get(&record).is_none()));
     let free = lab.command(0, |node, now| node.assign("c", before.unwrap().addresses[0], now));
     assert!(free.is_ok(), "its block is free again");
 }
