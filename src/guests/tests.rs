@@ -6,6 +6,10 @@ use boringtun::noise::TunnResult;
 use overlay::HostedGuest;
 
 use super::*;
+use crate::io::clock;
+
+/// Longer than anything takes that happens at all.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A client, as its own implementation of the protocol would behave.
 struct Client {
@@ -114,6 +118,11 @@ impl Host {
         self.hear(&queued, client.address)
     }
 
+    /// What the thread sends next.
+    fn answer(&self) -> (Remote, Vec<u8>) {
+        self.by_thread.recv_timeout(PATIENCE).expect("it sends something")
+    }
+
     fn refused(&self) -> u64 {
         self.guests.drops.of(DropReason::Guest)
     }
@@ -133,6 +142,16 @@ fn hosted(clients: &[&Client]) -> HostedGuests {
         v6: Ipv6Addr::LOCALHOST,
     };
     (0..).zip(clients.iter().map(hosted)).collect()
+}
+
+/// Any number of places.
+fn addresses() -> impl Iterator<Item = Remote> {
+    (0xc633_6401u32..).map(|ip| Remote::udp(SocketAddr::from((ip.to_be_bytes(), 9))))
+}
+
+/// An initiation.
+fn begin(client: &mut Client) -> Vec<u8> {
+    sent(client.tunnel.format_handshake_initiation(&mut [0; QUEUED_LENGTH_MAX], true))
 }
 
 /// The message that a tunnel wants sent.
@@ -184,6 +203,15 @@ fn a_guest_that_moves_is_followed_by_what_it_authenticates_only() {
     assert_eq!(host.guests.state(0).remote, Some(elsewhere));
     assert_eq!(host.hear(&message, home), None, "a replay moves nothing");
     assert_eq!((host.guests.state(0).remote, host.refused()), (Some(elsewhere), 2));
+    // Who has caught an initiation on its way can send it from anywhere, first.
+    let initiation = begin(&mut phone);
+    assert_eq!(host.hear(&initiation, home), None);
+    assert_eq!(host.answer().0, home);
+    assert_eq!(host.guests.state(0).remote, Some(elsewhere), "a handshake that begins moves nothing");
+    // What was written down before a restart counts no more once it was heard.
+    let mut begun = 0;
+    host.guests.at(0).unwrap().begin(home, &mut [0; QUEUED_LENGTH_MAX], &mut |_, _| begun += 1);
+    assert_eq!((begun, host.guests.state(0).remote), (0, Some(elsewhere)));
 }
 
 #[test]
@@ -201,10 +229,14 @@ fn who_is_removed_is_gone_and_who_stays_keeps_the_session() {
     assert!(host.sent.is_empty());
     assert_eq!(host.guests.drops.of(DropReason::GuestOffline), 1);
     // Another one in its place is another one.
-    let watch = Client::new(3, key_of_door());
+    let mut watch = Client::new(3, key_of_door());
     host.host(&[&phone, &watch]);
     let message = tablet.say(&packet(b"still here"));
     assert_eq!(host.hear(&message, tablet.address), None);
+    host.connect(&mut watch, &packet(b"x"));
+    host.host(&[&phone, &tablet]);
+    let message = watch.say(&packet(b"still here"));
+    assert_eq!(host.hear(&message, watch.address), None);
 }
 
 #[test]
@@ -219,10 +251,9 @@ fn strangers_get_no_answer_and_a_flood_is_asked_for_cookies() {
     for bytes in [lost.say(&[]), vec![1, 0, 0, 0], vec![4; 40], initiation[..147].to_vec()] {
         assert_eq!(host.hear(&bytes, stranger.address), None);
     }
-    let (mut cookies, mut froms) =
-        (0, (0..u32::MAX).map(|n| SocketAddr::from(((0xc633_6401 + n).to_be_bytes(), 9))));
+    let (mut cookies, mut froms) = (0, addresses());
     while cookies < 10 {
-        host.hear(&initiation, Remote::udp(froms.next().unwrap()));
+        host.hear(&initiation, froms.next().unwrap());
         cookies += host.sent.drain(..).filter(|(_, reply)| reply.len() == 64).count();
     }
     assert_eq!(host.by_thread.try_iter().count(), 0, "the thread has answered nothing of it");
@@ -299,15 +330,62 @@ fn after_a_restart_the_host_begins_where_its_guests_were() {
         host.guests.places()
     };
     assert_eq!(places, [(phone.key(), phone.address.candidate().unwrap())]);
-    let mut host = Host::which_remembers(&[&phone], places);
-    let (to, initiation) = host.by_thread.recv().unwrap();
+    let mut host = Host::which_remembers(&[&phone], places.clone());
+    let (to, initiation) = host.answer();
     assert_eq!(to, phone.address);
+    host.say(0, &packet(b"waits"));
     let (_, response) = phone.hear(&initiation);
     assert!(host.hear(&response.unwrap(), phone.address).is_none());
-    let (_, keepalive) = host.by_thread.recv().unwrap();
-    phone.hear(&keepalive);
+    let said = [host.answer(), host.answer()].map(|(_, message)| phone.hear(&message).0);
+    assert_eq!(said, [vec![], packet(b"waits")], "a keepalive, and what had waited");
     let message = phone.say(&packet(b"again"));
     assert_eq!(host.hear(&message, phone.address), Some((0, packet(b"again"))));
     host.say(0, &packet(b"me too"));
     assert_eq!(phone.hear(&host.sent.pop_front().unwrap().1).0, packet(b"me too"));
+    // What it begins with is lost, and then the guest begins: what waits comes with its session.
+    let mut host = Host::which_remembers(&[&phone], places);
+    let _lost = host.answer();
+    host.say(0, &packet(b"waits"));
+    let initiation = begin(&mut phone);
+    assert_eq!(host.hear(&initiation, phone.address), None);
+    let (_, keepalive) = phone.hear(&host.answer().1);
+    assert_eq!(host.hear(&keepalive.unwrap(), phone.address), None);
+    assert_eq!(phone.hear(&host.sent.pop_front().unwrap().1).0, packet(b"waits"));
+}
+
+#[test]
+fn what_a_host_begins_with_is_sent_again_when_it_is_lost() {
+    let phone = Client::new(1, key_of_door());
+    let place = (phone.key(), phone.address.candidate().unwrap());
+    let host = Host::which_remembers(&[&phone], vec![place]);
+    let (first, again) = (host.answer(), host.answer());
+    assert_eq!([first.0, again.0], [phone.address; 2]);
+    assert_eq!([first.1.len(), again.1.len()], [148; 2]);
+}
+
+#[test]
+fn a_second_later_all_is_permitted_again() {
+    let mut phone = Client::new(1, key_of_door());
+    let mut host = Host::with(&[&phone]);
+    // Its MAC is of no door, so that it counts for its address and not for the load.
+    let foreign = Client::new(7, GuestKey([4; 32])).say(&[]);
+    (0..1000).for_each(|_| drop(host.hear(&foreign, phone.address)));
+    let deadline = clock::now() + PATIENCE;
+    loop {
+        assert_eq!(host.hear(&begin(&mut phone), phone.address), None);
+        if host.by_thread.recv_timeout(PATIENCE / 100).is_ok() {
+            break;
+        }
+        assert!(clock::now() < deadline, "its address has no budget any more");
+    }
+    let (stranger, mut froms) = (Client::new(7, key_of_door()).say(&[]), addresses());
+    while host.sent.is_empty() {
+        host.hear(&stranger, froms.next().unwrap());
+    }
+    while !host.sent.is_empty() {
+        host.sent.clear();
+        std::thread::sleep(PATIENCE / 100);
+        host.hear(&stranger, froms.next().unwrap());
+        assert!(clock::now() < deadline, "the load is never over");
+    }
 }
