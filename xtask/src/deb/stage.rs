@@ -9,7 +9,7 @@ use super::{Build, unusable};
 use crate::process::{Failure, output, run};
 
 /// Files of the checkout that are installed as they are, and where.
-const FILES: [(&str, &str); 23] = [
+const FILES: [(&str, &str); 24] = [
     ("systemd/hopmesh@.service", "usr/lib/systemd/system/hopmesh@.service"),
     ("systemd/hopmesh-guard@.service", "usr/lib/systemd/system/hopmesh-guard@.service"),
     ("systemd/sysusers.d/hopmesh.conf", "usr/lib/sysusers.d/hopmesh.conf"),
@@ -22,6 +22,7 @@ const FILES: [(&str, &str); 23] = [
     ("docs/dns.md", "usr/share/doc/hopmesh/docs/dns.md"),
     ("docs/service.md", "usr/share/doc/hopmesh/docs/service.md"),
     ("docs/diagnosis.md", "usr/share/doc/hopmesh/docs/diagnosis.md"),
+    ("docs/decisions.md", "usr/share/doc/hopmesh/docs/decisions.md"),
     ("docs/exits.md", "usr/share/doc/hopmesh/docs/exits.md"),
     ("docs/guests.md", "usr/share/doc/hopmesh/docs/guests.md"),
     ("docs/mtu.md", "usr/share/doc/hopmesh/docs/mtu.md"),
