@@ -178,6 +178,19 @@ fn nothing_in(pcap: &[u8], user: &Machine) {
     assert!(leaks.is_empty(), "this left beside the exit:\n{leaks}");
 }
 
+/// Has all be exits, and the user know it.
+fn offered(user: &Machine, exits: &[Machine]) {
+    for exit in exits {
+        exit.json(&["exit", "offer"]);
+    }
+    for exit in exits {
+        wait_until("the offer is known", DEADLINE, || {
+            let listed = user.json(&["exit", "list"]);
+            listed["exits"].as_array()?.iter().any(|listed| listed["node"] == exit.name()).then_some(())
+        });
+    }
+}
+
 /// A firewall is loaded anew, and rules of routing are removed by who does not know them: on each machine ours are put back, one while
 /// the other holds.
 fn others_throw_rules_away(user: &Machine, exit: &Machine) {
@@ -212,17 +225,7 @@ fn nothing_leaves_beside_the_exit_whatever_happens() {
     user.adopt(joined);
     let refused = user.hopmesh(&["exit", "use", "e"]);
     assert!(refused.stdout.contains("does not offer to be an exit"), "{}", refused.stdout);
-    for exit in [first, second] {
-        exit.json(&["exit", "offer"]);
-    }
-    let wait_offer = |name: &str| {
-        wait_until("the offer is known", DEADLINE, || {
-            let listed = user.json(&["exit", "list"]);
-            listed["exits"].as_array()?.iter().any(|exit| exit["node"] == name).then_some(())
-        });
-    };
-    wait_offer("e");
-    wait_offer("f");
+    offered(user, &ground.exits);
 
     user.json(&["exit", "use", "e"]);
     let capture = beside_the_mesh(user);

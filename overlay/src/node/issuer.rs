@@ -215,6 +215,8 @@ impl Node {
             // The same machine asks again, after a restart of one of us: it gets the same credentials.
             (Some(node), Some(bytes)) if node == joiner.node => {
                 let chain = Chain::verify(bytes, &network).map_err(|_| Refusal::Unable)?;
+                // It may have been given another address before it heard of the first.
+                let chain = self.members.best(&chain).clone();
                 return if self.members.is_revoked(&chain) { Err(Refusal::Revoked) } else { Ok(chain) };
             }
             (Some(_), _) => return Err(Refusal::Used),
@@ -277,6 +279,7 @@ impl Node {
         let Some(place) = self.enrolments.iter().position(waits) else { return };
         let Enrolment { invite, conversation, member, stage, .. } = self.enrolments.swap_remove(place);
         let Stage::AwaitJournal { keys, chain, way, .. } = stage else { return };
+        let chain = self.members.best(&chain).clone();
         let answer = if written {
             self.welcome(&chain, way, now);
             self.accepted(&chain, &way)
@@ -317,8 +320,10 @@ impl Node {
 
     fn welcome(&mut self, chain: &Chain, way: Way, now: Instant) {
         let claims = chain.claims().clone();
-        // Before the node tells of itself, others must know that its name and address are taken.
-        self.publish_chain(chain.clone(), now);
+        // Before the node tells of itself, others must know that its name and address are taken. What is known was told of.
+        if self.members.chain(&claims.node) != Some(chain) {
+            self.publish_chain(chain.clone(), now);
+        }
         if let Some(peer) = self.ensure_peer(claims.node, claims.noise_key, now)
             && let Way::Straight(remote) = way
             && let Some(candidate) = remote.candidate()

@@ -6,6 +6,7 @@ use crate::limits::PERSIST_DELAY;
 use ed25519_dalek::SigningKey;
 use nat::Source;
 use registry::Merge;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use wire::control::HaveEntry;
@@ -148,6 +149,9 @@ impl Node {
             Content::Revocation { node, by, by_root } => {
                 self.members.note_revocation(node, by.claims().node, by_root);
                 self.routes_are_old = true;
+                if by_root {
+                    self.recall_credentials(node, now);
+                }
                 self.expel_revoked(now);
                 self.note_revoked(node, now);
             }
@@ -177,6 +181,20 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// What a former admin has signed counts least by now: for nodes that it has signed credentials for, others count again that we hold.
+    /// Whoever had not heard of its revocation may have taken what it signed after that.
+    fn recall_credentials(&mut self, admin: NodeId, now: Instant) {
+        let signed: BTreeSet<String> = self
+            .members
+            .chains_signed_by(admin)
+            .iter()
+            .map(|chain| chain.claims().node.to_string())
+            .collect();
+        let held = self.registry.of_kind(Kind::Reissue).filter(|record| signed.contains(&record.key().name));
+        let contents: Vec<_> = held.filter_map(|record| record.content(&self.members.id()).ok()).collect();
+        contents.into_iter().for_each(|content| self.apply(content, now));
     }
 
     /// Makes a node a peer, or none, as its credentials say.

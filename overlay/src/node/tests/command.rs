@@ -81,6 +81,26 @@ fn an_admin_is_revoked_by_the_root_alone_and_whom_it_invited_stays() {
 }
 
 #[test]
+fn what_an_admin_signs_before_it_hears_of_its_revocation_is_taken_back() {
+    let mut lab = Lab::with_two_admins();
+    let before = lab.mesh(2)[0];
+    let founder = lab.machines[0].remote;
+    lab.lose = Box::new(move |flight| flight.from == founder || flight.to == founder);
+    lab.command(0, |node, now| node.revoke("b", now)).unwrap();
+    lab.command(1, |node, now| node.assign("c", address("10.7.0.99"), now)).unwrap();
+    lab.run(SECOND);
+    assert_eq!(lab.mesh(2)[0], address("10.7.0.99"), "c has not heard of it either");
+    lab.lose = Box::new(|_| false);
+    lab.run(60 * SECOND);
+    assert!(lab.view(1).is_revoked && lab.connected(0, 2) && lab.connected(2, 0));
+    assert_eq!(lab.mesh(2)[0], before);
+    let c = lab.id(2);
+    assert!(lab.view(0).peers.iter().any(|peer| peer.node == c && peer.addresses.contains(&before)));
+    lab.restart(2);
+    assert_eq!(lab.mesh(2)[0], before);
+}
+
+#[test]
 fn who_leaves_is_gone_for_everybody() {
     let mut lab = Lab::with(&["b", "c"]);
     lab.command(1, |node, now| node.leave(false, now)).unwrap();

@@ -66,6 +66,27 @@ fn a_used_invite_is_refused_to_others_and_gives_its_own_machine_the_same_again()
 }
 
 #[test]
+fn an_address_that_was_given_before_the_joiner_had_its_answer_counts_for_all() {
+    let mut lab = Lab::with(&["d"]);
+    let invite = lab.invite(0, &any_member());
+    let lost = lab.apply(&invite, "b");
+    lab.run(SECOND);
+    let address = "10.7.0.77".parse().unwrap();
+    lab.command(0, |node, now| node.assign("b", address, now)).unwrap();
+    let again = lab.apply_as(lab.identity_of(lost), &invite, ("b", false));
+    lab.run(SECOND);
+    let b = lab.move_in(again);
+    lab.run(3 * SECOND);
+    assert_eq!(lab.mesh(b)[0], address);
+    let id = lab.id(b);
+    for at in [0, 1] {
+        let view = lab.view(at);
+        let peer = view.peers.iter().find(|peer| peer.node == id).unwrap();
+        assert_eq!(peer.addresses[0], address, "at {at}");
+    }
+}
+
+#[test]
 fn an_invite_expires_by_the_issuers_clock() {
     let mut lab = Lab::new();
     let invite = lab.invite(0, &InviteRequest { life: 60 * SECOND, ..any_member() });
