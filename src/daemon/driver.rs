@@ -40,7 +40,7 @@ use super::{FIRST_INVITE_LIFE, Ready};
 use crate::control::{self, REQUESTS_MAX, Reply, Request};
 use crate::dns::{ASKS_MAX, Ask, Forwarding};
 use crate::guests::{GuestThread, Guests};
-use crate::io::netlink::{Changes, Netlink};
+use crate::io::netlink::Netlink;
 use crate::io::nftables;
 use crate::io::notify::Notifier;
 use crate::io::poll::Wake;
@@ -225,14 +225,6 @@ fn make_node(loaded: Loaded, settings: &config::Settings) -> Node {
     Node::new(params, clock::now())
 }
 
-/// The next change of anybody's firewall; never, where the kernel has none.
-async fn of_firewall(changes: &mut Option<Changes>) -> std::io::Result<()> {
-    match changes {
-        Some(changes) => changes.next().await,
-        None => std::future::pending().await,
-    }
-}
-
 /// What this machine carries for others.
 pub(super) fn hop_params(settings: &config::Settings) -> overlay::HopParams {
     overlay::HopParams { enabled: settings.hop.enabled, rate_max: settings.hop.bytes_per_second() }
@@ -324,7 +316,7 @@ impl Driver {
         (mut requested, mut asked): (channel::Receiver<Request>, channel::Receiver<Ask>),
     ) -> Result<()> {
         let mut changes = netlink.changes()?;
-        let mut firewall = nftables::changes().ok();
+        let mut firewall = nftables::Notices::open();
         let mut wall_clock = tokio::time::interval(WALL_CLOCK_INTERVAL);
         let mut heartbeat = self.notifier.interval().map(tokio::time::interval);
         while self.ending.is_none() {
@@ -347,9 +339,9 @@ impl Driver {
                     self.look_at_prefixes(netlink).await;
                     self.look_at_addresses(netlink).await;
                     outside.look_at_gateway(netlink).await;
-                    self.hold_rules(netlink).await;
+                    self.hold_diversion(netlink).await;
                 }
-                Ok(()) = of_firewall(&mut firewall) => self.hold_rules(netlink).await,
+                Ok(()) = firewall.next() => self.hold_rules().await,
                 happening = outside.next() => self.take_outside(outside, happening),
                 verdict = self.services.health.next() => self.take_verdict(&verdict),
                 _ = wall_clock.tick() => {

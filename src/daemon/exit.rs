@@ -181,12 +181,12 @@ impl Driver {
         }
     }
 
-    /// Puts back what other programs have thrown away of our rules: a firewall that is loaded anew begins with `flush ruleset`, and
-    /// systemd-networkd removes rules of routing that it does not know.
-    pub(super) async fn hold_rules(&mut self, netlink: &Netlink) {
+    /// Puts back what another program has thrown away of our rules of nftables: a firewall that is loaded anew begins with
+    /// `flush ruleset`.
+    pub(super) async fn hold_rules(&self) {
         let held = [
             self.exit.guard.hold().await.map_err(|error| error.to_string()),
-            self.routes.hold(netlink).await.map_err(|error| error.to_string()),
+            self.routes.hold_rules().await.map_err(|error| error.to_string()),
         ];
         for outcome in held {
             match outcome {

@@ -75,9 +75,9 @@ impl Routes {
         }
     }
 
-    /// Puts back what another program has thrown away of our rules, and says whether it was so.
-    pub(super) async fn hold(&mut self, netlink: &Netlink) -> Result<bool, ForwardingError> {
-        self.forwarding.hold(netlink).await
+    /// As [`Forwarding::hold_rules`].
+    pub(super) async fn hold_rules(&self) -> Result<bool, ForwardingError> {
+        self.forwarding.hold_rules().await
     }
 
     /// Tells the kernel what the Node wants.
@@ -129,6 +129,13 @@ impl Driver {
                 self.node.handle_host_prefixes(host, self.routes.accept.clone());
             }
             Err(error) => tracing::warn!("{error}; routes are taken as they were"),
+        }
+    }
+
+    /// Puts back our rule of routing where another program has thrown it away, as systemd-networkd does with what it does not know.
+    pub(super) async fn hold_diversion(&self, netlink: &Netlink) {
+        if let Err(error) = self.routes.forwarding.hold_diversion(netlink).await {
+            tracing::error!("{error}");
         }
     }
 

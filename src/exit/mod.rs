@@ -119,25 +119,24 @@ impl Guard {
 
     async fn apply(&mut self, plan: Plan) -> Result<(), ExitError> {
         if self.applied.as_ref() != Some(&plan) {
-            let has_mark = self.record.as_ref().is_some_and(|record| record.mark.is_some());
-            let rules = ruleset::ruleset(&self.table, &plan, has_mark);
-            nftables::apply(&rules).await.map_err(ExitError::Nft)?;
+            nftables::apply(&self.rules(&plan)).await.map_err(ExitError::Nft)?;
             self.applied = Some(plan);
         }
         Ok(())
+    }
+
+    fn rules(&self, plan: &Plan) -> String {
+        let has_mark = self.record.as_ref().is_some_and(|record| record.mark.is_some());
+        ruleset::ruleset(&self.table, plan, has_mark)
     }
 
     /// Closes it again where another program has thrown our rules away, and says whether it was so.
     ///
     /// # Errors
     /// [`ExitError`]; the next change of anybody's rules is the next occasion.
-    pub async fn hold(&mut self) -> Result<bool, ExitError> {
-        let Some(plan) = self.applied.clone() else { return Ok(false) };
-        if nftables::has(&self.table).await {
-            return Ok(false);
-        }
-        self.applied = None;
-        self.apply(plan).await.map(|()| true)
+    pub async fn hold(&self) -> Result<bool, ExitError> {
+        let Some(plan) = &self.applied else { return Ok(false) };
+        nftables::put_back(&self.table, &self.rules(plan)).await.map_err(ExitError::Nft)
     }
 
     /// Lets everything pass again.

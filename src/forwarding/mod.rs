@@ -117,44 +117,51 @@ impl Forwarding {
         }
         self.undo.table = table;
         journal::write(state, &self.undo)?;
-        match table {
+        self.hold_diversion(netlink).await
+    }
+
+    /// Has the rule of [`Forwarding::divert`] there, also where another program has thrown it away.
+    ///
+    /// # Errors
+    /// [`ForwardingError`].
+    pub async fn hold_diversion(&self, netlink: &Netlink) -> Result<(), ForwardingError> {
+        match self.undo.table {
             Some(table) => Ok(netlink.divert(table, MARK).await?),
             None => Ok(()),
         }
     }
 
-    /// Has it all as it was applied, where another program has thrown our rules away; whether ours of nftables were.
+    /// Puts back our rules of nftables where another program has thrown them away, and says whether it was so.
     ///
     /// # Errors
     /// [`ForwardingError`]; the next change of anybody's rules is the next occasion.
-    pub async fn hold(&mut self, netlink: &Netlink) -> Result<bool, ForwardingError> {
-        if let Some(table) = self.undo.table {
-            netlink.divert(table, MARK).await?;
-        }
-        let (Some(plan), Some(table)) = (&self.applied, &self.undo.rules) else { return Ok(false) };
-        if nftables::has(table).await {
+    pub async fn hold_rules(&self) -> Result<bool, ForwardingError> {
+        let Some(plan) = self.applied.as_ref().filter(|plan| !plan.served.is_empty()) else {
             return Ok(false);
-        }
-        let off: Vec<Switch> = plan.switches().filter(|switch| self.undo.has(*switch)).collect();
-        nftables::apply(&ruleset::ruleset(plan, &off)).await.map_err(ForwardingError::Nft)?;
-        Ok(true)
+        };
+        nftables::put_back(&plan.table(), &self.rules(plan)).await.map_err(ForwardingError::Nft)
     }
 
     async fn change(&mut self, plan: &Plan, state: &StateDirectory) -> Result<(), ForwardingError> {
-        let mut off = vec![];
         for switch in plan.switches() {
             // Of one that we have switched on ourselves the journal knows how it was.
-            if self.undo.has(switch) {
-                off.push(switch);
-            } else if !switch.is_on()? {
+            if !self.undo.has(switch) && !switch.is_on()? {
                 self.undo.switches.extend(switch.changes()?);
-                off.push(switch);
             }
         }
         self.undo.rules = Some(plan.table());
         journal::write(state, &self.undo)?;
-        nftables::apply(&ruleset::ruleset(plan, &off)).await.map_err(ForwardingError::Nft)?;
-        off.iter().try_for_each(|switch| switch.turn_on())
+        nftables::apply(&self.rules(plan)).await.map_err(ForwardingError::Nft)?;
+        self.turned_on(plan).iter().try_for_each(|switch| switch.turn_on())
+    }
+
+    fn rules(&self, plan: &Plan) -> String {
+        ruleset::ruleset(plan, &self.turned_on(plan))
+    }
+
+    /// The switches of a plan that we turn on ourselves: nothing was forwarded before.
+    fn turned_on(&self, plan: &Plan) -> Vec<Switch> {
+        plan.switches().filter(|switch| self.undo.has(*switch)).collect()
     }
 }
 

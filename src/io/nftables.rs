@@ -18,17 +18,37 @@ pub async fn apply(rules: &str) -> Result<(), String> {
     program::feed("nft", &["-f", "-"], rules).await
 }
 
-/// Whether a table of the family `inet` is there. Where that cannot be told it may be gone.
-pub async fn has(table: &str) -> bool {
-    program::feed("nft", &["list", "table", "inet", table], "").await.is_ok()
-}
-
-/// Tells of changes of anybody's rules from now on.
+/// Gives the kernel the rules of a table of the family `inet` again where that is gone, and says whether it was. Where that cannot be
+/// told it may be.
 ///
 /// # Errors
-/// The kernel's own: it has no nftables, or we may not look.
-pub fn changes() -> io::Result<Changes> {
-    Changes::open(Some(netlink::NETFILTER), GROUP)
+/// A sentence for people.
+pub async fn put_back(table: &str, rules: &str) -> Result<bool, String> {
+    let is_there = program::feed("nft", &["list", "table", "inet", table], "").await.is_ok();
+    if is_there { Ok(false) } else { apply(rules).await.map(|()| true) }
+}
+
+/// Notices that anybody's rules have changed; there are none where the kernel has no nftables, or we may not look.
+#[derive(Debug)]
+pub struct Notices(Option<Changes>);
+
+impl Notices {
+    /// From now on.
+    #[must_use]
+    pub fn open() -> Self {
+        Self(Changes::open(Some(netlink::NETFILTER), GROUP).ok())
+    }
+
+    /// Waits for the next, as [`Changes::next`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn next(&mut self) -> io::Result<()> {
+        match &mut self.0 {
+            Some(changes) => changes.next().await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// Rules that take a table of the family `inet` away, whether it is there or not.
