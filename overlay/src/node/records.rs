@@ -192,7 +192,8 @@ impl Node {
             .iter()
             .map(|chain| chain.claims().node.to_string())
             .collect();
-        let held = self.registry.of_kind(Kind::Reissue).filter(|record| signed.contains(&record.key().name));
+        let of_others = |key: &Key| key.owner != admin && signed.contains(&key.name);
+        let held = self.registry.of_kind(Kind::Reissue).filter(|record| of_others(&record.key()));
         let contents: Vec<_> = held.filter_map(|record| record.content(&self.members.id()).ok()).collect();
         contents.into_iter().for_each(|content| self.apply(content, now));
     }
