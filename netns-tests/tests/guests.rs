@@ -186,7 +186,9 @@ fn a_flood_of_real_initiations_costs_members_and_guests_nothing_that_they_notice
                 std::thread::sleep(pause);
             }
         });
-        std::thread::sleep(Duration::from_secs(1));
+        wait_until("the flood is there", DEADLINE, || {
+            (host.status()["drops"]["guest"].as_u64()? > u64::from(FLOOD_PER_S)).then_some(())
+        });
         let _tablet = Guest::up(&later, &second);
         reaches(&later, joined.v4.into(), SESSION);
     });

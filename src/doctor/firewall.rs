@@ -1,7 +1,8 @@
 //! Does this machine's own firewall drop our packets?
 //!
 //! The rules of nftables (iptables of today writes such rules, too) are followed for our datagrams and for pings of the
-//! mesh, in the base chains of the hooks input and output; where this machine is a router or an exit, for TCP on the hook forward, too. What a rule asks that is not known of such a packet is neither yes nor no,
+//! mesh, in the base chains of the hooks input and output; where this machine is a router or an exit, for TCP on the hook
+//! forward, too. What a rule asks that is not known of such a packet is neither yes nor no,
 //! and nothing is concluded from it: only what is dropped for certain is told.
 
 mod packet;

@@ -69,8 +69,8 @@ impl Door {
         let _has_ended = self.queue.send(Knock::Stop);
     }
 
-    /// Takes a handshake message; whether it is looked at, or was answered with a cookie. Its first MAC shows that its sender knows our
-    /// key, the second one, under load, that it receives at its address.
+    /// Takes a handshake message; whether it is looked at, or was answered with a cookie: its prefix must have a budget left. Its first
+    /// MAC shows that its sender knows our key, the second one, under load, that it receives at its address.
     pub(super) fn knock(&self, message: &[u8], remote: Remote, send: &mut dyn FnMut(Remote, &[u8])) -> bool {
         let address = remote.address().map(|address| address.ip());
         if address.is_some_and(|ip| !self.budgets.permits(ip)) {

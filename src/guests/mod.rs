@@ -8,7 +8,8 @@
 //!
 //! Which guests there are the Node says. boringtun reads the clock itself, so tunnels live here and not below the sans-IO line; each
 //! method of a tunnel wants it alone, hence a lock a guest. **Invariant**: a stranger's message costs a MAC in the worker, and is
-//! answered with a cookie at most, and of many from one place most cost a counter; whatever is in a tunnel is the guest's word only, which the fast path checks.
+//! answered with a cookie at most, and of many from one place most cost a counter; whatever is in a tunnel is the guest's word
+//! only, which the fast path checks.
 
 mod budgets;
 mod door;
